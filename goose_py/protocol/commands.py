@@ -1,0 +1,131 @@
+"""Commands: the only way in. A consumer sends one over the task's socket; the session answers with events."""
+
+from typing import Literal
+
+import msgspec
+
+from goose_py.protocol.events import Verdict
+from goose_py.protocol.messages import Image, ModelRef, Text
+from goose_py.protocol.modes import Mode
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
+    """Base of all commands."""
+
+
+class Prompt(Command, frozen=True, kw_only=True, tag="prompt"):
+    """Say something. While a turn runs, `delivery` "steer" goes in at the next safe boundary, "queue" after the turn;
+    when none runs, either starts one. `prompt_id` is the sender's, so that its echo can be recognised."""
+
+    prompt_id: str
+    parts: tuple[Text | Image, ...]
+    delivery: Literal["steer", "queue"] = "steer"
+
+
+class WithdrawPrompt(Command, frozen=True, kw_only=True, tag="withdraw_prompt"):
+    """Take back a prompt that has not been delivered yet."""
+
+    prompt_id: str
+
+
+class Continue(Command, frozen=True, kw_only=True, tag="continue"):
+    """Go on from where the log ends, without a new message."""
+
+
+class Interrupt(Command, frozen=True, kw_only=True, tag="interrupt"):
+    """Stop the running turn: its tools are killed, every call gets a result, the session stays usable."""
+
+
+class ResolveApproval(Command, frozen=True, kw_only=True, tag="resolve_approval"):
+    """`pattern` replaces the offered grant pattern where the user edited it."""
+
+    approval_id: str
+    allow: bool
+    scope: Literal["once", "task", "project", "always"] = "once"
+    pattern: str | None = None
+    note: str = ""
+
+
+class DecidePlan(Command, frozen=True, kw_only=True, tag="decide_plan"):
+    approve: bool
+    comment: str = ""
+
+
+class SetMode(Command, frozen=True, kw_only=True, tag="set_mode"):
+    mode: Mode
+
+
+class SetModel(Command, frozen=True, kw_only=True, tag="set_model"):
+    model: ModelRef
+
+
+class SetTitle(Command, frozen=True, kw_only=True, tag="set_title"):
+    title: str
+
+
+class DecideChange(Command, frozen=True, kw_only=True, tag="decide_change"):
+    """See `events.ChangeDecided`."""
+
+    path: str
+    hunk: str | None = None
+    lines: tuple[int, ...] = ()
+    verdict: Verdict
+    comment: str = ""
+    edit: str | None = None
+    content: str = ""
+
+
+class ApplyChanges(Command, frozen=True, kw_only=True, tag="apply_changes"):
+    """Apply what was kept. `base_tree` and `result_tree` are those the user looked at: it is refused when they are no
+    longer the task's. `all`: keep everything that is undecided."""
+
+    base_tree: str
+    result_tree: str
+    how: Literal["worktree", "squash", "commits"] = "worktree"
+    all: bool = False
+
+
+class RunChecks(Command, frozen=True, kw_only=True, tag="run_checks"):
+    """Run the task's check commands on the tree as it is now."""
+
+
+class Rewind(Command, frozen=True, kw_only=True, tag="rewind"):
+    """Put the workspace back to a recorded tree."""
+
+    tree: str
+
+
+class Compact(Command, frozen=True, kw_only=True, tag="compact"):
+    """Make room in the model's window now; `undo` takes the last compaction back."""
+
+    undo: bool = False
+
+
+class Reject(Command, frozen=True, kw_only=True, tag="reject"):
+    """Close the task without applying it. Nothing is deleted."""
+
+    reason: str = ""
+
+
+class Shutdown(Command, frozen=True, kw_only=True, tag="shutdown"):
+    """End the worker after the running turn was interrupted. The task stays and can be resumed."""
+
+
+AnyCommand = (
+    Prompt
+    | WithdrawPrompt
+    | Continue
+    | Interrupt
+    | ResolveApproval
+    | DecidePlan
+    | SetMode
+    | SetModel
+    | SetTitle
+    | DecideChange
+    | ApplyChanges
+    | RunChecks
+    | Rewind
+    | Compact
+    | Reject
+    | Shutdown
+)
