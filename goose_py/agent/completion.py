@@ -1,0 +1,127 @@
+"""What stands between "the model stopped" and "done".
+
+The harness runs the checks, not the model; a failing check goes back with its output; a checklist is asked once, with the
+diff and the checks in view. The order is always the same: unfinished plan, checks, checklist.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+
+import msgspec
+
+from goose_py.agent.planner import PlanState
+from goose_py.protocol import events as ev
+
+MAX_REPAIRS = 3
+MAX_PLAN_NUDGES = 2
+
+CHECKLIST = """\
+You say the task is done. Before it is handed over, look at it once more with the diff and the checks below in view:
+- Requirements: is each thing that was asked for there, and nothing that was not?
+- Robustness: wrong input, empty input, what calls this code elsewhere?
+- As a tester: which case would you try to break it with? If it breaks, mend it.
+- As the user: would you understand the result and the message that goes with it?
+If something is missing, go on working. If nothing is, answer with a short final report: what was changed, what was checked \
+and with what result, what was assumed or left open. Claim only what ran."""
+
+
+class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+    """What the session knows when the model stops. `tree` None: the workspace is under no version control. `diff` is a
+    bounded text of the changes, empty where there are none."""
+
+    tree: str | None
+    changed: bool
+    diff: str = ""
+
+
+class CompletionPorts(msgspec.Struct, frozen=True, kw_only=True):
+    """`evidence` takes a snapshot; `verify` runs every check on the present tree and logs the results."""
+
+    evidence: Callable[[], Awaitable[Evidence]]
+    verify: Callable[[], Awaitable[Sequence[ev.VerificationFinished]]]
+    plan: PlanState
+    checklist: bool
+
+
+class Completion:
+    """One per turn. `may_finish` is handed to the loop."""
+
+    def __init__(self, ports: CompletionPorts) -> None:
+        self._ports = ports
+        self._plan_nudges = 0
+        self._repairs = 0
+        self._asked = False
+        self._verified_tree: str | None = None
+        self._results: Sequence[ev.VerificationFinished] = ()
+
+    @property
+    def failed(self) -> tuple[ev.VerificationFinished, ...]:
+        """The checks that did not pass when they last ran."""
+        return tuple(result for result in self._results if result.exit_code != 0)
+
+    @property
+    def verified(self) -> bool:
+        """True where checks ran on the final changes and all passed."""
+        return bool(self._results) and not self.failed
+
+    async def may_finish(self, message: object) -> ev.ContextAdded | None:
+        """None: the turn may end. It may also end when a check keeps failing: the log says so, and the exit code."""
+        if self._ports.plan.plan is not None and not self._ports.plan.approved:
+            return None
+        evidence = await self._ports.evidence()
+        if not evidence.changed:
+            return self._unfinished_plan()
+        if (note := self._unfinished_plan()) is not None:
+            return note
+        if self._verified_tree is None or evidence.tree != self._verified_tree:
+            self._results = await self._ports.verify()
+            self._verified_tree = evidence.tree
+        if self.failed:
+            self._repairs += 1
+            return None if self._repairs > MAX_REPAIRS else _repair_note(self.failed, last=self._repairs == MAX_REPAIRS)
+        if not self._asked and self._ports.checklist:
+            self._asked = True
+            return ev.ContextAdded(source="completion", text=_checklist(evidence, self._results))
+        return None
+
+    def _unfinished_plan(self) -> ev.ContextAdded | None:
+        plan = self._ports.plan.plan
+        if plan is None or self._plan_nudges >= MAX_PLAN_NUDGES:
+            return None
+        open_steps = [step.title for step in plan.steps if step.status in ("pending", "in_progress")]
+        if not open_steps:
+            return None
+        self._plan_nudges += 1
+        text = (
+            "The plan still has open steps: "
+            + "; ".join(open_steps)
+            + ". Do them, or call update_plan to mark what is done and to drop what is no longer needed, with a note why."
+        )
+        return ev.ContextAdded(source="plan", text=text)
+
+
+def _repair_note(failed: Sequence[ev.VerificationFinished], *, last: bool) -> ev.ContextAdded:
+    parts = ["The task is not done: the program ran the checks on your changes and they did not pass."]
+    for result in failed:
+        parts.append(f"$ {result.command}\n{result.output.strip()}\n[{_status(result)}]")
+    parts.append(
+        "Find the cause, revise the plan with update_plan if it no longer fits, and mend it. The checks are then run again."
+        + (" This is the last time." if last else "")
+    )
+    return ev.ContextAdded(source="check", text="\n\n".join(parts))
+
+
+def _checklist(evidence: Evidence, results: Sequence[ev.VerificationFinished]) -> str:
+    checks = "\n".join(f"$ {result.command}\n{_tail(result.output)}\n[{_status(result)}]" for result in results)
+    return (
+        f"{CHECKLIST}\n\nThe diff:\n{evidence.diff or '(no text changed)'}\n\nThe checks:\n"
+        f"{checks or 'None is configured, so nothing has been verified: say so.'}"
+    )
+
+
+def _status(result: ev.VerificationFinished) -> str:
+    return f"exit code {result.exit_code}" if result.exit_code is not None else "did not end"
+
+
+def _tail(text: str, limit: int = 1500) -> str:
+    text = text.strip()
+    return text if len(text) <= limit else f"[{len(text) - limit} characters omitted]\n{text[-limit:]}"

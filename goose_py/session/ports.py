@@ -1,0 +1,64 @@
+"""What a session is handed by the composition root: everything that reaches outside it."""
+
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from goose_py.agent.ports import Model, Tools
+from goose_py.protocol import commands as cmd
+from goose_py.protocol import events as ev
+from goose_py.protocol.messages import ModelRef, ToolCall, Usage
+from goose_py.protocol.modes import Mode
+from goose_py.protocol.tools import ToolSpec
+from goose_py.session.approvals import Judgement
+
+
+class Answering(msgspec.Struct, frozen=True, kw_only=True):
+    """Who answers a request, and what has to be known of the model to ask it. `cost` is None where no price is known."""
+
+    ref: ModelRef
+    model: Model
+    images: bool = True
+    max_output_tokens: int | None = None
+    temperature: float | None = None
+    cost: Callable[[Usage], float | None] = lambda usage: None
+
+
+class Workspace(msgspec.Struct, frozen=True, kw_only=True):
+    """The workspace as far as a session sees it. All of it works on git trees; none touches the user's repository.
+
+    `snapshot` records the files as they are and returns the tree, None where nothing can be recorded. `changes` compares two
+    trees; `diff` is their difference as text, cut to a number of characters. `verify` runs one check command on the present
+    files, whose tree is given."""
+
+    snapshot: Callable[[], Awaitable[str | None]]
+    changes: Callable[[str, str], Awaitable[ev.ChangesRecorded]]
+    diff: Callable[[str, str, int], Awaitable[str]]
+    verify: Callable[[str, str | None], Awaitable[ev.VerificationFinished]]
+
+
+OnRetry = Callable[[int, float, str], None]
+"""(attempt, delay in seconds, reason)"""
+
+
+class SessionPorts(msgspec.Struct, frozen=True, kw_only=True):
+    """`answering` chooses the model for a phase, given the session's own choice. `tools` is wrapped anew for each turn by
+    `around_tools`, outermost last. `judge` is the permission rules with everything bound but the call and the mode; `keep`
+    stores the grant that an answer asked for; `changes` tells whether a call would change anything at all. `attended` is true
+    where a person can answer. `planning`: nothing is changed before there is a plan. `now` is Unix time, `monotonic` seconds
+    from anywhere."""
+
+    tools: Tools
+    workspace: Workspace
+    answering: Callable[[ModelRef, ev.Phase, OnRetry], Awaitable[Answering]]
+    judge: Callable[[ToolCall, ToolSpec, Mode], Judgement]
+    keep: Callable[[cmd.ResolveApproval, Judgement, ToolCall], None]
+    changes: Callable[[ToolCall, ToolSpec], bool]
+    attended: Callable[[], bool]
+    now: Callable[[], float]
+    monotonic: Callable[[], float]
+    new_id: Callable[[], str]
+    around_tools: tuple[Callable[[Tools, Callable[[ev.DurableEvent], None]], Tools], ...] = ()
+    checklist: bool = True
+    planning: bool = True
+    plan_needs_approval: bool = False

@@ -1,0 +1,74 @@
+"""The folds of one session side by side: all that a session knows, had from its log."""
+
+from collections.abc import Iterable
+
+from goose_py.agent.context import Conversation
+from goose_py.agent.limits import Spending, spend
+from goose_py.agent.planner import PlanState
+from goose_py.protocol import events as ev
+from goose_py.protocol.messages import ModelRef
+from goose_py.protocol.modes import Mode
+
+
+class SessionState:
+    """`feed` takes every record once, in order. `steering` and `queued` are the ids of prompts that wait, oldest first;
+    `open_turn` is true between a TurnStarted and its TurnEnded; `noted_mode` is the mode that the model was last told of;
+    `tree` is the workspace's tree at the end of the last turn."""
+
+    def __init__(self, records: Iterable[ev.Record] = ()) -> None:
+        self.conversation = Conversation()
+        self.plan = PlanState()
+        self.spending = Spending()
+        self.started: ev.SessionStarted | None = None
+        self.prefix: ev.PrefixSet | None = None
+        self.title = ""
+        self.mode: Mode = "ask"
+        self.noted_mode: Mode | None = None
+        self.model = ModelRef(provider="", model="")
+        self.turns = 0
+        self.open_turn = False
+        self.outcome: ev.TurnEnded | None = None
+        self.tree: str | None = None
+        self.steering: tuple[str, ...] = ()
+        self.queued: tuple[str, ...] = ()
+        self.last_seq = 0
+        for record in records:
+            self.feed(record)
+
+    def feed(self, record: ev.Record) -> None:
+        self.conversation.feed(record)
+        self.plan.feed(record)
+        self.spending = spend(self.spending, record)
+        self.last_seq = record.seq
+        event = record.event
+        match event:
+            case ev.SessionStarted():
+                self.started, self.mode, self.model, self.title = event, event.mode, event.model, event.title
+                self.tree = event.base_tree
+            case ev.PrefixSet():
+                self.prefix = event
+            case ev.TitleSet():
+                self.title = event.title
+            case ev.ModeSet():
+                self.mode = event.mode
+            case ev.ModelSet():
+                self.model = event.model
+            case ev.ContextAdded(source="mode"):
+                self.noted_mode = self.mode
+            case ev.PromptReceived(delivery="steer"):
+                self.steering = (*self.steering, event.prompt_id)
+            case ev.PromptReceived(delivery="queue"):
+                self.queued = (*self.queued, event.prompt_id)
+            case ev.PromptDelivered() | ev.PromptWithdrawn():
+                self.steering = tuple(item for item in self.steering if item != event.prompt_id)
+                self.queued = tuple(item for item in self.queued if item != event.prompt_id)
+            case ev.TurnStarted():
+                self.turns, self.open_turn, self.outcome = event.turn, True, None
+            case ev.TurnEnded():
+                self.open_turn, self.outcome = False, event
+            case ev.ChangesRecorded():
+                self.tree = event.tree_after
+            case ev.Rewound():
+                self.tree = event.tree
+            case _:
+                pass
