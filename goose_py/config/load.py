@@ -1,0 +1,163 @@
+"""Files, environment and flags into one frozen `Settings`. Flags > environment > project > user > defaults."""
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from goose_py.config import layers
+from goose_py.config.errors import ConfigError
+from goose_py.config.layers import Layer, LayerName
+from goose_py.config.settings import RuleEntry, Settings
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from goose_py.config.project import Executable, Ignored
+
+
+class Loaded(msgspec.Struct, frozen=True, kw_only=True):
+    """`sources`: the layers that count, weakest first. `ignored`: keys of the project that do not count. `executables`:
+    everything that the project wants run; `pending`: those not approved. `warnings`: for a person."""
+
+    settings: Settings
+    sources: tuple[Layer, ...] = ()
+    ignored: "tuple[Ignored, ...]" = ()
+    executables: "tuple[Executable, ...]" = ()
+    pending: "tuple[Executable, ...]" = ()
+    warnings: tuple[str, ...] = ()
+
+    def origins(self) -> dict[str, LayerName]:
+        """Which layer set each dotted key that is not at its default."""
+        return {layers.join_key(path): layer.name for layer in self.sources for path, _, _ in layers.leaves(layer.values)}
+
+
+def load(
+    *,
+    user: Path | None = None,
+    project: Path | None = None,
+    trusted: bool = False,
+    approved: Collection[str] = (),
+    env: Mapping[str, str] | None = None,
+    flags: Mapping[str, Any] | None = None,
+) -> Loaded:
+    """Read the sources and resolve them.
+
+    `user` and `project` are files that need not exist. The project's is not opened unless `trusted`; `approved` are hashes
+    of its executables (`goose_py.config.project`). `env` is searched for the names that `keys.env_names` gives, `flags`
+    are values by dotted key. Raises `ConfigError` for the user's file, environment and flags, with every problem in it; what
+    is wrong in the project's file is a warning, because a repository must not be able to stop the program.
+    """
+    mine = layers.read_file(user, "user") if user is not None else Layer(name="user", where="", values={})
+    variables, warnings = layers.environment(env or {})
+    given = layers.flags(flags or {})
+    theirs, more = _read_project(project, trusted)
+    warnings += more
+    settings = _resolve((mine, variables, given))
+    if not theirs.values:
+        return Loaded(settings=settings, sources=(mine, variables, given), warnings=warnings)
+    return _with_project(mine, theirs, variables, given, settings, approved, warnings)
+
+
+def _read_project(path: Path | None, trusted: bool) -> tuple[Layer, tuple[str, ...]]:
+    nothing = Layer(name="project", where=str(path or ""), values={})
+    if path is None:
+        return nothing, ()
+    if not trusted:
+        return nothing, ((f"{path} is not read: this repository is not trusted yet.",) if path.is_file() else ())
+    try:
+        return layers.read_file(path, "project"), ()
+    except ConfigError as error:
+        return nothing, error.problems
+
+
+def _with_project(
+    mine: Layer,
+    theirs: Layer,
+    variables: Layer,
+    given: Layer,
+    settings: Settings,
+    approved: Collection[str],
+    warnings: tuple[str, ...],
+) -> Loaded:
+    from goose_py.config.diagnose import valid_part
+    from goose_py.config.project import admit
+
+    valid, problems = valid_part(theirs)
+    admitted = admit(valid, _resolve((mine,)), approved)
+    project = Layer(name="project", where=theirs.where, values=admitted.values, text=theirs.text)
+    all_layers = (mine, project, variables, given)
+    return Loaded(
+        settings=_resolve(all_layers) if admitted.values else settings,
+        sources=all_layers,
+        ignored=admitted.ignored,
+        executables=admitted.executables,
+        pending=admitted.pending,
+        warnings=warnings + problems,
+    )
+
+
+def _resolve(sources: tuple[Layer, ...]) -> Settings:
+    merged: dict[str, Any] = {}
+    rules: list[RuleEntry] = []
+    try:
+        for layer in sources:
+            own = dict(layer.values)
+            rules += _rules(layer, own.pop("rules", ()))
+            merge(merged, own)
+        if merged.get("mode") in layers.MODE_ALIASES:
+            merged["mode"] = layers.MODE_ALIASES[merged["mode"]]
+        settings = msgspec.convert({**merged, "rules": rules}, Settings)
+    except (msgspec.ValidationError, TypeError) as error:
+        from goose_py.config.diagnose import problems
+
+        found = tuple(problem for layer in sources for problem in problems(layer))
+        raise ConfigError(found or (f"The configuration cannot be used: {error}.",)) from None
+    incomplete = tuple(
+        f"{_where(sources, name)}: extensions.{name}: an extension of type {extension.type} needs `{extension.missing()}`."
+        for name, extension in settings.extensions.items()
+        if extension.missing()
+    )
+    if incomplete:
+        raise ConfigError(incomplete)
+    return settings
+
+
+def _where(sources: tuple[Layer, ...], extension: str) -> str:
+    """File and line of an extension's table, in the first layer that has it."""
+    from goose_py.config.locate import line_of
+
+    layer = next(layer for layer in sources if extension in layer.values.get("extensions", {}))
+    return f"{layer.where}:{line_of(layer.text, ('extensions', extension))}" if layer.text else layer.where
+
+
+def _rules(layer: Layer, tables: Any) -> list[RuleEntry]:
+    """Rules of all layers count together, in the order of the layers: the strictest of them wins, not the last."""
+    if not tables:
+        return []
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        raise TypeError("rules are tables")
+    from goose_py.config.locate import line_of
+
+    return [
+        RuleEntry(
+            fields=table,
+            layer="project" if layer.name == "project" else "user",
+            file=layer.where,
+            line=line_of(layer.text, ("rules", str(index))),
+        )
+        for index, table in enumerate(tables)
+    ]
+
+
+def merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:
+    """Tables are merged, anything else is replaced."""
+    for name, value in values.items():
+        if isinstance(value, dict) and isinstance(into.get(name), dict):
+            merge(into[name], value)
+        else:
+            into[name] = _copy(value)
+
+
+def _copy(value: Any) -> Any:
+    return {name: _copy(item) for name, item in value.items()} if isinstance(value, dict) else value
