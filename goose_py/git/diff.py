@@ -1,0 +1,174 @@
+"""Diffs between two trees of a private store. No working tree is involved, so nothing an agent wrote (attributes, textconv)
+decides how its changes are shown."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections.abc import Sequence
+
+import msgspec
+
+from goose_py.git.flags import flags_of, flags_of_hunks
+from goose_py.git.patch import PatchSection, RawChange, hunk_values, parse_numstat, parse_patch, parse_raw
+from goose_py.git.private import PrivateStore
+from goose_py.protocol.changes import ChangeSet, FileChange, FileStatus, path_from_bytes, path_to_bytes
+
+_OPTIONS = ("-r", "-z", "--raw", "-M", "--full-index", "--no-color", "--no-ext-diff", "--no-textconv", "--no-relative")
+_PATCH_OPTIONS = ("-p", "--diff-algorithm=histogram", "-U3", "--inter-hunk-context=0", "--src-prefix=a/", "--dst-prefix=b/")
+
+LARGE_FILE_BYTES = 8 * 1024 * 1024
+"""A side of a text change above this gets no hunks: it is decided as a whole."""
+
+
+async def changeset_summary(store: PrivateStore, base_tree: str, result_tree: str) -> ChangeSet:
+    """Every changed file with its counts and without hunks: what a list of files needs, whatever the changes' size."""
+    if base_tree == result_tree:
+        return ChangeSet(base_tree=base_tree, result_tree=result_tree)
+    output = await store.bound.out("diff-tree", *_OPTIONS, "--numstat", base_tree, result_tree)
+    raw, counts = _raw_and_counts(output)
+    files = (_file_change(change, counts.get(change.path, (None, None)), None) for change in raw)
+    return ChangeSet(base_tree=base_tree, result_tree=result_tree, files=tuple(files))
+
+
+async def diff(store: PrivateStore, base_tree: str, result_tree: str) -> ChangeSet:
+    """The whole changeset with the hunks of every file."""
+    summary = await changeset_summary(store, base_tree, result_tree)
+    return await with_hunks(store, summary)
+
+
+async def with_hunks(store: PrivateStore, changeset: ChangeSet, paths: Sequence[str] | None = None) -> ChangeSet:
+    """The changeset with hunks loaded for `paths` (all of them by default); other files stay as they are."""
+    wanted = None if paths is None else set(paths)
+    chosen = [file for file in changeset.files if file.hunks is None and (wanted is None or file.path in wanted)]
+    if not chosen:
+        return changeset
+    loaded = {file.path: file for file in await _load(store, changeset, chosen)}
+    files = tuple(loaded.get(file.path, file) for file in changeset.files)
+    return ChangeSet(base_tree=changeset.base_tree, result_tree=changeset.result_tree, files=files)
+
+
+async def file_change(store: PrivateStore, changeset: ChangeSet, path: str) -> FileChange:
+    """One file of a summary with its hunks. Raises KeyError where the changeset has no such path."""
+    file = changeset.file(path)
+    if file is None:
+        raise KeyError(path)
+    return file if file.hunks is not None else (await _load(store, changeset, [file]))[0]
+
+
+async def _load(store: PrivateStore, changeset: ChangeSet, chosen: Sequence[FileChange]) -> list[FileChange]:
+    sizes = await store.blob_sizes(
+        oid for file in chosen for oid in (file.old_oid, file.new_oid) if oid.strip("0") and _is_text_pair(file)
+    )
+    large = {
+        file.path for file in chosen if max(sizes.get(file.old_oid, 0), sizes.get(file.new_oid, 0)) > LARGE_FILE_BYTES
+    }
+    readable = [file for file in chosen if _is_text_pair(file) and file.path not in large]
+    sections = await _sections(store, changeset, readable)
+    return await asyncio.to_thread(_loaded, chosen, large, sections)
+
+
+def _loaded(
+    chosen: Sequence[FileChange], large: set[str], sections: dict[bytes, tuple[RawChange, PatchSection]]
+) -> list[FileChange]:
+    files = []
+    for file in chosen:
+        path = path_to_bytes(file.path)
+        section = sections[path][1] if path in sections else None
+        hunks = hunk_values(path, section) if section else ()
+        flags = set(file.flags) | flags_of_hunks(hunks)
+        if file.path in large:
+            flags.add("large")
+            file = msgspec.structs.replace(file, attributes_id=file.id)
+        files.append(msgspec.structs.replace(file, hunks=hunks, flags=tuple(sorted(flags))))
+    return files
+
+
+async def _sections(
+    store: PrivateStore, changeset: ChangeSet, files: Sequence[FileChange]
+) -> dict[bytes, tuple[RawChange, PatchSection]]:
+    if not files:
+        return {}
+    paths: list[str] = []
+    if len(files) <= 200:
+        names = {name for file in files for name in (file.old_path, file.path) if name}
+        paths = ["--", *sorted(os.fsdecode(path_to_bytes(name)) for name in names)]
+    output = await store.bound.out(
+        "diff-tree", *_OPTIONS, *_PATCH_OPTIONS, changeset.base_tree, changeset.result_tree, *paths
+    )
+    return await asyncio.to_thread(_paired, output)
+
+
+def _paired(output: bytes) -> dict[bytes, tuple[RawChange, PatchSection]]:
+    # Raw records, an empty field, then the patch.
+    if not output.startswith(b":"):
+        return {}
+    head, _, patch = output.partition(b"\0\0")
+    sections = parse_patch(patch)
+    paired = {}
+    for change in parse_raw(iter(head.split(b"\0"))):
+        section = next(sections)
+        if change.letter == "T":
+            next(sections)
+        paired[change.path] = (change, section)
+    return paired
+
+
+def _raw_and_counts(output: bytes) -> tuple[list[RawChange], dict[bytes, tuple[int | None, int | None]]]:
+    fields = output.split(b"\0")
+    end = 0
+    while end < len(fields) and fields[end].startswith(b":"):
+        end += 3 if fields[end].rpartition(b" ")[2][:1] in (b"R", b"C") else 2
+    return list(parse_raw(iter(fields[:end]))), parse_numstat(iter(fields[end:]))
+
+
+def _file_change(change: RawChange, counts: tuple[int | None, int | None], hunks: None) -> FileChange:
+    binary = counts[0] is None and _both_are_files(change.old_mode, change.new_mode)
+    path = path_from_bytes(change.path)
+    old_path = path_from_bytes(change.old_path) if change.letter == "R" else None
+    status = _status(change)
+    attributes = (path, old_path or "", status, change.old_mode, change.new_mode)
+    content = (change.old_oid, change.new_oid)
+    return FileChange(
+        id=_digest("file", *attributes, *content),
+        # What is decided as a whole belongs to the attributes with its content.
+        attributes_id=_digest("attributes", *attributes, *(() if _has_lines(change, binary) else content)),
+        path=path,
+        old_path=old_path,
+        status=status,
+        old_mode=change.old_mode,
+        new_mode=change.new_mode,
+        old_oid=change.old_oid,
+        new_oid=change.new_oid,
+        binary=binary,
+        hunks=hunks,
+        flags=tuple(sorted(flags_of(path, change.old_mode, change.new_mode, binary))),
+        added=None if binary else counts[0],
+        removed=None if binary else counts[1],
+    )
+
+
+def _status(change: RawChange) -> FileStatus:
+    if change.letter == "M" and change.old_oid == change.new_oid:
+        return "mode"
+    names: dict[str, FileStatus] = {
+        "A": "added", "D": "deleted", "M": "modified", "R": "renamed", "T": "type-changed",
+    }  # fmt: skip
+    return names[change.letter]
+
+
+def _both_are_files(old_mode: str, new_mode: str) -> bool:
+    return all(mode in ("000000", "100644", "100755") for mode in (old_mode, new_mode))
+
+
+def _has_lines(change: RawChange | FileChange, binary: bool) -> bool:
+    return not binary and _both_are_files(change.old_mode, change.new_mode) and change.old_oid != change.new_oid
+
+
+def _is_text_pair(file: FileChange) -> bool:
+    return _has_lines(file, file.binary)
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]

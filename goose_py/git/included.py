@@ -1,0 +1,101 @@
+# ruff: noqa: PTH  (paths are bytes here, which pathlib does not take)
+"""`.worktreeinclude`: which ignored files of the checkout (an `.env`, a local setting) a task's worktree needs as well.
+
+The file stands at the root of the checkout, in gitignore syntax. Only files that git ignores are copied: what it does not
+ignore is the task's base already, or the user's own uncommitted work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from goose_py.git.checkout import viewed
+from goose_py.git.repository import Repository
+from goose_py.git.snapshot import ignored_paths
+from goose_py.protocol.changes import path_from_bytes
+
+FILE_NAME = ".worktreeinclude"
+
+
+@dataclass(frozen=True)
+class Included:
+    """`copied` and, with a reason each, `skipped` paths."""
+
+    copied: tuple[str, ...] = ()
+    skipped: tuple[tuple[str, str], ...] = field(default=())
+
+
+async def copy_included(repository: Repository, worktree: Path, scratch: Path) -> Included:
+    """Copy what `.worktreeinclude` asks for. Copies are readable by their owner alone; symlinks are copied as links where
+    they stay inside the checkout, and never followed."""
+    patterns = repository.root / FILE_NAME
+    if not patterns.is_file() or patterns.is_symlink():
+        return Included()
+    async with viewed(repository, scratch) as (_, on):
+        wanted = await on.out("ls-files", "-z", "--others", "--ignored", f"--exclude-from={patterns}")
+        paths = [path for path in wanted.split(b"\0") if path]
+        if not paths:
+            return Included()
+        chosen = sorted(await ignored_paths(on, paths))
+    return await asyncio.to_thread(_copy_all, os.fsencode(repository.root), os.fsencode(worktree), chosen)
+
+
+def _copy_all(source: bytes, target: bytes, paths: list[bytes]) -> Included:
+    copied: list[str] = []
+    skipped: list[tuple[str, str]] = []
+    for path in paths:
+        try:
+            reason = _copy_one(source, target, path)
+        except OSError as error:
+            reason = (error.strerror or "it cannot be copied").lower()
+        if reason:
+            skipped.append((path_from_bytes(path), reason))
+        else:
+            copied.append(path_from_bytes(path))
+    return Included(tuple(copied), tuple(skipped))
+
+
+def _copy_one(source: bytes, target: bytes, path: bytes) -> str | None:
+    """Why the file was not copied, or None."""
+    origin, copy = os.path.join(source, path), os.path.join(target, path)
+    if path.endswith(b"/"):
+        return "it is a git repository of its own"
+    if os.path.lexists(copy):
+        return "it exists in the worktree already"
+    if not _make_folders(target, os.path.dirname(path)):
+        return "a symlink or file stands in its way"
+    status = os.lstat(origin)
+    if stat.S_ISLNK(status.st_mode):
+        link = os.readlink(origin)
+        if os.path.isabs(link) or not _inside(source, os.path.join(os.path.dirname(origin), link)):
+            return "it is a symlink out of the checkout"
+        os.symlink(link, copy)
+        return None
+    if not stat.S_ISREG(status.st_mode):
+        return "it is no regular file"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    with open(origin, "rb") as reading:
+        descriptor = os.open(copy, flags, status.st_mode & 0o700 | 0o600)
+        with open(descriptor, "wb") as writing:
+            shutil.copyfileobj(reading, writing, 1024 * 1024)
+    return None
+
+
+def _make_folders(root: bytes, folder: bytes) -> bool:
+    current = root
+    for part in folder.split(b"/") if folder else ():
+        current = os.path.join(current, part)
+        if os.path.islink(current) or os.path.isfile(current):
+            return False
+        if not os.path.isdir(current):
+            os.mkdir(current, 0o700)
+    return True
+
+
+def _inside(root: bytes, path: bytes) -> bool:
+    return os.path.commonpath([os.path.realpath(root), os.path.realpath(path)]) == os.path.realpath(root)

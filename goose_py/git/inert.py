@@ -1,0 +1,78 @@
+"""The few settings of a user's git configuration that decide how bytes are stored and who a commit is by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from goose_py.git.repository import Repository
+from goose_py.git.runner import Git
+
+_KEYS = (
+    "core.autocrlf",
+    "core.eol",
+    "core.filemode",
+    "core.ignorecase",
+    "core.symlinks",
+    "core.precomposeunicode",
+    "core.sparsecheckout",
+    "core.sparsecheckoutcone",
+)
+_PATHS = ("core.excludesfile", "core.attributesfile")
+_PERSON = ("user.name", "user.email")
+
+
+@dataclass(frozen=True)
+class InertSettings:
+    """`values`: configuration that names no program and can therefore be copied. Author as git would take it."""
+
+    values: tuple[tuple[str, str], ...]
+    author_name: str
+    author_email: str
+
+    @property
+    def sparse(self) -> bool:
+        return dict(self.values).get("core.sparsecheckout") == "true"
+
+
+async def read_inert_settings(repository: Repository) -> InertSettings:
+    """From the repository, the user's and the system's configuration. `git config` executes nothing of what it reads."""
+    wanted = "|".join((*_KEYS, *_PATHS, *_PERSON)).replace(".", r"\.")
+    done = await _with_all_scopes(repository.bound).run(
+        "config", "--includes", "-z", "--get-regexp", f"^({wanted})$", ok=(0, 1)
+    )
+    found: dict[str, str] = {}
+    for entry in done.stdout.decode("utf-8", "surrogateescape").split("\0"):
+        key, separator, value = entry.partition("\n")
+        if key:
+            found[key] = value if separator else "true"
+    home = repository.git.env.get("HOME", "")
+    values = [(key, _boolean(found[key]) if key not in ("core.eol",) else found[key]) for key in _KEYS if key in found]
+    values += [(key, _expanded(found[key], home)) for key in _PATHS if key in found]
+    return InertSettings(
+        values=tuple(values),
+        author_name=found.get("user.name", "").strip() or "goose-py",
+        author_email=found.get("user.email", "").strip() or "goose-py@localhost",
+    )
+
+
+def _with_all_scopes(bound: Git) -> Git:
+    env = {
+        name: value
+        for name, value in bound.env.items()
+        if name not in ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_NOSYSTEM") and not name.startswith("GIT_CONFIG_")
+    }
+    return Git(executable=bound.executable, env=env, cwd=bound.cwd)
+
+
+def _boolean(value: str) -> str:
+    lowered = value.lower()
+    if lowered in ("true", "yes", "on", "1"):
+        return "true"
+    if lowered in ("false", "no", "off", "0", ""):
+        return "false"
+    return lowered
+
+
+def _expanded(value: str, home: str) -> str:
+    return str(Path(home) / value[2:]) if value.startswith("~/") and home else value

@@ -1,0 +1,256 @@
+"""A task's private git directory: bare, 0700, with its own objects, index and refs, borrowing the user's objects.
+
+Its configuration is written by us and names no program, so git can work on files that an agent controls without executing
+anything; the user's index, refs and configuration are not involved.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from goose_py.git.errors import GitError, MissingObjects, from_os_error
+from goose_py.git.inert import InertSettings, read_inert_settings
+from goose_py.git.repository import Repository
+from goose_py.git.runner import Git
+
+Entry = tuple[str, str]
+"""(mode, oid) of a path in a tree."""
+
+ABSENT: Entry = ("000000", "")
+
+
+@dataclass(frozen=True)
+class PrivateStore:
+    """`path` is the git directory, `user_objects` the object store that it borrows from."""
+
+    git: Git
+    path: Path
+    user_objects: Path
+    object_format: str
+    settings: InertSettings
+
+    @classmethod
+    async def create(cls, repository: Repository, path: Path) -> PrivateStore:
+        """Raises GitError where `path` exists already."""
+        if path.exists():
+            raise GitError(f"{path} already exists; a task's private git directory is made once.")
+        settings = await read_inert_settings(repository)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            path.mkdir(mode=0o700)
+            arguments = ["init", "--quiet", "--bare", "--template="]
+            if repository.object_format != "sha1":
+                arguments.append(f"--object-format={repository.object_format}")
+            await repository.git.at(path).run(*arguments)
+            path.chmod(0o700)
+            store = cls(repository.git, path, repository.objects, repository.object_format, settings)
+            await store._configure(repository)
+        except OSError as error:
+            raise from_os_error(error) from None
+        return store
+
+    @classmethod
+    async def open(cls, repository: Repository, path: Path) -> PrivateStore:
+        """Re-attach to the repository, which may have been moved since. Raises GitError where there is no store."""
+        if not (path / "HEAD").is_file():
+            raise GitError(f"there is no private git directory at {path}; its task was removed or never created.")
+        settings = await read_inert_settings(repository)
+        store = cls(repository.git, path, repository.objects, repository.object_format, settings)
+        store._borrow()
+        return store
+
+    @property
+    def bound(self) -> Git:
+        """For objects and refs: no working tree, so no attributes file of an agent is ever read."""
+        return self.git.at(self.path).with_env(**self._identity())
+
+    @property
+    def index(self) -> Path:
+        return self.path / "index"
+
+    def on(self, work_tree: Path, *, index: Path | None = None) -> Git:
+        """Git on the files of `work_tree` with an index of ours (this store's own by default). Optional locks are on: the
+        index is ours, and a refreshed one makes the next snapshot cheap."""
+        bound = self.git.at(self.path, work_tree=work_tree, index=index or self.index)
+        return bound.with_env(GIT_OPTIONAL_LOCKS="1", **self._identity())
+
+    def scratch(self, prefix: str) -> tempfile.TemporaryDirectory[str]:
+        """A temporary folder inside the private directory."""
+        return tempfile.TemporaryDirectory(prefix=f"{prefix}-", dir=self.path)
+
+    @contextlib.asynccontextmanager
+    async def locked(self) -> AsyncIterator[None]:
+        """One writer of the private index at a time, across processes. The kernel drops the lock when its holder dies, so
+        an `index.lock` found under it was left by a killed git and is removed."""
+        descriptor = os.open(self.path / "writer.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            await _flock(descriptor)
+            (self.path / "index.lock").unlink(missing_ok=True)
+            yield
+        finally:
+            os.close(descriptor)
+
+    # Objects
+
+    async def read_blobs(self, oids: Iterable[str]) -> dict[str, bytes]:
+        """The contents of blobs. Raises MissingObjects."""
+        wanted = sorted(set(oids))
+        if not wanted:
+            return {}
+        data = await self.bound.out("cat-file", "--batch", stdin="".join(f"{oid}\n" for oid in wanted).encode())
+        found: dict[str, bytes] = {}
+        position = 0
+        while position < len(data):
+            end = data.index(b"\n", position)
+            header = data[position:end].decode().split(" ")
+            if len(header) != 3:
+                raise MissingObjects(f"object {header[0]} is missing from the repository; fetch it and try again.")
+            size = int(header[2])
+            found[header[0]] = data[end + 1 : end + 1 + size]
+            position = end + size + 2
+        return found
+
+    async def blob_sizes(self, oids: Iterable[str]) -> dict[str, int]:
+        wanted = sorted(set(oids))
+        if not wanted:
+            return {}
+        output = await self.bound.out("cat-file", "--batch-check", stdin="".join(f"{oid}\n" for oid in wanted).encode())
+        rows = (line.split(" ") for line in output.decode().splitlines())
+        return {row[0]: int(row[2]) for row in rows if len(row) == 3 and row[2].isdigit()}
+
+    async def write_blobs(self, contents: Sequence[bytes]) -> list[str]:
+        """Store contents as they are (no conversion) and return their oids in the same order."""
+        if not contents:
+            return []
+        with self.scratch("blobs") as folder:
+            paths = [Path(folder) / str(number) for number in range(len(contents))]
+            try:
+                await asyncio.to_thread(_write_all, paths, contents)
+            except OSError as error:
+                raise from_os_error(error) from None
+            listing = "".join(f"{path}\n" for path in paths).encode()
+            output = await self.bound.out("hash-object", "-w", "--no-filters", "--stdin-paths", stdin=listing)
+        return output.decode().split()
+
+    async def entries(self, tree: str, paths: Sequence[bytes] | None = None) -> dict[bytes, Entry]:
+        """Files, symlinks and submodules of a tree by path; with `paths` only those (absent ones are left out)."""
+        arguments = ["ls-tree", "-r", "-z", "--full-tree", tree]
+        if paths is None or len(paths) > 500:
+            listing = await self.bound.out(*arguments)
+            found = _parsed_entries(listing)
+            return found if paths is None else {path: found[path] for path in paths if path in found}
+        if not paths:
+            return {}
+        listing = await self.bound.out(*arguments, "--", *(os.fsdecode(path) for path in paths))
+        found = _parsed_entries(listing)
+        return {path: found[path] for path in paths if path in found}
+
+    async def edited_tree(self, tree: str, changes: Mapping[bytes, Entry]) -> str:
+        """`tree` with some paths set to an entry, or removed where the entry is ABSENT."""
+        if not changes:
+            return tree
+        with self.scratch("tree") as folder:
+            on = self.git.at(self.path, index=Path(folder) / "index")
+            await on.run("read-tree", tree)
+            await on.run("update-index", "-z", "--index-info", stdin=index_info(changes, self.null_oid))
+            return await on.line("write-tree")
+
+    async def commit(self, tree: str, parents: Sequence[str], message: str) -> str:
+        """A commit in this store by the user's configured identity. Unsigned; no hook runs."""
+        flags = [word for parent in parents for word in ("-p", parent)]
+        return await self.bound.line("commit-tree", *flags, tree, stdin=message.encode("utf-8", "surrogateescape"))
+
+    async def publish(self, commits: Sequence[str], known: Sequence[str], repository: Repository) -> None:
+        """Copy what `commits` need and the user's repository lacks into its object store. No ref is written."""
+        revisions = "".join(f"{oid}\n" for oid in commits) + "".join(f"^{oid}\n" for oid in known)
+        pack = await self.bound.out("pack-objects", "--revs", "--local", "--stdout", "-q", stdin=revisions.encode())
+        await repository.bound.run("unpack-objects", "-q", stdin=pack)
+
+    @property
+    def null_oid(self) -> str:
+        return "0" * (64 if self.object_format == "sha256" else 40)
+
+    def _identity(self) -> dict[str, str]:
+        name, email = self.settings.author_name, self.settings.author_email
+        return {
+            "GIT_AUTHOR_NAME": name,
+            "GIT_AUTHOR_EMAIL": email,
+            "GIT_COMMITTER_NAME": name,
+            "GIT_COMMITTER_EMAIL": email,
+        }
+
+    async def _configure(self, repository: Repository) -> None:
+        self._borrow()
+        bound = self.git.at(self.path)
+        for key, value in (*self.settings.values, ("gc.auto", "0"), ("checkout.workers", "0")):
+            await bound.run("config", key, value)
+        info = self.path / "info"
+        info.mkdir(exist_ok=True)
+        for source in (repository.common_dir / "info" / "exclude", repository.common_dir / "info" / "attributes"):
+            _copy_if_there(source, info / source.name)
+        if self.settings.sparse:
+            _copy_if_there(repository.git_dir / "info" / "sparse-checkout", info / "sparse-checkout")
+        # An unborn HEAD: newer versions of git would read attributes from it.
+        (self.path / "HEAD").write_text("ref: refs/heads/none\n")
+
+    def _borrow(self) -> None:
+        alternates = self.path / "objects" / "info" / "alternates"
+        alternates.parent.mkdir(parents=True, exist_ok=True)
+        wanted = _alternate_line(self.user_objects)
+        if not alternates.exists() or alternates.read_bytes() != wanted:
+            alternates.write_bytes(wanted)
+
+
+def index_info(changes: Mapping[bytes, Entry], null_oid: str) -> bytes:
+    """Input for `update-index -z --index-info`. Removals come first, so that a file can become a folder."""
+    removed = [b"0 " + null_oid.encode() + b"\t" + path + b"\0" for path, entry in changes.items() if entry == ABSENT]
+    kept = [
+        f"{entry[0]} {entry[1]}\t".encode() + path + b"\0" for path, entry in changes.items() if entry != ABSENT
+    ]
+    return b"".join(removed + kept)
+
+
+def _parsed_entries(listing: bytes) -> dict[bytes, Entry]:
+    found: dict[bytes, Entry] = {}
+    for row in listing.split(b"\0"):
+        head, separator, path = row.partition(b"\t")
+        if separator:
+            mode, _, oid = head.decode().split(" ")
+            found[path] = (mode, oid)
+    return found
+
+
+def _alternate_line(path: Path) -> bytes:
+    raw = os.fsencode(path)
+    if raw.startswith((b'"', b"#")) or b"\n" in raw:
+        raw = b'"' + raw.replace(b"\\", b"\\\\").replace(b'"', b'\\"').replace(b"\n", b"\\n") + b'"'
+    return raw + b"\n"
+
+
+def _copy_if_there(source: Path, target: Path) -> None:
+    if source.is_file():
+        shutil.copyfile(source, target)
+
+
+def _write_all(paths: Sequence[Path], contents: Sequence[bytes]) -> None:
+    for path, content in zip(paths, contents, strict=True):
+        path.write_bytes(content)
+
+
+async def _flock(descriptor: int) -> None:
+    """Wait for the lock without a thread, which could not be taken back when the waiting task is cancelled."""
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            await asyncio.sleep(0.01)
+        else:
+            return

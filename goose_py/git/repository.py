@@ -1,0 +1,228 @@
+"""The user's repository, read without executing anything of it and without discovery by git."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from goose_py.git.errors import (
+    BareRepository,
+    GitError,
+    GitFailed,
+    NotARepository,
+    RefMoved,
+    RepositoryBusy,
+    UnbornHead,
+    UnknownRevision,
+)
+from goose_py.git.runner import Git
+
+Operation = Literal["rebase", "merge", "cherry-pick", "revert", "bisect", "am"]
+
+_OPERATIONS: tuple[tuple[str, Operation], ...] = (
+    ("rebase-merge", "rebase"),
+    ("rebase-apply/applying", "am"),
+    ("rebase-apply", "rebase"),
+    ("MERGE_HEAD", "merge"),
+    ("CHERRY_PICK_HEAD", "cherry-pick"),
+    ("REVERT_HEAD", "revert"),
+    ("BISECT_LOG", "bisect"),
+)
+
+
+@dataclass(frozen=True)
+class Head:
+    """`branch` is the short name, None when HEAD is detached; `commit` is None when there is no commit yet."""
+
+    branch: str | None
+    commit: str | None
+
+    @property
+    def detached(self) -> bool:
+        return self.branch is None
+
+    @property
+    def unborn(self) -> bool:
+        return self.commit is None
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A checkout as it was when it was opened. `root` and the git directories are real paths. `git_dir` belongs to this
+    checkout, `common_dir` (objects, refs, config) is shared with its worktrees; they differ in a linked worktree."""
+
+    git: Git
+    root: Path
+    git_dir: Path
+    common_dir: Path
+    head: Head
+    operation: Operation | None
+    shallow: bool
+    object_format: str
+    index_locked: bool
+
+    @classmethod
+    async def open(cls, git: Git, path: Path) -> Repository:
+        """The repository that `path` is in. Raises NotARepository, BareRepository or another GitError; an unborn or
+        detached HEAD, a shallow clone and an operation under way are no errors but said in the value."""
+        start = path.resolve()
+        root, git_dir = _find(start)
+        common_dir = _common_dir(git_dir)
+        bound = git.at(git_dir)
+        head, object_format = await _read_head(bound, root)
+        return cls(
+            git=git,
+            root=root,
+            git_dir=git_dir,
+            common_dir=common_dir,
+            head=head,
+            operation=next((name for entry, name in _OPERATIONS if (git_dir / entry).exists()), None),
+            shallow=(common_dir / "shallow").exists(),
+            object_format=object_format,
+            index_locked=(git_dir / "index.lock").exists(),
+        )
+
+    async def reopened(self) -> Repository:
+        return await Repository.open(self.git, self.root)
+
+    @property
+    def bound(self) -> Git:
+        """Git on the user's git directory without a working tree: for refs and objects only."""
+        return self.git.at(self.git_dir)
+
+    @property
+    def objects(self) -> Path:
+        return self.common_dir / "objects"
+
+    @property
+    def is_linked_worktree(self) -> bool:
+        return self.git_dir != self.common_dir
+
+    def require_commit(self) -> str:
+        if self.head.commit is None:
+            raise UnbornHead(self.root)
+        return self.head.commit
+
+    async def commit_of(self, revision: str) -> str:
+        """The full id of the commit that a branch, tag or abbreviation names. Raises UnknownRevision."""
+        if revision.startswith("-"):
+            raise UnknownRevision(revision, self.root)
+        done = await self.bound.run("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}", ok=(0, 1, 128))
+        if done.exit_code:
+            raise UnknownRevision(revision, self.root)
+        return done.stdout.decode().strip()
+
+    async def tree_of(self, revision: str) -> str:
+        """The id of the tree of a commit. Raises UnknownRevision."""
+        done = await self.bound.run("rev-parse", "--verify", "--quiet", f"{revision}^{{tree}}", ok=(0, 1, 128))
+        if done.exit_code or revision.startswith("-"):
+            raise UnknownRevision(revision, self.root)
+        return done.stdout.decode().strip()
+
+    async def branch_tip(self, branch: str) -> str | None:
+        return await read_ref(self.bound, f"refs/heads/{branch}")
+
+    async def checkouts_of(self, branch: str) -> tuple[Path, ...]:
+        """Working trees (this one and linked ones) that have `branch` checked out."""
+        listing = await self.bound.out("worktree", "list", "--porcelain", "-z")
+        found = []
+        for block in listing.decode("utf-8", "surrogateescape").split("\0\0"):
+            lines = block.split("\0")
+            if f"branch refs/heads/{branch}" in lines and lines[0].startswith("worktree "):
+                found.append(Path(lines[0].removeprefix("worktree ")))
+        return tuple(found)
+
+    async def is_ancestor(self, ancestor: str, descendant: str) -> bool:
+        done = await self.bound.run("merge-base", "--is-ancestor", ancestor, descendant, ok=(0, 1))
+        return done.exit_code == 0
+
+
+async def read_ref(bound: Git, name: str) -> str | None:
+    """The object that a full ref name points to, or None."""
+    done = await bound.run("rev-parse", "--verify", "--quiet", name, ok=(0, 1, 128))
+    return done.stdout.decode().strip() if done.exit_code == 0 else None
+
+
+async def update_ref(bound: Git, name: str, new: str, old: str | None, message: str = "goose-py") -> None:
+    """Move a ref from exactly `old` (None: it must not exist yet). Raises RefMoved where it is elsewhere."""
+    zero = "0" * len(new)
+    await _change_ref(bound, ("update-ref", "-m", message, name, new, old or zero), name)
+
+
+async def delete_ref(bound: Git, name: str, old: str) -> None:
+    """Raises RefMoved where the ref is not at `old`."""
+    await _change_ref(bound, ("update-ref", "-d", name, old), name)
+
+
+async def _change_ref(bound: Git, args: tuple[str, ...], name: str) -> None:
+    try:
+        await bound.run(*args)
+    except GitFailed as error:
+        if re.search(r"but expected|reference already exists|is at .* but|unable to resolve reference", error.stderr):
+            short = name.removeprefix("refs/heads/")
+            raise RefMoved(f"{short} has moved meanwhile; nothing was changed. Look at it again and retry.") from None
+        if "cannot lock ref" in error.stderr and "exists" in error.stderr:
+            raise RepositoryBusy(f"{name} cannot be written now: {error.stderr.strip().splitlines()[-1]}") from None
+        raise
+
+
+def _find(start: Path) -> tuple[Path, Path]:
+    for folder in (start, *start.parents):
+        entry = folder / ".git"
+        if entry.is_file():
+            return folder, _followed(entry)
+        if entry.is_dir() and _looks_like_git_dir(entry):
+            return folder, entry.resolve()
+        if folder.name == ".git" and _looks_like_git_dir(folder):
+            raise NotARepository(start)
+        if _looks_like_git_dir(folder):
+            raise BareRepository(folder)
+    raise NotARepository(start)
+
+
+def _looks_like_git_dir(folder: Path) -> bool:
+    try:
+        if (folder / "commondir").is_file() and (folder / "HEAD").exists():
+            return True
+        has_head = (folder / "HEAD").is_file() or (folder / "HEAD").is_symlink()
+        return has_head and (folder / "objects").is_dir() and (folder / "refs").is_dir()
+    except OSError:
+        return False
+
+
+def _followed(pointer: Path) -> Path:
+    content = _small_text(pointer)
+    if not content.startswith("gitdir:"):
+        raise GitError(f"{pointer} is not a valid git pointer file; repair it with `git worktree repair`.")
+    target = (pointer.parent / content.removeprefix("gitdir:").strip()).resolve()
+    if not _looks_like_git_dir(target):
+        raise GitError(f"{pointer} points to {target}, which is no git directory; repair it with `git worktree repair`.")
+    return target
+
+
+def _common_dir(git_dir: Path) -> Path:
+    pointer = git_dir / "commondir"
+    if not pointer.is_file():
+        return git_dir
+    return (git_dir / _small_text(pointer).strip()).resolve()
+
+
+def _small_text(path: Path) -> str:
+    with path.open("rb") as file:
+        return os.fsdecode(file.read(8192))
+
+
+async def _read_head(bound: Git, root: Path) -> tuple[Head, str]:
+    formats = await bound.run("rev-parse", "--show-object-format", ok=(0, 128))
+    if formats.exit_code:
+        text = formats.stderr.decode("utf-8", "replace").strip().splitlines()
+        raise GitError(f"git cannot read the repository at {root}: {text[-1] if text else 'no reason given'}")
+    symbolic = await bound.run("symbolic-ref", "--quiet", "HEAD", ok=(0, 1, 128))
+    branch = symbolic.stdout.decode("utf-8", "surrogateescape").strip().removeprefix("refs/heads/") or None
+    commit = await read_ref(bound, "HEAD^{commit}")
+    if commit is None and branch is None:
+        raise GitError(f"HEAD of {root} names no commit; check out a branch first.")
+    return Head(branch=branch, commit=commit), formats.stdout.decode().strip()

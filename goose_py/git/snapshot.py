@@ -1,0 +1,173 @@
+# ruff: noqa: PTH  (paths are bytes here, which pathlib does not take)
+"""What a folder holds now, as a tree: by a private index, never by the index or the git directory of the folder itself."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import stat
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from goose_py.git.errors import GitFailed, WorktreeMissing
+from goose_py.git.private import ABSENT, index_info
+from goose_py.git.runner import Git
+from goose_py.protocol.changes import path_from_bytes
+
+
+@dataclass(frozen=True)
+class Caps:
+    """What a snapshot leaves out. A file above `file_bytes`, and new files beyond `new_files`, are reported instead of
+    recorded; they stay on disk, and a worktree that holds any is never removed without keeping them aside."""
+
+    file_bytes: int = 64 * 1024 * 1024
+    new_files: int = 100_000
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """`tree` holds every file that git does not ignore, but for `left_out`; `warnings` are sentences for a person."""
+
+    tree: str
+    left_out: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass
+class _Found:
+    """Paths that differ from the index, sorted by what has to be done with them."""
+
+    present: list[bytes]
+    gone: list[bytes]
+    left_out: list[bytes]
+    warnings: list[str]
+
+
+async def record(on: Git, root: Path, caps: Caps) -> Snapshot:
+    """Bring the private index up to date with the files below `root` and write it as a tree. `on` is git bound to the
+    private git directory, that index and `root`. Runs no program of the repository: no filter, no hook, no nested git.
+    Raises WorktreeMissing, NoSpace."""
+    found = await _find_changes(on, root, caps)
+    try:
+        await _update_index(on, found)
+    except GitFailed:
+        # A file changed or vanished while it was being read: look again, once.
+        found = await _find_changes(on, root, caps)
+        await _update_index(on, found)
+    tree = await on.line("write-tree")
+    return Snapshot(tree, tuple(path_from_bytes(path) for path in found.left_out), tuple(found.warnings))
+
+
+async def _find_changes(on: Git, root: Path, caps: Caps) -> _Found:
+    if not root.is_dir():
+        raise WorktreeMissing(root)
+    modified, untracked = await asyncio.gather(
+        # "dirty" keeps git from starting a `git status` inside a submodule, whose configuration is not ours.
+        on.out("diff-files", "-z", "--name-only", "--ignore-submodules=dirty"),
+        on.out("ls-files", "-z", "--others", "--exclude-standard"),
+    )
+    found = _Found([], [], [], [])
+    fresh = [path for path in untracked.split(b"\0") if path]
+    nested = [path for path in fresh if path.endswith(b"/")]
+    fresh = [path for path in fresh if not path.endswith(b"/")]
+    for folder in nested:
+        fresh += await _files_of_nested_repository(on, root, folder, caps, found)
+    if len(fresh) > caps.new_files:
+        beyond = sorted(fresh)[caps.new_files :]
+        fresh = sorted(fresh)[: caps.new_files]
+        found.left_out += beyond
+        found.warnings.append(
+            f"{len(beyond)} of {len(beyond) + len(fresh)} new files are not recorded, the first is "
+            f"{path_from_bytes(beyond[0])}; add what is generated to .gitignore."
+        )
+    _sort_by_state(os.fsencode(root), {path for path in modified.split(b"\0") if path}, fresh, caps, found)
+    return found
+
+
+def _sort_by_state(root: bytes, modified: set[bytes], fresh: Iterable[bytes], caps: Caps, found: _Found) -> None:
+    for path in sorted(modified | set(fresh)):
+        full = os.path.join(root, path)
+        try:
+            status = os.lstat(full)
+        except OSError:
+            status = None
+        if status is None or _below_symlink(root, path):
+            found.gone.append(path)
+        elif stat.S_ISDIR(status.st_mode):
+            # A submodule whose commit moved; or a folder where a file was (its files are listed one by one).
+            (found.present if _is_repository(full) else found.gone).append(path)
+        elif not (stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode)):
+            found.gone.append(path)
+            found.warnings.append(f"{path_from_bytes(path)} is a pipe, socket or device and is not recorded.")
+        elif status.st_size > caps.file_bytes and stat.S_ISREG(status.st_mode):
+            found.left_out.append(path)
+            found.warnings.append(
+                f"{path_from_bytes(path)} is not recorded: {status.st_size:,} bytes are more than {caps.file_bytes:,}."
+            )
+        elif stat.S_ISREG(status.st_mode) and not os.access(full, os.R_OK):
+            found.left_out.append(path)
+            found.warnings.append(f"{path_from_bytes(path)} is not recorded: it cannot be read.")
+        else:
+            found.present.append(path)
+
+
+async def _update_index(on: Git, found: _Found) -> None:
+    if found.gone:
+        gone = index_info(dict.fromkeys(found.gone, ABSENT), "0" * 40)
+        await on.run("update-index", "-z", "--index-info", stdin=gone)
+    if found.present:
+        done = await on.run(
+            "update-index", "-z", "--add", "--remove", "--replace", "--stdin", stdin=b"\0".join(found.present) + b"\0"
+        )
+        refused = [line for line in done.stderr.decode("utf-8", "replace").splitlines() if line.startswith("Ignoring path")]
+        found.warnings += [f"{line.removeprefix('Ignoring path ')} is not recorded: git refuses its name." for line in refused]
+        found.left_out += [line.removeprefix("Ignoring path ").encode() for line in refused]
+
+
+async def _files_of_nested_repository(
+    on: Git, root: Path, folder: bytes, caps: Caps, found: _Found
+) -> Sequence[bytes]:
+    """Git would record a repository inside the worktree as a mere link, without one of its files. We list the files."""
+    name = path_from_bytes(folder.rstrip(b"/"))
+    found.warnings.append(f"{name} is a git repository of its own; its files are recorded, its history is not.")
+    paths = await asyncio.to_thread(_walk, os.fsencode(root), folder.rstrip(b"/"), caps.new_files + 1)
+    if not paths:
+        return []
+    ignored = await ignored_paths(on, paths)
+    return [path for path in paths if path not in ignored]
+
+
+async def ignored_paths(on: Git, paths: Sequence[bytes]) -> set[bytes]:
+    """Those of `paths` that an ignore rule of the working tree matches, tracked or not."""
+    # check-ignore refuses literal pathspecs; "./" keeps a leading ":" from being one with magic.
+    stdin = b"".join(b"./" + path + b"\0" for path in paths)
+    plain = on.with_env(GIT_LITERAL_PATHSPECS="0")
+    done = await plain.run("check-ignore", "-z", "--stdin", "--no-index", stdin=stdin, ok=(0, 1))
+    return {path.removeprefix(b"./") for path in done.stdout.split(b"\0") if path}
+
+
+def _walk(root: bytes, folder: bytes, limit: int) -> list[bytes]:
+    paths: list[bytes] = []
+    for current, folders, files in os.walk(os.path.join(root, folder)):
+        links = [name for name in folders if os.path.islink(os.path.join(current, name))]
+        folders[:] = sorted(name for name in folders if name != b".git" and name not in links)
+        for name in sorted((*files, *links)):
+            if name != b".git":
+                paths.append(os.path.relpath(os.path.join(current, name), root))
+        if len(paths) >= limit:
+            break
+    return paths[:limit]
+
+
+def _is_repository(folder: bytes) -> bool:
+    return os.path.lexists(os.path.join(folder, b".git"))
+
+
+def _below_symlink(root: bytes, path: bytes) -> bool:
+    parent = os.path.dirname(path)
+    while parent:
+        if os.path.islink(os.path.join(root, parent)):
+            return True
+        parent = os.path.dirname(parent)
+    return False
