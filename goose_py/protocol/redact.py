@@ -1,0 +1,114 @@
+"""Secrets, recognised by their shape or by their value, and taken out of what is kept: logs, exports, crash reports.
+
+Shapes are those that providers publish so that leaks can be found. There is no rule for `password = ...`: a session log is
+also the record of a person's own code, and must not be rewritten by guesses.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+from urllib.parse import quote
+
+MIN_SECRET_LENGTH: Final = 8
+"""A known value shorter than this is not redacted: it would turn up in ordinary text."""
+
+_START: Final = r"(?<![A-Za-z0-9_])"
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """A kind of credential. One of `literals` occurs in every match: looking for them first makes the common case, no
+    secret at all, a few substring searches. Where `pattern` has a group, only the group is the secret."""
+
+    kind: str
+    literals: tuple[str, ...]
+    pattern: re.Pattern[str]
+
+
+def _token(kind: str, prefixes: str, length: int, alphabet: str = "A-Za-z0-9_.-") -> _Shape:
+    """Credentials that are one of `prefixes` and then at least `length` characters of `alphabet`."""
+    literals = tuple(prefixes.split())
+    return _Shape(kind, literals, re.compile(f"{_START}(?:{'|'.join(map(re.escape, literals))})[{alphabet}]{{{length},}}"))
+
+
+_SHAPES: Final = (
+    _token("api-key", "sk-ant- sk-proj- sk-or- sk-svcacct- sk-", 20, "A-Za-z0-9_-"),
+    _token("api-key", "sk_live_ sk_test_ rk_live_ rk_test_", 16, "A-Za-z0-9"),
+    _token("api-key", "xai- gsk_ hf_ r8_ pplx- nvapi- tvly- fw_ csk- lin_api_ dop_v1_ hvs. tskey- shpat_", 20),
+    _token("api-key", "dckr_pat_ npm_ pypi- SG. AGE-SECRET-KEY- sbp_ lsv2_", 20),
+    _token("github-token", "ghp_ gho_ ghu_ ghs_ ghr_", 20, "A-Za-z0-9"),
+    _token("github-token", "github_pat_", 22, "A-Za-z0-9_"),
+    _token("gitlab-token", "glpat- gldt- glrt-", 20),
+    _token("aws-key-id", "AKIA ASIA", 16, "A-Z0-9"),
+    _token("google-key", "AIza", 35, "A-Za-z0-9_-"),
+    _token("google-key", "ya29. GOCSPX-", 20),
+    _token("slack-token", "xoxb- xoxa- xoxp- xoxr- xoxs- xoxe- xoxe. xapp-", 10),
+    _Shape("jwt", ("eyJ",), re.compile(_START + r"eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}", re.ASCII)),
+    _Shape(
+        "private-key",
+        ("PRIVATE KEY",),
+        # A key that was cut off in the middle is still most of a key.
+        re.compile(r"-----BEGIN ([A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?)-----[\s\S]*?(?:-----END \1-----|\Z)"),
+    ),
+    _Shape("url-password", ("://",), re.compile(r"://[^\s/@:'\"]*:(?P<secret>[^\s/@'\"]{3,})@")),
+    _Shape(
+        "url-parameter",
+        ("?", "&"),
+        re.compile(
+            r"[?&](?:[\w-]*[_-])?(?:api[_-]?key|key|token|secret|sig|signature|password)=(?P<secret>[\w.%~+/-]{8,})",
+            re.ASCII | re.IGNORECASE,
+        ),
+    ),
+    _Shape(
+        "authorization", ("earer ", "asic "), re.compile(r"\b(?:[Bb]earer|[Bb]asic) +(?P<secret>[\w.~+/-]{16,}=*)", re.ASCII)
+    ),
+)
+
+
+def looks_secret(value: str) -> bool:
+    """Whether `value` contains something of a known credential's shape."""
+    return any(
+        shape.pattern.search(value) is not None for shape in _SHAPES if any(literal in value for literal in shape.literals)
+    )
+
+
+def redact(text: str, secrets: Iterable[str] = ()) -> str:
+    """`text` with known values replaced by `[redacted]` and recognised shapes by `[redacted:KIND]`. Idempotent; the common
+    text, which holds none, is returned as it is. For many texts with the same secrets, keep a `redactor`."""
+    return redactor(secrets)(text)
+
+
+def redactor(secrets: Iterable[str] = ()) -> Callable[[str], str]:
+    """A `redact` for these known values, which are also found as JSON and URLs would spell them."""
+    spellings = _spellings(secrets)
+    known = re.compile("|".join(map(re.escape, spellings))) if spellings else None
+
+    def redact_text(text: str) -> str:
+        if known is not None and any(spelling in text for spelling in spellings):
+            text = known.sub("[redacted]", text)
+        for shape in _SHAPES:
+            if any(literal in text for literal in shape.literals):
+                text = shape.pattern.sub(partial(_replacement, shape.kind), text)
+        return text
+
+    return redact_text
+
+
+def _spellings(secrets: Iterable[str]) -> tuple[str, ...]:
+    found: set[str] = set()
+    for secret in secrets:
+        if len(secret) >= MIN_SECRET_LENGTH:
+            found |= {secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1], quote(secret, safe="")}
+    return tuple(sorted(found, key=lambda spelling: (-len(spelling), spelling)))
+
+
+def _replacement(kind: str, match: re.Match[str]) -> str:
+    secret = match.groupdict().get("secret")
+    if secret is None:
+        return f"[redacted:{kind}]"
+    if secret.startswith("[redacted"):
+        return match.group()
+    return match.group().replace(secret, f"[redacted:{kind}]")
