@@ -1,0 +1,214 @@
+"""Level full on Linux: one bubblewrap container per process start.
+
+The new root holds the system read-only, an empty home, an empty /run, the task's /tmp and its workspace: what is not named
+does not exist inside. Fresh namespaces for users, processes, network, IPC and host name; no capabilities; a system-call
+filter; the container dies with the process that started it, and everything in it with the container.
+"""
+
+import os
+import stat
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from goose_py.sandbox.policy import Commits, Level, Limits, Policy, SandboxError, SpawnSpec
+
+PROGRAM: Final = Path("/usr/bin/bwrap")
+"""Named by its place: a `bwrap` found through PATH could be anybody's."""
+
+_SYSTEM: Final = ("/usr", "/etc", "/opt", "/nix/store", "/gnu/store")
+_MERGED: Final = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
+_ETC_SECRETS: Final = (
+    "shadow", "shadow-", "gshadow", "gshadow-", "sudoers", "sudoers.d", "ssl/private", "pki/tls/private", "ssh",
+    "security/opasswd", "krb5.keytab", "NetworkManager/system-connections", "wireguard", "ipsec.secrets", "docker",
+    "kubernetes", "rancher", "letsencrypt", "ppp", "wpa_supplicant",
+)  # fmt: skip
+_TEMPORARY_BYTES: Final = 1024**3
+
+# Limits must be set and the filter opened before bwrap starts; a shell does both without a descriptor of ours being
+# inherited, so that launchers we do not write can start the container as well. `-u` is Bash's and `-p` dash's name of the
+# number of processes; where a hard limit is lower already, it stays.
+_PREPARE: Final = (
+    'ulimit -c 0; ulimit -n "$1" 2>/dev/null; ulimit -f "$2" 2>/dev/null; '
+    '{ ulimit -u "$3" || ulimit -p "$3"; } 2>/dev/null; exec 3<"$4" || exit 126; shift 4; exec "$@"'
+)
+_SHELL: Final = "/bin/sh"
+_FILE_BLOCK: Final = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Bubblewrap:
+    """`filter_file` holds the assembled system-call filter; `options` are the optional flags this bwrap knows."""
+
+    filter_file: Path
+    filter_with_unix: Path
+    options: frozenset[str]
+    program: Path = PROGRAM
+
+    level = Level.FULL
+
+    def wrap(self, argv: Sequence[str], cwd: str, env: Mapping[str, str], policy: Policy) -> SpawnSpec:
+        """Raises SandboxError when the workspace is missing or `cwd` is not visible inside."""
+        if not policy.workspace.is_dir():
+            raise SandboxError(f"The workspace {policy.workspace} does not exist, so no command can run in it.")
+        inside = {**env, **_environment(policy)}
+        container = [str(self.program), *self._isolation(policy), *_root(policy, self.options)]
+        container += ["--chdir", cwd, "--seccomp", "3", "--", *argv]
+        filter_file = self.filter_with_unix if policy.unix_sockets else self.filter_file
+        return SpawnSpec(
+            (_SHELL, "-c", _PREPARE, "sandbox", *_limits(policy.limits), str(filter_file), *container), inside, "/"
+        )
+
+    def _isolation(self, policy: Policy) -> list[str]:
+        flags = ["--unshare-all", "--unshare-user", "--new-session", "--die-with-parent", "--cap-drop", "ALL"]
+        flags += ["--hostname", "sandbox"]
+        if policy.network:
+            flags.append("--share-net")
+        if "--disable-userns" in self.options:
+            flags.append("--disable-userns")
+        return flags
+
+
+def known_options(program: Path = PROGRAM) -> frozenset[str]:
+    """The optional flags that the installed bwrap has: they came with 0.5 to 0.8, distributions carry 0.4 to 0.11.
+
+    Raises SandboxError when it is missing, not root's, or does not run."""
+    try:
+        status = program.stat()
+    except OSError as error:
+        raise SandboxError(
+            f"{program} is missing; install bubblewrap (Debian, Ubuntu: apt-get install bubblewrap; Fedora: dnf install "
+            "bubblewrap; Arch: pacman -S bubblewrap)."
+        ) from error
+    if status.st_uid != 0 or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise SandboxError(f"{program} is not owned by root or others can write it, so it is not used.")
+    try:
+        listing = subprocess.run(
+            [program, "--help"], capture_output=True, text=True, timeout=10, check=True, stdin=subprocess.DEVNULL, env={}
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise SandboxError(f"{program} does not run: {error}") from error
+    return frozenset(flag for flag in ("--disable-userns", "--size") if flag in listing.stdout)
+
+
+def _limits(limits: Limits) -> tuple[str, str, str]:
+    return str(limits.open_files), str(max(1, limits.file_bytes // _FILE_BLOCK)), str(limits.processes)
+
+
+def _environment(policy: Policy) -> dict[str, str]:
+    env = {"HOME": str(policy.home), "TMPDIR": "/tmp"}
+    commits = policy.commits
+    if commits is not None and policy.git_common is not None:
+        name, email = commits.identity
+        env |= {
+            "GIT_OBJECT_DIRECTORY": str(commits.store / "objects"),
+            "GIT_ALTERNATE_OBJECT_DIRECTORIES": str(policy.git_common / "objects"),
+            "GIT_AUTHOR_NAME": name, "GIT_AUTHOR_EMAIL": email,
+            "GIT_COMMITTER_NAME": name, "GIT_COMMITTER_EMAIL": email,
+            "GIT_CONFIG_COUNT": "2",
+            "GIT_CONFIG_KEY_0": "gc.auto", "GIT_CONFIG_VALUE_0": "0",
+            "GIT_CONFIG_KEY_1": "commit.gpgSign", "GIT_CONFIG_VALUE_1": "false",
+        }  # fmt: skip
+    return env
+
+
+def _root(policy: Policy, options: frozenset[str]) -> list[str]:
+    """The mounts, in order: what comes later lies on top."""
+    mounts = [*_system(), "--proc", "/proc", "--dev", "/dev"]
+    size = ["--size", str(_TEMPORARY_BYTES)] if "--size" in options else []
+    mounts += ["--bind", str(_real(policy.tmp)), "/tmp"] if policy.tmp else [*size, "--tmpfs", "/tmp"]
+    mounts += ["--tmpfs", "/run", "--symlink", "../run", "/var/run", "--symlink", "../tmp", "/var/tmp"]
+    if policy.network:
+        mounts += _resolver()
+    mounts += [*size, "--tmpfs", str(policy.home)]
+    if policy.cache:
+        mounts += ["--bind", str(_real(policy.cache)), str(policy.home / ".cache")]
+    mounts += _shared(policy)
+    if policy.commits is not None and policy.git_common is not None and not policy.read_only:
+        mounts += _commits(policy.commits, _real(policy.git_common))
+    dot_git = _real(policy.workspace) / ".git"
+    if os.path.lexists(dot_git):
+        mounts += ["--ro-bind", str(dot_git), str(dot_git)]
+    # What bwrap made to hang the mounts on: a write there would seem to work and be gone at the end.
+    return [*mounts, "--remount-ro", "/"]
+
+
+def _system() -> list[str]:
+    mounts: list[str] = []
+    for path in _SYSTEM:
+        mounts += ["--ro-bind-try", path, path]
+    for path in map(Path, _MERGED):
+        if path.is_symlink():
+            mounts += ["--symlink", str(path.readlink()), str(path)]
+        elif path.is_dir():
+            mounts += ["--ro-bind", str(path), str(path)]
+    for name in _ETC_SECRETS:
+        secret = Path("/etc") / name
+        # Unreadable ones (the usual case: not root) need no cover, and an unprivileged bwrap may not be able to give it.
+        if secret.is_symlink() or not os.access(secret, os.R_OK):
+            continue
+        mounts += ["--tmpfs", str(secret)] if secret.is_dir() else ["--ro-bind", "/dev/null", str(secret)]
+    return mounts
+
+
+def _resolver() -> list[str]:
+    # Often a link into /run, which is empty inside.
+    resolver = _real(Path("/etc/resolv.conf"))
+    return ["--ro-bind-try", str(resolver), str(resolver)] if str(resolver).startswith("/run/") else []
+
+
+def _shared(policy: Policy) -> list[str]:
+    """The paths handed in, outer ones first so that an inner one is not covered; at the same path, writable wins."""
+    chosen: list[tuple[Path, str]] = [(path, "--ro-bind") for path in policy.readable]
+    if policy.git_common:
+        chosen.append((policy.git_common, "--ro-bind"))
+    chosen += [(path, "--bind") for path in policy.writable]
+    chosen.append((policy.workspace, "--ro-bind" if policy.read_only else "--bind"))
+    mounts: list[str] = []
+    for path, flag in sorted(chosen, key=lambda pair: len(pair[0].parts)):
+        real = _real(path)
+        if not real.exists():
+            continue
+        mounts += [flag, str(real), str(real)]
+        if real != path and not _already_there(path):
+            mounts += [flag, str(real), str(path)]
+    return mounts
+
+
+def _already_there(path: Path) -> bool:
+    """Whether the path, symlinks and all, comes into view with the system directories."""
+    return any(path.is_relative_to(system) for system in (*_SYSTEM, *_MERGED))
+
+
+def _commits(commits: Commits, common: Path) -> list[str]:
+    """Lay the task's own folders over the places of the user's repository that a commit writes.
+
+    The worktree's own folder is writable except for the files that say where things are; the branch's folder and its
+    reflog are replaced by copies of the task's. Makes the folders of `commits.store` when they are missing."""
+    git_dir = _real(commits.git_dir)
+    branch = Path(commits.branch)
+    if git_dir.parent.parent != common or branch.is_absolute() or ".." in branch.parts or branch.parts[:2] != ("refs", "heads"):
+        raise SandboxError(f"{commits.git_dir} with {commits.branch} is no worktree and branch of {common}.")
+    mounts = ["--bind", str(git_dir), str(git_dir)]
+    for name in ("commondir", "gitdir", "config.worktree", "locked"):
+        if (git_dir / name).exists():
+            mounts += ["--ro-bind", str(git_dir / name), str(git_dir / name)]
+    objects = commits.store / "objects"
+    objects.mkdir(mode=0o700, parents=True, exist_ok=True)
+    mounts += ["--bind", str(objects), str(objects)]
+    for kind in (Path(), Path("logs")):
+        theirs, ours = common / kind / branch.parent, commits.store / kind / branch.parent
+        if not theirs.is_dir():
+            continue
+        if not ours.exists():
+            ours.mkdir(mode=0o700, parents=True)
+            if (theirs / branch.name).is_file():
+                (ours / branch.name).write_bytes((theirs / branch.name).read_bytes())
+        mounts += ["--bind", str(ours), str(theirs)]
+    return mounts
+
+
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))

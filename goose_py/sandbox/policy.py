@@ -1,0 +1,83 @@
+"""What a sandboxed process may touch, and the start command that comes of it. Values only; nothing here runs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from goose_py.protocol.errors import GooseError
+
+
+class Level(StrEnum):
+    """How much the operating system enforces. The values are what `permissions.Place.sandbox` takes.
+
+    `full`: writes, reads, network and local sockets are confined, secrets are out of sight. `partial`: writes and the
+    network are confined, but see SECURITY.md for what is not. `none`: nothing is."""
+
+    FULL = "full"
+    PARTIAL = "partial"
+    NONE = "none"
+
+
+class SandboxError(GooseError):
+    """The sandbox cannot do what it was asked for. The message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Resource limits of every process inside, as setrlimit(2) takes them. Core dumps are always off: they would hold
+    whatever the process had in memory."""
+
+    file_bytes: int = 4 * 1024**3
+    open_files: int = 8192
+    processes: int = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Commits:
+    """Lets `git commit` work inside a linked worktree without making the user's repository writable.
+
+    New objects and the branch's new position land in `store`, a folder of the task's own; the user's refs and objects stay
+    read-only. `git_dir` is `<common>/worktrees/<name>`, `branch` the full ref ("refs/heads/goose/t1"). `identity` is the
+    (name, email) of the commits: the user's own git configuration is out of sight inside."""
+
+    git_dir: Path
+    branch: str
+    store: Path
+    identity: tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What one task's processes may touch. Paths are absolute; they need not be free of symlinks.
+
+    `workspace` is writable unless `read_only` (plan mode); its `.git` never is. `writable` and `readable` are further
+    paths (toolchains, the running Python, logs): a missing one is ignored, so that a list made once fits every machine.
+    `home` is replaced by an empty folder of its own, with `cache` as its `.cache` when given. `tmp` becomes /tmp; without
+    it /tmp is empty at each start. `git_common` is the user's repository, read-only. `network` gives the host's network.
+    `unix_sockets` allows local sockets to be made, which some test suites need; those of the host stay out of sight at
+    level full."""
+
+    workspace: Path
+    home: Path
+    writable: tuple[Path, ...] = ()
+    readable: tuple[Path, ...] = ()
+    git_common: Path | None = None
+    commits: Commits | None = None
+    tmp: Path | None = None
+    cache: Path | None = None
+    network: bool = False
+    unix_sockets: bool = False
+    read_only: bool = False
+    limits: Limits = field(default=Limits())
+
+
+@dataclass(frozen=True, slots=True)
+class SpawnSpec:
+    """A process start, complete: run `argv` in `cwd` with exactly `env`, in a new session.
+
+    It needs no inherited descriptors and no preexec function, so any launcher can use it, the MCP SDK's included."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    cwd: str
