@@ -1,0 +1,89 @@
+"""Worker processes: start one for a task, or find the one that runs.
+
+A worker is a process of its own session, so that closing a terminal does not reach it. It says over a pipe when its socket can
+be reached, or in one sentence why it never will be.
+"""
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+
+from goose_py.bootstrap.host import Host
+from goose_py.protocol.errors import GooseError
+from goose_py.tasks.client import TaskClient, WorkerGone
+from goose_py.tasks.store import TaskFolder
+
+START_TIMEOUT = 120.0
+
+
+class WorkerFailed(GooseError):
+    """The worker could not start its task."""
+
+
+async def connect(host: Host, folder: TaskFolder, after: int = 0) -> TaskClient:
+    """A client of the task's worker, which is started when none runs. Raises WorkerFailed."""
+    try:
+        return await TaskClient.connect(folder.socket, after)
+    except WorkerGone:
+        await start_worker(host, folder)
+        return await TaskClient.connect(folder.socket, after)
+
+
+async def start_worker(host: Host, folder: TaskFolder) -> None:
+    """Starts a worker and returns when its socket is open. Where another one has won the race, that one is used."""
+    reader, writer = os.pipe()
+    log = os.open(folder.worker_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    try:
+        # -P: a module in the folder we are started in is never imported.
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-P",
+            "-m",
+            "goose_py",
+            "worker",
+            folder.task_id,
+            "--ready-fd",
+            str(writer),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd=str(Path("/")),
+            env=dict(host.env),
+            pass_fds=(writer,),
+            start_new_session=True,
+        )
+    finally:
+        os.close(writer)
+        os.close(log)
+    answer = await _read_answer(reader)
+    if answer is None:
+        tail = folder.worker_log.read_text("utf-8", "replace").strip().splitlines()[-1:]
+        raise WorkerFailed(f"The worker of task {folder.task_id} ended at once: {' '.join(tail) or 'it said nothing'}.")
+    if error := answer.get("error"):
+        raise WorkerFailed(error)
+    del process  # it lives on; the event loop's child watcher reaps it if it ends before we do
+
+
+def report(fd: int, error: str = "") -> None:
+    """The worker's side of the pipe."""
+    try:
+        os.write(fd, json.dumps({"error": error}).encode() + b"\n")
+        os.close(fd)
+    except OSError:
+        pass
+
+
+async def _read_answer(fd: int) -> dict[str, str] | None:
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader()
+    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(fd, "rb"))
+    try:
+        async with asyncio.timeout(START_TIMEOUT):
+            line = await reader.readline()
+    except TimeoutError:
+        return {"error": f"The worker did not start within {START_TIMEOUT:g} seconds."}
+    finally:
+        transport.close()
+    return json.loads(line) if line else None

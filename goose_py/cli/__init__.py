@@ -1,0 +1,40 @@
+"""The command line: arguments become settings and calls of the composition root, ends become exit codes. No logic.
+
+Commands are imported when they are called, so that `--help` and completion cost nothing but click.
+"""
+
+import sys
+from collections.abc import Sequence
+
+EXIT_USAGE = 2
+
+
+def run_command(arguments: Sequence[str]) -> int:
+    """Runs one command line and returns its exit code. Expected errors are one sentence on stderr."""
+    import click
+
+    from goose_py.cli.group import root
+    from goose_py.protocol.errors import GooseError
+    from goose_py.protocol.safe_text import safe_text
+
+    try:
+        result = root.main(args=list(arguments), prog_name="goose-py", standalone_mode=False)
+    except click.exceptions.Exit as ending:
+        return ending.exit_code
+    except click.Abort:
+        print("Interrupted.", file=sys.stderr)
+        return 130
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except GooseError as error:
+        print(f"goose-py: {safe_text(str(error))}", file=sys.stderr)
+        return getattr(error, "exit_code", EXIT_USAGE)
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output has gone (`| head`): that is their right, and no failure.
+        sys.stdout = None
+        return 0
+    return result if isinstance(result, int) else 0

@@ -1,0 +1,62 @@
+"""What a task is asked to be, written once before it starts: `task.json` in the task's folder."""
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from goose_py.protocol.codec import CodecError, decode, encode
+from goose_py.protocol.errors import UserError
+from goose_py.protocol.messages import Image, Text
+
+SPEC_NAME = "task.json"
+
+
+class TaskSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """`folder` is where the user was; it need not be a repository when `isolation` is "copy". `base`: "head", "changes" (the
+    checkout as it is, uncommitted work included) or a revision. `overrides` are settings of this task alone, by dotted key
+    (flags and recipe settings), which a resume applies again. `instructions` are a recipe's, for the system prompt; `prompt`
+    is the first message. `extensions` are in the form of a recipe, and replace the configured ones where `own_extensions` is
+    true. `interactive`: somebody can be asked."""
+
+    task_id: str
+    folder: str
+    title: str = ""
+    prompt: tuple[Text | Image, ...] = ()
+    instructions: str = ""
+    base: str = "head"
+    isolation: Literal["worktree", "copy", "none"] = "worktree"
+    interactive: bool = True
+    overrides: dict[str, Any] = {}
+    extensions: tuple[dict[str, Any], ...] = ()
+    own_extensions: bool = False
+    checks: tuple[str, ...] = ()
+    response_schema: dict[str, Any] | None = None
+    retry: dict[str, Any] | None = None
+    recipe: dict[str, Any] | None = None
+    allow_exec: tuple[str, ...] = ()
+
+
+def write_spec(folder: Path, spec: TaskSpec) -> None:
+    """Raises UserError where the task exists already."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path = folder / SPEC_NAME
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except FileExistsError:
+        raise UserError(f"The task {spec.task_id} exists already.") from None
+    with os.fdopen(fd, "wb") as stream:
+        stream.write(encode(spec) + b"\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def read_spec(folder: Path) -> TaskSpec:
+    """Raises UserError."""
+    try:
+        return decode((folder / SPEC_NAME).read_bytes(), TaskSpec)
+    except FileNotFoundError:
+        raise UserError(f"There is no task in {folder}.") from None
+    except CodecError as error:
+        raise UserError(f"{folder / SPEC_NAME} is damaged: {error}") from None

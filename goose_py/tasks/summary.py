@@ -1,0 +1,213 @@
+"""What a task is at the moment: a fold of its log, cheap enough to list hundreds."""
+
+from collections.abc import Iterable
+from typing import Literal
+
+import msgspec
+
+from goose_py.protocol import events as ev
+from goose_py.protocol.errors import UserError
+from goose_py.protocol.messages import ModelRef, Text, Usage
+from goose_py.session.log import read_log
+from goose_py.tasks.spec import TaskSpec, read_spec
+from goose_py.tasks.store import TaskFolder, TaskStore
+
+TaskState = Literal[
+    "queued",
+    "planning",
+    "awaiting plan approval",
+    "awaiting approval",
+    "running",
+    "verifying",
+    "awaiting review",
+    "idle",
+    "merged",
+    "rejected",
+    "failed",
+    "cancelled",
+]
+CheckState = Literal["passed", "failed", "stale", "not run"]
+
+
+class TaskSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """`alive`: a process works on it or waits for its commands. `result_tree` is the tree after the last turn; `changed` tells
+    whether it differs from the base and from what was applied."""
+
+    task_id: str
+    title: str = ""
+    repository: str = ""
+    workspace: str = ""
+    branch: str | None = None
+    base: str | None = None
+    base_tree: str | None = None
+    result_tree: str | None = None
+    applied_tree: str | None = None
+    state: TaskState = "queued"
+    detail: str = ""
+    alive: bool = False
+    checks: CheckState = "not run"
+    failed_check: str = ""
+    model: ModelRef | None = None
+    files: int = 0
+    added: int = 0
+    removed: int = 0
+    cost: float = 0.0
+    usage: Usage = Usage()
+    started_at: float = 0.0
+    updated_at: float = 0.0
+    question: str = ""
+
+    @property
+    def changed(self) -> bool:
+        return self.result_tree is not None and self.result_tree not in (self.base_tree, self.applied_tree)
+
+
+class _Fold:
+    def __init__(self, task_id: str) -> None:
+        self.value = TaskSummary(task_id=task_id)
+        self._running = False
+        self._verifying = False
+        self._questions: dict[str, str] = {}
+        self._plan_open = False
+        self._plan_seen = False
+        self._outcome: ev.TurnEnded | None = None
+        self._ended: ev.TaskEnded | None = None
+        self._checked: dict[str, ev.VerificationFinished] = {}
+        self._tree: str | None = None
+
+    def feed(self, record: ev.Record) -> None:
+        event = record.event
+        self._set(updated_at=record.at)
+        match event:
+            case ev.SessionStarted():
+                self._tree = event.base_tree
+                self._set(
+                    title=event.title,
+                    repository=event.repository or event.workspace,
+                    workspace=event.workspace,
+                    branch=event.branch,
+                    base=event.base,
+                    base_tree=event.base_tree,
+                    result_tree=event.base_tree,
+                    model=event.model,
+                    started_at=record.at,
+                )
+            case ev.TitleSet(title=title):
+                self._set(title=title)
+            case ev.PromptReceived(parts=parts) if not self.value.title:
+                text = " ".join(part.text for part in parts if isinstance(part, Text))
+                self._set(title=" ".join(text.split())[:80])
+            case ev.ModelSet(model=model):
+                self._set(model=model)
+            case ev.TurnStarted():
+                self._running, self._verifying, self._outcome, self._ended = True, False, None, None
+            case ev.PlanProposed():
+                self._plan_open, self._plan_seen = not self._plan_seen, True
+            case ev.PlanDecided(approved=approved):
+                self._plan_open, self._plan_seen = False, approved
+            case ev.ApprovalRequested():
+                self._questions[event.approval_id] = f"{event.call.name}: {event.cause or event.reason}"
+            case ev.ApprovalResolved():
+                self._questions.pop(event.approval_id, None)
+            case ev.ToolStarted():
+                self._verifying = False
+            case ev.VerificationFinished():
+                self._verifying = True
+                self._checked[event.command] = event
+            case ev.UsageRecorded():
+                self._set(cost=self.value.cost + (event.cost or 0.0), usage=self.value.usage + event.usage)
+            case ev.ChangesRecorded():
+                self._tree = event.tree_after
+                self._set(
+                    result_tree=event.tree_after,
+                    files=event.files,
+                    added=event.added,
+                    removed=event.removed,
+                )
+            case ev.Rewound():
+                self._tree = event.tree
+                self._set(result_tree=event.tree)
+            case ev.ChangesApplied():
+                self._set(applied_tree=event.result_tree)
+            case ev.TurnEnded():
+                self._running, self._outcome = False, event
+                self._questions.clear()
+            case ev.TaskEnded():
+                self._ended = event
+            case _:
+                pass
+
+    def result(self, alive: bool) -> TaskSummary:
+        state, detail = self._state(alive)
+        failed = next((check for check in self._checked.values() if check.exit_code != 0), None)
+        return msgspec.structs.replace(
+            self.value,
+            alive=alive,
+            state=state,
+            detail=detail,
+            checks=check_state(self._checked.values(), self._tree),
+            failed_check=failed.command if failed else "",
+            question=next(iter(self._questions.values()), ""),
+        )
+
+    def _state(self, alive: bool) -> tuple[TaskState, str]:
+        if self._ended is not None:
+            return self._ended.state, self._ended.detail
+        if self._running and alive:
+            if self._questions:
+                return "awaiting approval", next(iter(self._questions.values()))
+            if self._verifying:
+                return "verifying", ""
+            return ("running" if self._plan_seen else "planning"), ""
+        if self._running:
+            return "failed", "The program ended while a turn was running; resume it to go on."
+        if self._outcome is None:
+            return "queued", ""
+        if self._outcome.outcome == "awaiting_plan":
+            return "awaiting plan approval", self._outcome.detail
+        if self.value.changed:
+            return "awaiting review", self._outcome.detail
+        return ("idle" if self._outcome.outcome in ("done", "interrupted") else "failed"), self._outcome.detail
+
+    def _set(self, **fields: object) -> None:
+        self.value = msgspec.structs.replace(self.value, **fields)
+
+
+def check_state(checks: "Iterable[ev.VerificationFinished]", tree: str | None) -> CheckState:
+    """What the last run of each check says of `tree`: a failure that still holds wins, then anything stale."""
+    last = tuple(checks)
+    if not last:
+        return "not run"
+    if any(check.tree != tree for check in last):
+        return "stale"
+    return "passed" if all(check.exit_code == 0 for check in last) else "failed"
+
+
+def summarise(task_id: str, records: Iterable[ev.Record], *, alive: bool = False) -> TaskSummary:
+    fold = _Fold(task_id)
+    for record in records:
+        fold.feed(record)
+    return fold.result(alive)
+
+
+def summary_of(task: TaskFolder) -> TaskSummary:
+    """Never raises: a task whose files are damaged is listed as failed, with the reason."""
+    alive = task.owned()
+    try:
+        contents = read_log(task.path)
+    except UserError as error:
+        try:
+            return _queued(read_spec(task.path), alive)
+        except UserError:
+            return TaskSummary(task_id=task.task_id, state="failed", detail=str(error), alive=alive)
+    return summarise(task.task_id, contents.records, alive=alive)
+
+
+def list_tasks(store: TaskStore) -> tuple[TaskSummary, ...]:
+    """All tasks, the one that was last written first."""
+    return tuple(summary_of(task) for task in store.all())
+
+
+def _queued(spec: TaskSpec, alive: bool) -> TaskSummary:
+    title = spec.title or " ".join(part.text for part in spec.prompt if isinstance(part, Text))[:80]
+    return TaskSummary(task_id=spec.task_id, title=title, repository=spec.folder, alive=alive)
