@@ -1,4 +1,3 @@
-# ruff: noqa: PTH  (paths are bytes here, which pathlib does not take)
 """`.worktreeinclude`: which ignored files of the checkout (an `.env`, a local setting) a task's worktree needs as well.
 
 The file stands at the root of the checkout, in gitignore syntax. Only files that git ignores are copied: what it does not
@@ -15,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from goose_py.git.checkout import viewed
+from goose_py.git.paths import located, parents
 from goose_py.git.repository import Repository
 from goose_py.git.snapshot import ignored_paths
 from goose_py.protocol.changes import path_from_bytes
@@ -42,10 +42,10 @@ async def copy_included(repository: Repository, worktree: Path, scratch: Path) -
         if not paths:
             return Included()
         chosen = sorted(await ignored_paths(on, paths))
-    return await asyncio.to_thread(_copy_all, os.fsencode(repository.root), os.fsencode(worktree), chosen)
+    return await asyncio.to_thread(_copy_all, repository.root, worktree, chosen)
 
 
-def _copy_all(source: bytes, target: bytes, paths: list[bytes]) -> Included:
+def _copy_all(source: Path, target: Path, paths: list[bytes]) -> Included:
     copied: list[str] = []
     skipped: list[tuple[str, str]] = []
     for path in paths:
@@ -60,42 +60,34 @@ def _copy_all(source: bytes, target: bytes, paths: list[bytes]) -> Included:
     return Included(tuple(copied), tuple(skipped))
 
 
-def _copy_one(source: bytes, target: bytes, path: bytes) -> str | None:
+def _copy_one(source: Path, target: Path, path: bytes) -> str | None:
     """Why the file was not copied, or None."""
-    origin, copy = os.path.join(source, path), os.path.join(target, path)
+    origin, copy = located(source, path), located(target, path)
     if path.endswith(b"/"):
         return "it is a git repository of its own"
     if os.path.lexists(copy):
         return "it exists in the worktree already"
-    if not _make_folders(target, os.path.dirname(path)):
+    if not _make_folders(target, path):
         return "a symlink or file stands in its way"
-    status = os.lstat(origin)
+    status = origin.lstat()
     if stat.S_ISLNK(status.st_mode):
-        link = os.readlink(origin)
-        if os.path.isabs(link) or not _inside(source, os.path.join(os.path.dirname(origin), link)):
+        link = os.readlink(origin)  # noqa: PTH115  (exactly as it is written)
+        if link.startswith("/") or not (origin.parent / link).resolve().is_relative_to(source.resolve()):
             return "it is a symlink out of the checkout"
-        os.symlink(link, copy)
+        copy.symlink_to(link)
         return None
     if not stat.S_ISREG(status.st_mode):
         return "it is no regular file"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    with open(origin, "rb") as reading:
-        descriptor = os.open(copy, flags, status.st_mode & 0o700 | 0o600)
-        with open(descriptor, "wb") as writing:
-            shutil.copyfileobj(reading, writing, 1024 * 1024)
+    with origin.open("rb") as reading, os.fdopen(os.open(copy, flags, status.st_mode & 0o700 | 0o600), "wb") as writing:
+        shutil.copyfileobj(reading, writing, 1024 * 1024)
     return None
 
 
-def _make_folders(root: bytes, folder: bytes) -> bool:
-    current = root
-    for part in folder.split(b"/") if folder else ():
-        current = os.path.join(current, part)
-        if os.path.islink(current) or os.path.isfile(current):
+def _make_folders(root: Path, path: bytes) -> bool:
+    for parent in reversed(list(parents(path))):
+        folder = located(root, parent)
+        if folder.is_symlink() or folder.is_file():
             return False
-        if not os.path.isdir(current):
-            os.mkdir(current, 0o700)
+        folder.mkdir(mode=0o700, exist_ok=True)
     return True
-
-
-def _inside(root: bytes, path: bytes) -> bool:
-    return os.path.commonpath([os.path.realpath(root), os.path.realpath(path)]) == os.path.realpath(root)

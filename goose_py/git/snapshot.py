@@ -1,9 +1,9 @@
-# ruff: noqa: PTH  (paths are bytes here, which pathlib does not take)
 """What a folder holds now, as a tree: by a private index, never by the index or the git directory of the folder itself."""
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import stat
 from collections.abc import Iterable, Sequence
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from goose_py.git.errors import GitFailed, WorktreeMissing
+from goose_py.git.paths import below_symlink, files_below, located
 from goose_py.git.private import ABSENT, index_info
 from goose_py.git.runner import Git
 from goose_py.protocol.changes import path_from_bytes
@@ -81,22 +82,22 @@ async def _find_changes(on: Git, root: Path, caps: Caps) -> _Found:
             f"{len(beyond)} of {len(beyond) + len(fresh)} new files are not recorded, the first is "
             f"{path_from_bytes(beyond[0])}; add what is generated to .gitignore."
         )
-    _sort_by_state(os.fsencode(root), {path for path in modified.split(b"\0") if path}, fresh, caps, found)
+    _sort_by_state(root, {path for path in modified.split(b"\0") if path}, fresh, caps, found)
     return found
 
 
-def _sort_by_state(root: bytes, modified: set[bytes], fresh: Iterable[bytes], caps: Caps, found: _Found) -> None:
+def _sort_by_state(root: Path, modified: set[bytes], fresh: Iterable[bytes], caps: Caps, found: _Found) -> None:
     for path in sorted(modified | set(fresh)):
-        full = os.path.join(root, path)
+        place = located(root, path)
         try:
-            status = os.lstat(full)
+            status = place.lstat()
         except OSError:
             status = None
-        if status is None or _below_symlink(root, path):
+        if status is None or below_symlink(root, path):
             found.gone.append(path)
         elif stat.S_ISDIR(status.st_mode):
             # A submodule whose commit moved; or a folder where a file was (its files are listed one by one).
-            (found.present if _is_repository(full) else found.gone).append(path)
+            (found.present if os.path.lexists(place / ".git") else found.gone).append(path)
         elif not (stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode)):
             found.gone.append(path)
             found.warnings.append(f"{path_from_bytes(path)} is a pipe, socket or device and is not recorded.")
@@ -105,7 +106,7 @@ def _sort_by_state(root: bytes, modified: set[bytes], fresh: Iterable[bytes], ca
             found.warnings.append(
                 f"{path_from_bytes(path)} is not recorded: {status.st_size:,} bytes are more than {caps.file_bytes:,}."
             )
-        elif stat.S_ISREG(status.st_mode) and not os.access(full, os.R_OK):
+        elif stat.S_ISREG(status.st_mode) and not os.access(place, os.R_OK):
             found.left_out.append(path)
             found.warnings.append(f"{path_from_bytes(path)} is not recorded: it cannot be read.")
         else:
@@ -131,7 +132,8 @@ async def _files_of_nested_repository(
     """Git would record a repository inside the worktree as a mere link, without one of its files. We list the files."""
     name = path_from_bytes(folder.rstrip(b"/"))
     found.warnings.append(f"{name} is a git repository of its own; its files are recorded, its history is not.")
-    paths = await asyncio.to_thread(_walk, os.fsencode(root), folder.rstrip(b"/"), caps.new_files + 1)
+    inside = files_below(root, located(root, folder.rstrip(b"/")))
+    paths = await asyncio.to_thread(list, itertools.islice(inside, caps.new_files + 1))
     if not paths:
         return []
     ignored = await ignored_paths(on, paths)
@@ -145,29 +147,3 @@ async def ignored_paths(on: Git, paths: Sequence[bytes]) -> set[bytes]:
     plain = on.with_env(GIT_LITERAL_PATHSPECS="0")
     done = await plain.run("check-ignore", "-z", "--stdin", "--no-index", stdin=stdin, ok=(0, 1))
     return {path.removeprefix(b"./") for path in done.stdout.split(b"\0") if path}
-
-
-def _walk(root: bytes, folder: bytes, limit: int) -> list[bytes]:
-    paths: list[bytes] = []
-    for current, folders, files in os.walk(os.path.join(root, folder)):
-        links = [name for name in folders if os.path.islink(os.path.join(current, name))]
-        folders[:] = sorted(name for name in folders if name != b".git" and name not in links)
-        for name in sorted((*files, *links)):
-            if name != b".git":
-                paths.append(os.path.relpath(os.path.join(current, name), root))
-        if len(paths) >= limit:
-            break
-    return paths[:limit]
-
-
-def _is_repository(folder: bytes) -> bool:
-    return os.path.lexists(os.path.join(folder, b".git"))
-
-
-def _below_symlink(root: bytes, path: bytes) -> bool:
-    parent = os.path.dirname(path)
-    while parent:
-        if os.path.islink(os.path.join(root, parent)):
-            return True
-        parent = os.path.dirname(parent)
-    return False

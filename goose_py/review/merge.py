@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from goose_py.git.patch import parse_raw
+from goose_py.git.paths import parents
 from goose_py.git.private import ABSENT, Entry, PrivateStore
 from goose_py.protocol.changes import path_from_bytes
 from goose_py.review.errors import BaseMoved, listed
@@ -55,7 +56,7 @@ async def merged_onto(store: PrivateStore, base_tree: str, tree: str, tip_tree: 
         if theirs is None:
             changes.append(change)
         elif theirs.new != change.new:
-            entry = await _merged_entry(store, change, theirs)
+            entry = await merged_entry(store, change.old, change.new, theirs.new)
             if entry is None:
                 conflicts.append(path_from_bytes(change.path))
             else:
@@ -78,33 +79,36 @@ def _folder_conflicts(wanted: Mapping[bytes, Entry], moved: Mapping[bytes, PathC
     found = []
     for one, other in ((ours, theirs), (theirs, ours)):
         for path in one:
-            parent = path.rpartition(b"/")[0]
-            while parent:
-                if parent in other and parent not in one:
-                    found.append(path_from_bytes(path))
-                parent = parent.rpartition(b"/")[0]
+            if any(parent in other and parent not in one for parent in parents(path)):
+                found.append(path_from_bytes(path))
     return sorted(set(found))
 
 
-async def _merged_entry(store: PrivateStore, ours: PathChange, theirs: PathChange) -> Entry | None:
-    """One entry of the two changes to a path, or None where they contradict."""
-    modes = {ours.old[0], ours.new[0], theirs.new[0]}
-    if not modes <= {"100644", "100755"}:
+async def merged_entry(store: PrivateStore, base: Entry, ours: Entry, theirs: Entry) -> Entry | None:
+    """One entry out of two changes to a path, or None where they contradict. Text is merged by lines, with no conflict
+    tolerated; anything else must have changed on one side only."""
+    if theirs in (base, ours):
+        return ours
+    if not {base[0], ours[0], theirs[0]} <= {"100644", "100755"}:
         return None
-    mode = ours.new[0] if ours.new[0] != ours.old[0] else theirs.new[0]
-    if ours.new[1] == ours.old[1]:
-        return (mode, theirs.new[1])
-    if theirs.new[1] in (theirs.old[1], ours.new[1]):
-        return (mode, ours.new[1])
-    blobs = await store.read_blobs((ours.old[1], ours.new[1], theirs.new[1]))
+    mode = ours[0] if ours[0] != base[0] else theirs[0]
+    if ours[1] in (base[1], theirs[1]):
+        return (mode, theirs[1])
+    if theirs[1] == base[1]:
+        return (mode, ours[1])
+    content = await _merged_content(store, base[1], ours[1], theirs[1])
+    return None if content is None else (mode, (await store.write_blobs([content]))[0])
+
+
+async def _merged_content(store: PrivateStore, base: str, ours: str, theirs: str) -> bytes | None:
+    blobs = await store.read_blobs((base, ours, theirs))
     with store.scratch("merge") as folder:
         paths = [Path(folder) / name for name in ("current", "base", "other")]
-        for path, oid in zip(paths, (theirs.new[1], ours.old[1], ours.new[1]), strict=True):
+        for path, oid in zip(paths, (theirs, base, ours), strict=True):
             path.write_bytes(blobs[oid])
+        # The exit code counts conflicts; 255 is a binary file.
         done = await store.bound.run("merge-file", "-p", "-q", *map(str, paths), ok=tuple(range(256)))
-    if done.exit_code:
-        return None
-    return (mode, (await store.write_blobs([done.stdout]))[0])
+    return done.stdout if done.exit_code == 0 else None
 
 
 def _entry(mode: str, oid: str) -> Entry:

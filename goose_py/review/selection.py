@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from goose_py.git.diff import with_hunks
+from goose_py.git.paths import parents
 from goose_py.git.private import ABSENT, Entry, PrivateStore
 from goose_py.protocol.changes import ChangeSet, FileChange, Hunk, path_from_bytes, path_to_bytes
 from goose_py.protocol.errors import UserError
@@ -138,16 +139,13 @@ def _refuse_impossible(changeset: ChangeSet, changes: Mapping[bytes, Entry]) -> 
     there -= {path for path, entry in changes.items() if entry == ABSENT}
     there |= {path for path, entry in changes.items() if entry != ABSENT}
     for path in sorted(there):
-        parent = path.rpartition(b"/")[0]
-        while parent:
-            if parent in there:
-                inner, outer = path_from_bytes(path), path_from_bytes(parent)
-                raise SelectionImpossible(
-                    f"{outer} and {inner} cannot both be there: keep the whole change that turns one into the other, "
-                    "or drop it.",
-                    (outer, inner),
-                )
-            parent = parent.rpartition(b"/")[0]
+        outer_path = next((parent for parent in parents(path) if parent in there), None)
+        if outer_path is not None:
+            inner, outer = path_from_bytes(path), path_from_bytes(outer_path)
+            raise SelectionImpossible(
+                f"{outer} and {inner} cannot both be there: keep the whole change that turns one into the other, or drop it.",
+                (outer, inner),
+            )
 
 
 def _stays(sign: bytes, review: HunkReview, number: int) -> bool:
