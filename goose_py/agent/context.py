@@ -1,12 +1,15 @@
-"""What the model sees: a fold of the log.
+"""What the model sees: a fold of the log, and its projection onto the model that answers.
 
-The fold is total: every prefix of every log yields a history that providers accept. A call without a result is closed as
-"interrupted, outcome unknown"; text that arrives while calls are open waits until they are answered, so that results always
-follow their calls.
+The fold is total: every prefix of every log, also of one with damaged records, yields a history that providers accept. A
+call without a result is closed as interrupted; text that arrives while calls are open waits until they are answered, so that
+results always follow their calls.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+import msgspec
+
+from goose_py.agent.history import PROMPT, Entry, from_harness, view
 from goose_py.protocol import events as ev
 from goose_py.protocol.messages import (
     AssistantMessage,
@@ -23,125 +26,101 @@ from goose_py.protocol.messages import (
 
 UNKNOWN_OUTCOME = "Interrupted: this call had started and its outcome is unknown. Look before you repeat it."
 NEVER_STARTED = "Interrupted before this call was started: it did not run."
+LOST_BEGINNING = "The beginning of this conversation could not be read any more."
 
 
 class Conversation:
     """An incremental fold: `feed` records in order, `messages` at any time.
 
-    `messages()` only ever grows at its end (but for compaction), which keeps the provider's prompt cache warm."""
+    Between two compactions the parts of `messages()` only grow at their end (while no call is open), which keeps the
+    provider's prompt cache warm."""
 
     def __init__(self) -> None:
-        self._closed: list[Message] = []
-        self._user_parts: list[Text | Image] = []
-        self._waiting: list[Text | Image] = []
+        self._entries: list[Entry] = []
+        self._compactions: list[ev.ContextCompacted] = []
+        self._undelivered: dict[str, tuple[Text | Image, ...]] = {}
+        self._asked = 0  # the record that the open calls came with
         self._calls: tuple[ToolCall, ...] = ()
         self._results: dict[str, ToolResult] = {}
         self._started: set[str] = set()
-        self._undelivered: dict[str, tuple[Text | Image, ...]] = {}
-        self._marks: list[tuple[int, int]] = []  # (seq, number of closed messages before it)
-        self._before_compaction: list[list[Message]] = []
+        self._waiting: list[Entry] = []
 
     def feed(self, record: ev.Record) -> None:
         event = record.event
         match event:
+            case ev.PromptReceived(delivery="now"):
+                self._settle()
+                self._say(record.seq, event.parts, PROMPT)
             case ev.PromptReceived():
-                if event.delivery == "now":
-                    self._say(event.parts, closes=True)
-                else:
-                    self._undelivered[event.prompt_id] = event.parts
+                self._undelivered[event.prompt_id] = event.parts
             case ev.PromptDelivered():
-                self._say(self._undelivered.pop(event.prompt_id, ()), closes=True)
+                self._settle()
+                self._say(record.seq, self._undelivered.pop(event.prompt_id, ()), PROMPT)
             case ev.PromptWithdrawn():
                 self._undelivered.pop(event.prompt_id, None)
             case ev.ContextAdded():
-                self._say((Text(from_harness(event.source, event.text)),), closes=False)
+                self._say(record.seq, (Text(from_harness(event.source, event.text)),), event.source)
             case ev.ModelReplied():
                 self._settle()
-                self._flush_user()
-                self._mark(record.seq)
-                self._closed.append(event.message)
-                self._calls = event.message.tool_calls()
+                self._entries.append(Entry(record.seq, event.message))
+                self._asked, self._calls = record.seq, event.message.tool_calls()
             case ev.ToolStarted():
                 self._started.add(event.call.id)
             case ev.ToolFinished():
-                if any(call.id == event.result.call_id for call in self._calls):
-                    self._results[event.result.call_id] = event.result
-                    if len(self._results) == len(self._calls):
-                        self._settle()
+                self._answer(event.result)
             case ev.TurnEnded():
                 self._settle()
+            case ev.ContextCompacted(method="undo"):
+                del self._compactions[-1:]
             case ev.ContextCompacted():
-                self._compact(event)
+                self._compactions.append(event)
             case _:
                 pass
 
     def messages(self) -> tuple[Message, ...]:
         """The history as it would be sent now, open calls answered."""
-        tail: list[Message] = []
-        if self._calls:
-            tail.append(self._answers())
-        parts = (*self._user_parts, *self._waiting)
+        return tuple(view(self.entries(), self._compactions))
+
+    def entries(self) -> Sequence[Entry]:
+        """Everything that was ever said, before compaction, open calls answered."""
+        if not self._calls:
+            return self._entries
+        return [*self._entries, Entry(self._asked, self._answers()), *self._waiting]
+
+    def compactions(self) -> tuple[ev.ContextCompacted, ...]:
+        """Those in force, oldest first."""
+        return tuple(self._compactions)
+
+    def unanswered(self) -> tuple[ToolResult, ...]:
+        """What a crash or an interrupt left open, as the results that close it, in the order of the calls."""
+        return tuple(self._unanswered(call) for call in self._calls if call.id not in self._results)
+
+    def _say(self, seq: int, parts: tuple[Text | Image, ...], source: str) -> None:
         if parts:
-            tail.append(UserMessage(parts))
-        return (*self._closed, *tail)
+            (self._waiting if self._calls else self._entries).append(Entry(seq, UserMessage(parts), source))
 
-    def undelivered(self) -> tuple[str, ...]:
-        """Ids of the prompts that wait for their delivery, oldest first."""
-        return tuple(self._undelivered)
-
-    def open_calls(self) -> tuple[ToolCall, ...]:
-        """Calls that have no result, in order: what a crash or an interrupt left behind."""
-        return tuple(call for call in self._calls if call.id not in self._results)
-
-    def _say(self, parts: tuple[Text | Image, ...], *, closes: bool) -> None:
-        if closes:
-            self._settle()
-        (self._waiting if self._calls else self._user_parts).extend(parts)
+    def _answer(self, result: ToolResult) -> None:
+        if any(call.id == result.call_id for call in self._calls):
+            self._results[result.call_id] = result
+            if all(call.id in self._results for call in self._calls):
+                self._settle()
 
     def _settle(self) -> None:
-        if not self._calls:
-            return
-        self._closed.append(self._answers())
-        self._calls, self._results = (), {}
+        if self._calls:
+            self._entries += [Entry(self._asked, self._answers()), *self._waiting]
+        self._calls, self._results, self._waiting = (), {}, []
         self._started.clear()
-        self._user_parts.extend(self._waiting)
-        self._waiting.clear()
-
-    def _flush_user(self) -> None:
-        if self._user_parts:
-            self._closed.append(UserMessage(tuple(self._user_parts)))
-            self._user_parts.clear()
 
     def _answers(self) -> ToolMessage:
         return ToolMessage(tuple(self._results.get(call.id) or self._unanswered(call) for call in self._calls))
 
     def _unanswered(self, call: ToolCall) -> ToolResult:
-        text = UNKNOWN_OUTCOME if call.id in self._started else NEVER_STARTED
-        return ToolResult(call_id=call.id, content=(Text(text),), is_error=True)
-
-    def _mark(self, seq: int) -> None:
-        self._marks.append((seq, len(self._closed)))
-
-    def _compact(self, event: ev.ContextCompacted) -> None:
-        self._settle()
-        if event.method == "undo":
-            if self._before_compaction:
-                since = self._closed[1:] if self._closed else []
-                restored = self._before_compaction.pop()
-                self._closed = restored + [message for message in since if message not in restored]
-            return
-        kept = next((at for seq, at in self._marks if seq >= event.keep_from), len(self._closed))
-        self._before_compaction.append(list(self._closed))
-        summary = UserMessage((Text(from_harness("summary of the conversation so far", event.summary)),))
-        self._closed = [summary, *_whole(self._closed[kept:])]
-        self._marks = []
+        return unanswered(call, started=call.id in self._started)
 
 
-def _whole(messages: list[Message]) -> list[Message]:
-    """Without results whose calls were cut away."""
-    while messages and isinstance(messages[0], ToolMessage):
-        messages = messages[1:]
-    return messages
+def unanswered(call: ToolCall, *, started: bool) -> ToolResult:
+    """The result of a call that was interrupted."""
+    return ToolResult(call_id=call.id, content=(Text(UNKNOWN_OUTCOME if started else NEVER_STARTED),), is_error=True)
 
 
 def fold(records: Iterable[ev.Record]) -> Conversation:
@@ -151,25 +130,27 @@ def fold(records: Iterable[ev.Record]) -> Conversation:
     return conversation
 
 
-def from_harness(source: str, text: str) -> str:
-    """How the model is told that a text comes from the program and not from the person."""
-    return f"<harness source={source!r}>\n{text}\n</harness>"
+def project(messages: Sequence[Message], model: ModelRef, *, images: bool = True) -> tuple[Message, ...]:
+    """The history as `model` can accept it.
 
-
-def project(messages: tuple[Message, ...], model: ModelRef, *, images: bool = True) -> tuple[Message, ...]:
-    """The history as `model` can accept it: thinking that another provider or model signed is dropped, images are named
-    instead of shown where the model cannot see them, and assistant messages that end up empty are left out (their user
-    neighbours are then merged, so that roles still alternate)."""
+    Thinking that another provider or model signed is dropped, images are named instead of shown where the model cannot see
+    them, text without a visible character is left out, and so are messages that end up empty. The first message is a user's,
+    neighbours of one role are merged, and each assistant message with calls is followed by their results."""
     projected: list[Message] = []
     for message in messages:
         changed = _project_message(message, model, images)
-        previous = projected[-1] if projected else None
         if changed is None:
             continue
-        if isinstance(changed, UserMessage) and isinstance(previous, UserMessage):
-            projected[-1] = UserMessage(previous.parts + changed.parts)
-        else:
-            projected.append(changed)
+        if not projected and not isinstance(changed, UserMessage):
+            projected.append(UserMessage((Text(from_harness("log", LOST_BEGINNING)),)))
+        previous = projected[-1] if projected else None
+        match previous, changed:
+            case UserMessage(), UserMessage():
+                projected[-1] = UserMessage(previous.parts + changed.parts)
+            case AssistantMessage(), AssistantMessage():
+                projected[-1] = msgspec.structs.replace(changed, parts=previous.parts + changed.parts)
+            case _:
+                projected.append(changed)
     return tuple(projected)
 
 
@@ -177,31 +158,28 @@ def _project_message(message: Message, model: ModelRef, images: bool) -> Message
     match message:
         case AssistantMessage():
             own = message.origin.provider == model.provider and message.origin.model == model.model
-            parts = message.parts if own else tuple(part for part in message.parts if not isinstance(part, Thinking))
-            sendable = [part for part in parts if not (isinstance(part, Text) and not part.text)]
-            if not any(not isinstance(part, Thinking) for part in sendable):
+            parts = tuple(part for part in message.parts if _has_content(part) and (own or not isinstance(part, Thinking)))
+            if all(isinstance(part, Thinking) for part in parts):
                 return None
-            return message if len(sendable) == len(message.parts) else _with_parts(message, tuple(sendable))
-        case UserMessage() if not images:
-            return UserMessage(tuple(_named(part) for part in message.parts))
+            return msgspec.structs.replace(message, parts=parts)
+        case UserMessage():
+            shown = tuple(_seen(part, images) for part in message.parts if _has_content(part))
+            return UserMessage(shown) if shown else None
         case ToolMessage() if not images:
-            return ToolMessage(
-                tuple(
-                    ToolResult(
-                        call_id=result.call_id,
-                        content=tuple(_named(part) for part in result.content),
-                        is_error=result.is_error,
-                    )
-                    for result in message.results
-                )
-            )
+            return ToolMessage(tuple(_without_images(result) for result in message.results))
         case _:
             return message
 
 
-def _with_parts(message: AssistantMessage, parts: tuple[Text | Thinking | ToolCall, ...]) -> AssistantMessage:
-    return AssistantMessage(parts=parts, origin=message.origin, stop_reason=message.stop_reason)
+def _has_content(part: object) -> bool:
+    return not isinstance(part, Text) or bool(part.text.strip())
 
 
-def _named(part: Text | Image) -> Text:
-    return part if isinstance(part, Text) else Text(f"[an image ({part.media_type}), which this model cannot see]")
+def _without_images(result: ToolResult) -> ToolResult:
+    return msgspec.structs.replace(result, content=tuple(_seen(part, False) for part in result.content))
+
+
+def _seen(part: Text | Image, images: bool) -> Text | Image:
+    if images or isinstance(part, Text):
+        return part
+    return Text(f"[an image ({part.media_type}), which this model cannot see]")

@@ -203,14 +203,20 @@ class ToolFinished(Event, frozen=True, kw_only=True, tag="tool_finished"):
 
 
 class ContextCompacted(Event, frozen=True, kw_only=True, tag="context_compacted"):
-    """From here on the model sees `summary` in place of all that stands before the record `keep_from`, but for what the
-    fold keeps verbatim. `method` says how it was made; `undone_by` is set by a later compaction event of method "undo"."""
+    """From here on the model sees less. Nothing is removed: what it sees is a view of the whole log (`agent.history`).
+
+    `summary` and `window`: it sees `summary` in place of all that stands before the record `keep_from`, but for what the view
+    keeps verbatim; a summary was written by a model, a window without one. `clear_results`: tool results before `keep_from`,
+    and those of the calls named in `results` wherever they stand, are cut to `result_limit` characters. `undo` takes back the
+    last one that is still in force. Tokens are estimates."""
 
     summary: str
     keep_from: int
     method: Literal["clear_results", "summary", "window", "undo"]
     tokens_before: int = 0
     tokens_after: int = 0
+    results: tuple[str, ...] = ()
+    result_limit: int = 0
 
 
 class ChangesRecorded(Event, frozen=True, kw_only=True, tag="changes_recorded"):
