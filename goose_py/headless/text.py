@@ -1,0 +1,296 @@
+"""Text for people: progress on standard error through Rich, the final answer alone on standard output.
+
+Foreign text (the model's, a tool's, a file's name) is made safe and never read as markup.
+"""
+
+import json
+from collections.abc import Callable
+from typing import Any, ClassVar, TextIO
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
+
+from goose_py.headless.result import EXIT_DONE, RunResult, ending_code, fold
+from goose_py.headless.streams import QuietStream
+from goose_py.protocol.call_summary import full_call, one_line, summarize_call
+from goose_py.protocol.deltas import Delta
+from goose_py.protocol.events import (
+    ApprovalRequested,
+    ApprovalResolved,
+    ChangeDecided,
+    ChangesApplied,
+    ChangesRecorded,
+    ContextCompacted,
+    ExtensionChanged,
+    ModelReplied,
+    ModelRetried,
+    PlanDecided,
+    PlanProposed,
+    PlanStepFinished,
+    PlanStepStarted,
+    Record,
+    Rewound,
+    SessionStarted,
+    TaskEnded,
+    ToolFinished,
+    ToolStarted,
+    TurnEnded,
+    VerificationFinished,
+    Warned,
+)
+from goose_py.protocol.messages import ToolCall
+from goose_py.protocol.plan import Plan
+from goose_py.protocol.safe_text import safe_text
+
+RESULT_LINES = 3
+FAILURE_LINES = 12
+SILENT_TOOLS = frozenset({"update_plan"})
+"""Calls that have events of their own, which say more."""
+_MARKS = {
+    "ok": ("✓", "green"),
+    "failed": ("✗", "red"),
+    "running": ("●", "blue"),
+    "open": ("○", "dim"),
+    "asks": ("!", "yellow"),
+    "note": ("·", "dim"),
+}
+_ASCII = str.maketrans(
+    {"✓": "+", "✗": "x", "●": "*", "○": "o", "·": "-", "−": "-", "⎿": "|", "⏎": "\\n", "…": "...", "–": "-", "→": "->"}
+)
+
+
+class TextOutput:
+    """`width` None: as wide as `err` says. `raw` leaves the answer on `out` as the model wrote it, control characters and
+    all. `quiet` writes no progress; errors and the closing line remain."""
+
+    def __init__(
+        self,
+        out: TextIO,
+        err: TextIO,
+        *,
+        color: bool = False,
+        width: int | None = None,
+        raw: bool = False,
+        quiet: bool = False,
+    ) -> None:
+        self._out = QuietStream(out)
+        self._err = QuietStream(err)
+        self._raw = raw
+        self._quiet = quiet
+        self._console = Console(
+            file=self._err,
+            color_system="standard" if color else None,
+            force_terminal=color,
+            no_color=not color,
+            width=width,
+            markup=False,
+            highlight=False,
+            emoji=False,
+            soft_wrap=width is None,
+        )
+        self._ascii = "utf" not in self._err.encoding.lower()
+        self._run = RunResult()
+        self._plan = Plan()
+        self._calls: dict[str, ToolCall] = {}
+        self._requests: dict[str, ApprovalRequested] = {}
+
+    def consume(self, item: Record | Delta) -> None:
+        self._run = fold(self._run, item)
+        if not isinstance(item, Record) or self._quiet:
+            return
+        show = self._cases.get(type(item.event))
+        if show is not None:
+            show(self, item.event)
+
+    def finish(self, *, timed_out: bool = False, error: str = "", code: int | None = None) -> int:
+        ending = ending_code(self._run, timed_out=timed_out, error=error, code=code)
+        self._closing_line(ending, error, timed_out)
+        self._err.flush()
+        if self._run.has_output:
+            text = json.dumps(self._run.output, ensure_ascii=not self._raw, indent=2)
+        elif self._run.outcome == "done":
+            text = self._run.result if self._raw else safe_text(self._run.result)
+        else:
+            text = ""
+        if text:
+            self._out.write(text if text.endswith("\n") else text + "\n")
+        self._out.flush()
+        return ending
+
+    # One method an event.
+
+    def _session_started(self, event: SessionStarted) -> None:
+        where = event.workspace + (f" ({event.branch})" if event.branch else "")
+        self._line("note", f"{event.model} · {event.mode} · {where}")
+
+    def _plan_proposed(self, event: PlanProposed) -> None:
+        before, self._plan = self._plan, event.plan
+        if [step.title for step in before.steps] == [step.title for step in event.plan.steps]:
+            return
+        done, steps = event.plan.progress()
+        self._line("note", f"plan  {done}/{steps}" + (f"  {one_line(event.plan.note)}" if event.plan.note else ""))
+        for step in event.plan.steps:
+            self._line(_STEP_MARKS[step.status], step.title, indent=2)
+
+    def _plan_decided(self, event: PlanDecided) -> None:
+        if event.by != "policy":
+            self._line("ok" if event.approved else "failed", "plan approved" if event.approved else "plan rejected")
+
+    def _plan_step_started(self, event: PlanStepStarted) -> None:
+        self._line("running", f"step {event.index + 1}/{len(self._plan.steps) or '?'}  {event.title}", style="bold")
+
+    def _plan_step_finished(self, event: PlanStepFinished) -> None:
+        self._line("ok" if event.status == "completed" else "failed", f"step {event.index + 1}  {event.title}")
+
+    def _model_replied(self, event: ModelReplied) -> None:
+        text = event.message.text().strip()
+        if text and event.message.tool_calls():
+            self._console.print(Padding(self._text(text), (0, 0, 0, 2)))
+
+    def _model_retried(self, event: ModelRetried) -> None:
+        self._line("asks", f"request failed ({one_line(event.reason)}); attempt {event.attempt} in {event.delay:.0f} s")
+
+    def _approval_requested(self, event: ApprovalRequested) -> None:
+        self._requests[event.approval_id] = event
+        self._line("asks", f"needs approval: {event.call.name}  ({event.reason})")
+        self._block(full_call(event.call), "")
+
+    def _approval_resolved(self, event: ApprovalResolved) -> None:
+        request = self._requests.pop(event.approval_id, None)
+        name = request.call.name if request else event.approval_id
+        if event.allowed:
+            self._line("ok", f"allowed by {event.by}: {name}")
+        else:
+            self._line("failed", f"denied by {event.by}: {name}" + (f"  ({event.note})" if event.note else ""))
+
+    def _tool_started(self, event: ToolStarted) -> None:
+        self._calls[event.call.id] = event.call
+
+    def _tool_finished(self, event: ToolFinished) -> None:
+        call = self._calls.pop(event.result.call_id, None)
+        if call is None or (call.name in SILENT_TOOLS and not event.result.is_error):
+            return
+        verb, subject = summarize_call(call)
+        self._line("failed" if event.result.is_error else "ok", f"{verb}  {subject}", after=f"{event.seconds:.1f}s")
+        lines = [line for line in event.result.text().split("\n") if line.strip()]
+        if event.result.is_error:
+            self._block("\n".join(lines[-FAILURE_LINES:]), "red")
+        elif lines and call.name.rsplit("__", 1)[-1] not in ("read", "list"):
+            rest = len(lines) - RESULT_LINES
+            self._block("\n".join(lines[:RESULT_LINES]) + (f"\n… {rest} more lines" if rest > 0 else ""), "dim")
+
+    def _verification_finished(self, event: VerificationFinished) -> None:
+        if event.exit_code == 0:
+            self._line("ok", f"check  {one_line(event.command)}", after=f"passed in {event.seconds:.1f}s")
+            return
+        how = "did not end" if event.exit_code is None else f"exit code {event.exit_code}"
+        self._line("failed", f"check  {one_line(event.command)}", after=f"{how} in {event.seconds:.1f}s")
+        self._block("\n".join(event.output.rstrip("\n").split("\n")[-FAILURE_LINES:]), "red")
+
+    def _changes_recorded(self, event: ChangesRecorded) -> None:
+        if event.tree_before != event.tree_after:
+            files = "1 file" if event.files == 1 else f"{event.files} files"
+            self._line("note", f"changed {files}  +{event.added} −{event.removed}")
+        for warning in event.warnings:
+            self._line("asks", warning)
+
+    def _change_decided(self, event: ChangeDecided) -> None:
+        what = event.path + (f" hunk {event.hunk[:8]}" if event.hunk else "")
+        self._line({"keep": "ok", "drop": "failed", "undecided": "open"}[event.verdict], f"{event.verdict}  {what}")
+
+    def _changes_applied(self, event: ChangesApplied) -> None:
+        commit = f" as {event.commit[:10]}" if event.commit else ""
+        self._line("ok", f"applied {len(event.files)} files to {event.target} ({event.how}){commit}")
+
+    def _context_compacted(self, event: ContextCompacted) -> None:
+        self._line("note", f"context made smaller: {event.tokens_before:,} → {event.tokens_after:,} tokens")
+
+    def _extension_changed(self, event: ExtensionChanged) -> None:
+        if event.state in ("failed", "restarted"):
+            self._line("asks", f"extension {event.extension} {event.state}: {one_line(event.detail)}")
+
+    def _rewound(self, event: Rewound) -> None:
+        self._line("note", f"rewound {event.scope} to {event.tree[:10]}")
+
+    def _warned(self, event: Warned) -> None:
+        self._line("asks", event.text)
+
+    def _task_ended(self, event: TaskEnded) -> None:
+        self._line("note", f"task {event.state}" + (f": {event.detail}" if event.detail else ""))
+
+    def _turn_ended(self, event: TurnEnded) -> None:
+        if event.outcome not in ("done", "awaiting_plan"):
+            self._line("failed", event.outcome.replace("_", " ") + (f": {event.detail}" if event.detail else ""))
+
+    _cases: ClassVar[dict[type, Callable[["TextOutput", Any], None]]] = {
+        SessionStarted: _session_started,
+        PlanProposed: _plan_proposed,
+        PlanDecided: _plan_decided,
+        PlanStepStarted: _plan_step_started,
+        PlanStepFinished: _plan_step_finished,
+        ModelReplied: _model_replied,
+        ModelRetried: _model_retried,
+        ApprovalRequested: _approval_requested,
+        ApprovalResolved: _approval_resolved,
+        ToolStarted: _tool_started,
+        ToolFinished: _tool_finished,
+        VerificationFinished: _verification_finished,
+        ChangesRecorded: _changes_recorded,
+        ChangeDecided: _change_decided,
+        ChangesApplied: _changes_applied,
+        ContextCompacted: _context_compacted,
+        ExtensionChanged: _extension_changed,
+        Rewound: _rewound,
+        Warned: _warned,
+        TaskEnded: _task_ended,
+        TurnEnded: _turn_ended,
+    }
+
+    # How it looks.
+
+    def _line(self, mark: str, text: str, *, after: str = "", style: str = "", indent: int = 0) -> None:
+        glyph, color = _MARKS[mark]
+        line = Text(" " * indent)
+        line.append_text(self._text(glyph, color))
+        line.append(" ")
+        line.append_text(self._text(one_line(text), style))
+        if after:
+            line.append("  ")
+            line.append_text(self._text(after, "dim"))
+        self._console.print(line)
+
+    def _block(self, text: str, style: str) -> None:
+        for number, line in enumerate(text.split("\n")):
+            self._console.print(self._text(("  ⎿ " if number == 0 else "    ") + line, style))
+
+    def _text(self, text: str, style: str = "") -> Text:
+        safe = safe_text(text)
+        return Text(safe.translate(_ASCII) if self._ascii else safe, style)
+
+    def _closing_line(self, code: int, error: str, timed_out: bool) -> None:
+        run = self._run
+        facts = [f"{run.seconds:.0f} s", f"{run.requests} requests"]
+        if run.cost or not run.cost_complete:
+            facts.append(f"${run.cost:.2f}" + ("" if run.cost_complete else " or more"))
+        if run.checks:
+            facts.append("checks passed" if run.verified else "checks not passed")
+        if run.session_id:
+            facts.append(f"session {run.session_id}")
+        if code == EXIT_DONE:
+            if not self._quiet:
+                self._line("ok", "done", after=" · ".join(facts), style="bold")
+            return
+        reason = error or ("out of time" if timed_out else _REASONS.get(code, "failed"))
+        self._line("failed", reason, after=" · ".join([*facts, f"exit code {code}"]), style="bold red")
+
+
+_REASONS = {
+    3: "an approval was needed that was not given",
+    4: "a limit was reached",
+    5: "the model could not be reached",
+    6: "a check failed",
+    124: "out of time",
+    130: "interrupted",
+}
+_STEP_MARKS: dict[str, str] = {"pending": "open", "in_progress": "running", "completed": "ok", "failed": "failed"}
