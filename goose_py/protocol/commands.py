@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from goose_py.protocol.events import Verdict
+from goose_py.protocol.events import Limits, Verdict
 from goose_py.protocol.messages import Image, ModelRef, Text
 from goose_py.protocol.modes import Mode
 
@@ -57,6 +57,12 @@ class SetMode(Command, frozen=True, kw_only=True, tag="set_mode"):
 
 class SetModel(Command, frozen=True, kw_only=True, tag="set_model"):
     model: ModelRef
+
+
+class SetLimits(Command, frozen=True, kw_only=True, tag="set_limits"):
+    """Replace the limits, so that work which a limit ended can go on."""
+
+    limits: Limits
 
 
 class SetTitle(Command, frozen=True, kw_only=True, tag="set_title"):
@@ -120,6 +126,7 @@ AnyCommand = (
     | DecidePlan
     | SetMode
     | SetModel
+    | SetLimits
     | SetTitle
     | DecideChange
     | ApplyChanges

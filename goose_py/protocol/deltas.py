@@ -25,5 +25,11 @@ class ToolOutput(msgspec.Struct, frozen=True, kw_only=True, tag="tool_output", t
     text: str
 
 
-Delta = TextDelta | ThinkingDelta | ToolCallDelta | ToolOutput
+class Notice(msgspec.Struct, frozen=True, tag="notice", tag_field="type"):
+    """What a person must be told although it cannot be logged: that the log itself cannot be written."""
+
+    text: str
+
+
+Delta = TextDelta | ThinkingDelta | ToolCallDelta | ToolOutput | Notice
 ModelDelta = TextDelta | ThinkingDelta | ToolCallDelta

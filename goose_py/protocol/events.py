@@ -78,6 +78,12 @@ class ModelSet(Event, frozen=True, kw_only=True, tag="model_set"):
     model: ModelRef
 
 
+class LimitsSet(Event, frozen=True, kw_only=True, tag="limits_set"):
+    """From here on these limits hold, for all that the session has spent and will spend."""
+
+    limits: Limits
+
+
 class ExtensionChanged(Event, frozen=True, kw_only=True, tag="extension_changed"):
     """An MCP server came, went or could not be started. `detail` says why, with the tail of its stderr."""
 
@@ -307,6 +313,7 @@ DurableEvent = (
     | TitleSet
     | ModeSet
     | ModelSet
+    | LimitsSet
     | ExtensionChanged
     | PromptReceived
     | PromptDelivered

@@ -1,4 +1,4 @@
-"""A task at work: its session, its worktree, and what becomes of the changes."""
+"""What becomes of a task's changes: decisions, applying, going back. Works with and without a running session."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -14,23 +14,29 @@ from goose_py.review.approval import Approval
 from goose_py.review.errors import ApprovalOutdated
 from goose_py.review.selection import reviewed, selected_tree
 from goose_py.review.verdicts import decisions_of, keep_undecided
-from goose_py.session.session import Session
 
 
-class Task:
-    """`perform` takes every command: those about changes are carried out here, the others by the session. `history` reads all
-    records; `scratch` is a folder of ours for temporary files. Raises UserError and other GooseErrors with one sentence; then
-    nothing was changed."""
+class TaskChanges:
+    """Carries out the commands that are about changes. `emit` appends to the task's log, `history` reads all of it, `running`
+    tells whether a turn runs; `scratch` is a folder of ours for temporary files. Raises UserError and other GooseErrors with
+    one sentence; then nothing was changed."""
 
     def __init__(
-        self, session: Session, worktree: TaskWorktree, history: Callable[[], Iterable[ev.Record]], scratch: Path
+        self,
+        worktree: TaskWorktree,
+        emit: Callable[[ev.DurableEvent], None],
+        history: Callable[[], Iterable[ev.Record]],
+        running: Callable[[], bool],
+        scratch: Path,
     ) -> None:
-        self.session = session
         self.worktree = worktree
+        self._emit = emit
         self._history = history
+        self._running = running
         self._scratch = scratch
 
-    async def perform(self, command: cmd.AnyCommand) -> None:
+    async def perform(self, command: cmd.AnyCommand) -> bool:
+        """False where the command is about something else."""
         match command:
             case cmd.DecideChange():
                 await self._decide(command)
@@ -40,9 +46,10 @@ class Task:
                 await self._rewind(command)
             case cmd.Reject():
                 self._refuse_while_running("rejected")
-                self.session.emit(ev.TaskEnded(state="rejected", detail=command.reason))
+                self._emit(ev.TaskEnded(state="rejected", detail=command.reason))
             case _:
-                await self.session.perform(command)
+                return False
+        return True
 
     async def changes(self) -> ChangeSet:
         """What the task changed since its base, as it stands now, without hunks."""
@@ -63,7 +70,7 @@ class Task:
                 raise UserError(f"That hunk of {command.path} is no longer there: the file has changed. Look at it again.")
         elif content not in (change.id, change.attributes_id):
             raise UserError(f"{command.path} has changed since you looked at it. Look at it again.")
-        self.session.emit(
+        self._emit(
             ev.ChangeDecided(
                 path=command.path,
                 hunk=command.hunk,
@@ -87,7 +94,7 @@ class Task:
             raise UserError("Nothing was kept, so there is nothing to apply. Approve files or hunks first.")
         repository = await self.worktree.repository.reopened()
         applied = await apply_to_working_tree(repository, self.worktree.store, approval, self._scratch)
-        self.session.emit(
+        self._emit(
             ev.ChangesApplied(
                 base_tree=approval.base_tree,
                 result_tree=approval.result_tree,
@@ -98,7 +105,7 @@ class Task:
             )
         )
         detail = f"{len(applied.files)} files written" + (f", {len(applied.merged)} merged" if applied.merged else "")
-        self.session.emit(ev.TaskEnded(state="merged", detail=detail))
+        self._emit(ev.TaskEnded(state="merged", detail=detail))
 
     async def _approval(self, changes: ChangeSet, *, all_of_it: bool) -> Approval:
         """The content that the decisions in the log add up to; with `all_of_it`, what nobody decided on is kept."""
@@ -114,8 +121,8 @@ class Task:
         if command.tree not in await self.worktree.snapshots():
             raise UserError(f"{command.tree} is not a recorded state of this task.")
         undo = await self.worktree.restore(command.tree)
-        self.session.emit(ev.Rewound(tree=command.tree, undo=undo.tree))
+        self._emit(ev.Rewound(tree=command.tree, undo=undo.tree))
 
     def _refuse_while_running(self, what: str) -> None:
-        if self.session.running():
+        if self._running():
             raise UserError(f"The task is running and cannot be {what} now. Interrupt it first.")

@@ -1,0 +1,176 @@
+"""A task run to its end in this process, with its consumer beside it; others can attach meanwhile."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+from goose_py.bootstrap.host import Host
+from goose_py.bootstrap.recipes import TaskOfRecipe, task_of_recipe
+from goose_py.bootstrap.settings import load_settings
+from goose_py.bootstrap.task import OpenTask, open_task
+from goose_py.bootstrap.worktree import require_base
+from goose_py.headless.outputs import JsonOutput, Output, StreamJsonOutput
+from goose_py.protocol import commands as cmd
+from goose_py.protocol.errors import GooseError
+from goose_py.protocol.messages import Text
+from goose_py.session.bus import Bus, Subscription
+from goose_py.tasks.server import TaskServer
+from goose_py.tasks.spec import TaskSpec, write_spec
+from goose_py.tasks.store import TaskFolder
+
+EXIT_USAGE = 2
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What the command line asks for. One of `text`, `recipe` and `resume` is given; `text` may come with `resume`."""
+
+    text: str | None = None
+    recipe: str | None = None
+    params: Mapping[str, str] = field(default_factory=dict)
+    resume: str | None = None
+    base: str | None = None
+    as_copy: bool = False
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    allow_exec: tuple[str, ...] = ()
+    output: Literal["text", "json", "stream-json"] = "text"
+    raw: bool = False
+    quiet: bool = False
+
+
+def run_task(request: RunRequest) -> int:
+    """Returns the exit code of the table in the README. Only the result is written to standard output."""
+    host = Host.here()
+    output = _output(request)
+    try:
+        return asyncio.run(_run(host, request, output))
+    except GooseError as error:
+        return output.finish(error=str(error), code=getattr(error, "exit_code", EXIT_USAGE))
+
+
+async def _run(host: Host, request: RunRequest, output: Output) -> int:
+    folder, first = await _prepare(host, request)
+    return await run_prepared(host, folder, first, output)
+
+
+async def run_prepared(host: Host, folder: TaskFolder, first: cmd.AnyCommand, output: Output) -> int:
+    """Opens the task, performs `first`, and waits until nothing runs. SIGINT and SIGTERM interrupt the turn; a second one
+    ends the program at once, which loses nothing but the running calls' outcome."""
+    consumers: list[Subscription] = []
+
+    def watch(bus: Bus) -> None:
+        consumers.append(bus.subscribe())
+
+    async with open_task(host, folder, watch=watch) as task:
+        reading = asyncio.ensure_future(_consume(consumers[0], output))
+        server = TaskServer(folder.task_id, task.bus, task.history, task.perform)
+        await server.listen(folder.socket)
+        try:
+            interrupted = await _to_the_end(task, first)
+        finally:
+            await server.close()
+            folder.socket.unlink(missing_ok=True)
+        await reading
+    return output.finish(code=130 if interrupted else None)
+
+
+async def _to_the_end(task: OpenTask, first: cmd.AnyCommand) -> bool:
+    """True where a signal ended it."""
+    loop = asyncio.get_running_loop()
+    asked = asyncio.Event()
+
+    def interrupt() -> None:
+        if asked.is_set():
+            sys.exit(130)
+        asked.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, interrupt)
+    await task.perform(first)
+    idle = asyncio.ensure_future(_with_retries(task))
+    waiting = asyncio.ensure_future(asked.wait())
+    await asyncio.wait({idle, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    if asked.is_set():
+        await task.session.interrupt()
+        idle.cancel()
+        await asyncio.wait({idle})
+        return True
+    await idle
+    return False
+
+
+async def _with_retries(task: OpenTask) -> None:
+    """A recipe's `retry`: the turn again, from the first messages, until its checks pass."""
+    from goose_py.bootstrap.retrying import retries
+
+    await task.session.idle()
+    async for _ in retries(task):
+        await task.session.idle()
+
+
+async def _consume(items: Subscription, output: Output) -> None:
+    async for item in items:
+        output.consume(item)
+
+
+async def _prepare(host: Host, request: RunRequest) -> tuple[TaskFolder, cmd.AnyCommand]:
+    """Checks everything that can be checked before a task exists, then writes its spec."""
+    if request.resume is not None:
+        folder = host.tasks.find(request.resume)
+        if request.text is None:
+            return folder, cmd.Continue()
+        return folder, _prompt(host, (Text(request.text),))
+    found = TaskOfRecipe()
+    if request.recipe is not None:
+        found = await task_of_recipe(host, request.recipe, request.params, allow_exec=request.allow_exec)
+    overrides = {**found.overrides, **request.overrides}
+    load_settings(host, flags=overrides)
+    base = "head" if request.as_copy else await require_base(host, host.cwd, request.base)
+    folder = host.tasks.new(host.now)
+    spec = TaskSpec(
+        task_id=folder.task_id,
+        folder=str(host.cwd),
+        title=found.title or _title(request.text or ""),
+        prompt=(Text(request.text or found.prompt),),
+        instructions=found.instructions,
+        base=base,
+        isolation="copy" if request.as_copy else "worktree",
+        interactive=False,
+        overrides=overrides,
+        extensions=found.extensions,
+        own_extensions=found.own_extensions,
+        checks=found.checks,
+        response_schema=found.response_schema,
+        retry=found.retry,
+        recipe=found.recipe,
+        allow_exec=request.allow_exec,
+    )
+    write_spec(folder.path, spec)
+    return folder, _prompt(host, spec.prompt)
+
+
+def _prompt(host: Host, parts: tuple[Text, ...]) -> cmd.Prompt:
+    return cmd.Prompt(prompt_id=host.new_id(), parts=parts)
+
+
+def _title(text: str) -> str:
+    return " ".join(text.split())[:80]
+
+
+def _output(request: RunRequest) -> Output:
+    match request.output:
+        case "json":
+            return JsonOutput(sys.stdout, raw=request.raw)
+        case "stream-json":
+            return StreamJsonOutput(sys.stdout, raw=request.raw)
+        case _:
+            from goose_py.headless.text import TextOutput
+
+            return TextOutput(sys.stdout, sys.stderr, raw=request.raw, quiet=request.quiet)
+
+

@@ -1,0 +1,154 @@
+"""From settings to somebody who answers: providers opened when first asked, and kept open for the life of the task."""
+
+import msgspec
+
+from goose_py.bootstrap.host import Host
+from goose_py.config.secrets import SecretStore
+from goose_py.config.settings import ModelSettings, Price, Settings
+from goose_py.config.settings import ProviderSettings as Configured
+from goose_py.protocol.errors import UserError
+from goose_py.protocol.events import Phase
+from goose_py.protocol.messages import ModelRef
+from goose_py.providers.catalogue import ProviderSettings, presets, resolve
+from goose_py.providers.opening import OpenModel, open_model
+from goose_py.providers.profile import Profile, cost
+from goose_py.providers.retry import Gate, RetryingModel
+from goose_py.session.ports import Answering, OnRetry
+
+
+def chosen_model(settings: Settings) -> ModelRef:
+    """Who answers by default. Raises UserError where nothing was chosen and nothing can be guessed."""
+    ref = settings.model_for()
+    if ref is not None:
+        return ref
+    if settings.provider is None:
+        raise UserError(
+            "No provider is chosen. Run `goose-py configure`, or say `--provider NAME --model NAME`; "
+            "`goose-py models list` shows what there is, and `goose-py demo` needs none."
+        )
+    preset = presets().get(settings.provider)
+    if preset is None or not preset.default_model:
+        raise UserError(f"No model is chosen for {settings.provider}: say `--model NAME`, or set `model` in the configuration.")
+    return ModelRef(provider=settings.provider, model=preset.default_model, effort=settings.effort)
+
+
+class Models:
+    """Implements `SessionPorts.answering`. `close` ends every connection."""
+
+    def __init__(self, host: Host, settings: Settings, secrets: SecretStore, values: dict[str, str]) -> None:
+        self._host = host
+        self._settings = settings
+        self._secrets = secrets
+        self._values = values
+        self._open: dict[ModelRef, OpenModel] = {}
+        self._gates: dict[str, Gate] = {}
+
+    async def answering(self, ref: ModelRef, phase: Phase, on_retry: OnRetry) -> Answering:
+        """The session's own choice, unless the settings name another model for this phase. Raises UserError, and
+        AuthenticationFailed where the key is missing."""
+        wanted = self._for_phase(ref, phase)
+        model = await self._model(wanted)
+        profile = model.profile
+        gate = self._gates.setdefault(wanted.provider, Gate())
+        return Answering(
+            ref=wanted,
+            model=RetryingModel(model, gate=gate, on_retry=on_retry, now=self._host.now),
+            images=profile.images,
+            context_window=profile.context_window,
+            max_output_tokens=profile.max_output_tokens,
+            cost=lambda usage: cost(usage, profile),
+        )
+
+    async def profile(self, ref: ModelRef) -> Profile:
+        return resolve(ref, await self._provider_settings(ref.provider))
+
+    async def close(self) -> None:
+        for model in self._open.values():
+            await model.close()
+        self._open.clear()
+
+    def _for_phase(self, ref: ModelRef, phase: Phase) -> ModelRef:
+        own = getattr(self._settings.phases, phase)
+        if own.provider is None and own.model is None and own.effort is None:
+            return ref
+        provider = own.provider or ref.provider
+        model = own.model or (ref.model if provider == ref.provider else "")
+        return ModelRef(provider=provider, model=model, effort=own.effort or ref.effort)
+
+    async def _model(self, ref: ModelRef) -> OpenModel:
+        if ref not in self._open:
+            settings = await self._provider_settings(ref.provider)
+            self._open[ref] = open_model(ref, settings, now=self._host.now)
+        return self._open[ref]
+
+    async def _provider_settings(self, provider: str) -> ProviderSettings:
+        configured = self._settings.providers.get(provider, Configured())
+        names = [configured.api_key_env] if configured.api_key_env else list(_key_names(provider))
+        key = None
+        for name in names:
+            key = key or await self._secrets.get(name)
+        return provider_settings(provider, configured, self._settings, api_key=key, env=self._host.env, values=self._values)
+
+
+def provider_settings(
+    provider: str,
+    configured: Configured,
+    settings: Settings,
+    *,
+    api_key: str | None,
+    env: "dict[str, str] | object",
+    values: dict[str, str],
+) -> ProviderSettings:
+    """The configuration's words in the providers' own."""
+    profile: dict[str, object] = {}
+    for name in ("protocol", "needs_key", "sdk", "context_window"):
+        if (value := getattr(configured, name)) is not None:
+            profile[name] = value
+    if configured.query:
+        profile["query"] = dict(configured.query)
+    scripted = provider == "scripted" or configured.protocol == "scripted"
+    address = configured.base_url
+    environment = dict(env)  # type: ignore[call-overload]
+    return ProviderSettings(
+        preset=None if provider in presets() else _preset_of(configured),
+        base_url=None if scripted else address,
+        script=address.removeprefix("file://") if scripted and address else None,
+        api_key=api_key,
+        transport=configured.transport,
+        headers=dict(configured.headers),
+        timeouts={name: value for name, value in msgspec.structs.asdict(configured.timeouts).items() if value is not None},
+        proxy=environment.get("HTTPS_PROXY") or environment.get("https_proxy"),
+        ca_file=environment.get("SSL_CERT_FILE"),
+        profile=profile,
+        models={
+            name.removeprefix(f"{provider}/"): _model_fields(model)
+            for name, model in settings.models.items()
+            if "/" not in name or name.startswith(f"{provider}/")
+        },
+        values=values,
+    )
+
+
+def _preset_of(configured: Configured) -> str | None:
+    """A provider of the user's own starts from the preset of its protocol."""
+    return {"anthropic": "anthropic", "responses": "openai", "chat": "lmstudio", "ollama": "ollama", "scripted": "scripted"}.get(
+        configured.protocol or "chat"
+    )
+
+
+def _key_names(provider: str) -> tuple[str, ...]:
+    preset = presets().get(provider)
+    return tuple(preset.profile.get("key_env", ())) if preset is not None else ()
+
+
+def _model_fields(model: ModelSettings) -> dict[str, object]:
+    fields: dict[str, object] = {}
+    for name, value in msgspec.structs.asdict(model).items():
+        if value is None or value == {}:
+            continue
+        fields[name] = _price(value) if isinstance(value, Price) else value
+    return fields
+
+
+def _price(price: Price) -> dict[str, float]:
+    return {name: value for name, value in msgspec.structs.asdict(price).items() if value is not None}

@@ -1,0 +1,83 @@
+"""The worker process: one task, its socket, and nobody else."""
+
+import asyncio
+import logging
+import signal
+import sys
+
+from goose_py.bootstrap.host import Host
+from goose_py.bootstrap.launch import report
+from goose_py.bootstrap.task import OpenTask, open_task
+from goose_py.protocol import commands as cmd
+from goose_py.protocol.errors import GooseError
+from goose_py.session.log import LogBusy
+from goose_py.tasks.server import TaskServer
+
+LINGER = 60.0
+"""Seconds that an idle worker without consumers stays, so that the next look at the task is quick."""
+
+
+def work(task_id: str, ready_fd: int) -> int:
+    """Runs until the task is idle and nobody looks, or `Shutdown` comes. What is expected to go wrong before the socket is
+    open is reported to whoever started us."""
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
+    try:
+        asyncio.run(_work(task_id, ready_fd))
+    except LogBusy:
+        report(ready_fd)  # another worker was faster: its socket is as good
+    except GooseError as error:
+        report(ready_fd, str(error))
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+async def _work(task_id: str, ready_fd: int) -> None:
+    host = Host.here()
+    folder = host.tasks.folder(task_id)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with open_task(host, folder) as task:
+
+        async def perform(command: cmd.AnyCommand) -> None:
+            if isinstance(command, cmd.Shutdown):
+                await task.session.interrupt()
+                stop.set()
+            else:
+                await task.perform(command)
+
+        server = TaskServer(task_id, task.bus, task.history, perform)
+        await server.listen(folder.socket)
+        report(ready_fd)
+        try:
+            if task.spec.prompt and task.session.state.turns == 0:
+                await task.perform(cmd.Prompt(prompt_id=host.new_id(), parts=task.spec.prompt))
+            await _until_unneeded(task, server, stop)
+        finally:
+            await task.session.interrupt()
+            await server.close()
+            folder.socket.unlink(missing_ok=True)
+
+
+async def _until_unneeded(task: OpenTask, server: TaskServer, stop: asyncio.Event) -> None:
+    """Ends when asked to, or when nothing runs and nobody has looked for a while."""
+    stopping = asyncio.ensure_future(stop.wait())
+    try:
+        while not stop.is_set():
+            await _either(stopping, asyncio.ensure_future(task.session.idle()))
+            if stop.is_set():
+                return
+            changed = asyncio.ensure_future(server.connections_changed())
+            await _either(stopping, changed, timeout=None if server.attached else LINGER)
+            if not changed.done() and not server.attached and not task.session.running():
+                changed.cancel()
+                return
+            changed.cancel()
+    finally:
+        stopping.cancel()
+
+
+async def _either(*waiting: "asyncio.Future[object]", timeout: float | None = None) -> None:
+    await asyncio.wait(waiting, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)

@@ -1,0 +1,102 @@
+"""Where a task works: the worktree that it has, or a new one from the base that was asked for."""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from goose_py.bootstrap.host import Host
+from goose_py.bootstrap.orientation import dirty_refusal
+from goose_py.config.settings import Settings
+from goose_py.git.base import Base, base_from_head, base_from_revision, base_with_changes, uncommitted_paths
+from goose_py.git.errors import NotARepository, UnbornHead
+from goose_py.git.included import copy_included
+from goose_py.git.repository import Repository
+from goose_py.git.runner import Git
+from goose_py.git.worktree import TaskWorktree
+from goose_py.protocol.errors import UserError
+from goose_py.protocol.events import Record, SessionStarted
+from goose_py.tasks.spec import TaskSpec
+from goose_py.tasks.store import TaskFolder
+
+
+@dataclass(frozen=True)
+class OpenWorkspace:
+    worktree: TaskWorktree
+    warnings: tuple[str, ...] = ()
+
+
+async def open_workspace(
+    host: Host, folder: TaskFolder, spec: TaskSpec, settings: Settings, records: Sequence[Record]
+) -> OpenWorkspace:
+    """Raises UserError and GitError, each with one sentence. A worktree that was removed is made again from the last snapshot."""
+    git = Git.create(host.which("git"), host.env)
+    started = next((record.event for record in records if isinstance(record.event, SessionStarted)), None)
+    if started is not None and started.repository is not None:
+        repository = await Repository.open(git, Path(started.repository))
+        worktree = await TaskWorktree.open(repository, folder.store)
+        return OpenWorkspace(worktree if worktree.exists else await worktree.recreate())
+    repository = await _repository(git, folder, spec)
+    base = await _base(host, repository, spec, folder)
+    where = folder.worktree(repository.root.name or "root")
+    if settings.worktree.location:
+        where = Path(settings.worktree.location).expanduser() / f"{repository.root.name}-{folder.task_id}"
+    where.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    worktree = await TaskWorktree.create(repository, spec.task_id, where=where, store=folder.store, base=base)
+    included = await copy_included(repository, worktree.path, folder.scratch)
+    skipped = tuple(f"{path} was not copied into the worktree: {reason}." for path, reason in included.skipped)
+    return OpenWorkspace(worktree, (*base.warnings, *skipped))
+
+
+async def require_base(host: Host, folder: Path, base: str | None) -> str:
+    """The base of a run without a screen: given by flag where the checkout has changes of its own. Raises UserError."""
+    if base is not None:
+        return base
+    repository = await Repository.open(Git.create(host.which("git"), host.env), folder)
+    scratch = host.paths.state / "tmp"
+    scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if repository.head.unborn:
+        return "changes"
+    paths = await uncommitted_paths(repository, scratch)
+    if paths:
+        raise UserError(dirty_refusal(repository, paths))
+    return "head"
+
+
+async def _repository(git: Git, folder: TaskFolder, spec: TaskSpec) -> Repository:
+    source = Path(spec.folder)
+    try:
+        return await Repository.open(git, source)
+    except NotARepository:
+        if spec.isolation != "copy":
+            raise UserError(
+                f"{source} is not in a git repository. Run `git init` and commit first, or say `--copy` to work on a copy."
+            ) from None
+    return await _copied(git, source, folder)
+
+
+async def _copied(git: Git, source: Path, folder: TaskFolder) -> Repository:
+    """A repository of our own with the folder's files; the folder itself gets no `.git`."""
+    target = folder.path / "copy" / (source.name or "root")
+    target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    shutil.copytree(source, target, symlinks=True, ignore_dangling_symlinks=True)
+    await git.run("init", "-q", "-b", "main", str(target))
+    bound = git.at(target / ".git", work_tree=target)
+    await bound.run("add", "-A")
+    identity = ("-c", "user.name=goose-py", "-c", "user.email=goose-py@localhost")
+    await bound.run(*identity, "commit", "-q", "--allow-empty", "-m", f"Copy of {source}")
+    return await Repository.open(git, target)
+
+
+async def _base(host: Host, repository: Repository, spec: TaskSpec, folder: TaskFolder) -> Base:
+    folder.scratch.mkdir(exist_ok=True, mode=0o700)
+    try:
+        if spec.base == "head":
+            return await base_from_head(repository)
+        if spec.base == "changes":
+            return await base_with_changes(repository, folder.scratch)
+        return await base_from_revision(repository, spec.base)
+    except UnbornHead:
+        raise UserError(
+            f"{repository.root} has no commit yet. Commit something first, or say `--base changes` to start from the files as they are."
+        ) from None

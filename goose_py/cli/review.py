@@ -1,0 +1,63 @@
+"""`goose-py review`, `approve`, `reject`, `apply`: what a task changed, and what becomes of it."""
+
+import click
+
+_FILE = click.option("--file", "file", metavar="PATH", help="Only this file.")
+_HUNK = click.option("--hunk", "hunks", multiple=True, metavar="N", help="Only this hunk, by the number that `review` shows.")
+_COMMENT = click.option("-m", "--comment", default="", help="Why, for the decision log and the task.")
+
+
+@click.command()
+@click.argument("id", required=False)
+@click.option("--file", "file", metavar="PATH", help="Only this file.")
+@click.option("--stat", is_flag=True, help="Only the list of files.")
+@click.option("--json", "as_json", is_flag=True, help="As one JSON document.")
+@click.option("--audit", is_flag=True, help="The decisions made so far, as Markdown.")
+def review(id: str | None, file: str | None, stat: bool, as_json: bool, audit: bool) -> int:
+    """Show what a task changed, hunk by hunk, with the evidence of its checks (the newest task that has changes)."""
+    from goose_py.bootstrap.review import show
+
+    return show(id, file=file, stat=stat, as_json=as_json, audit=audit)
+
+
+@click.command()
+@click.argument("id", required=False)
+@_FILE
+@_HUNK
+@_COMMENT
+def approve(id: str | None, file: str | None, hunks: tuple[str, ...], comment: str) -> int:
+    """Keep changes: all of them, those of --file, or single hunks. Nothing is applied yet."""
+    from goose_py.bootstrap.review import decide
+
+    return decide(id, "keep", file=file, hunks=hunks, comment=comment)
+
+
+@click.command()
+@click.argument("id", required=False)
+@_FILE
+@_HUNK
+@_COMMENT
+@click.option("--close", is_flag=True, help="Close the task as rejected. Its files are kept.")
+def reject(id: str | None, file: str | None, hunks: tuple[str, ...], comment: str, close: bool) -> int:
+    """Drop changes: all of them, those of --file, or single hunks. Nothing is deleted."""
+    from goose_py.bootstrap.review import decide
+
+    return decide(id, "drop", file=file, hunks=hunks, comment=comment, close=close)
+
+
+@click.command()
+@click.argument("id", required=False)
+@click.option("--all", "everything", is_flag=True, help="Keep what was not decided.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option(
+    "--how",
+    type=click.Choice(["worktree", "squash", "commits"]),
+    default="worktree",
+    show_default=True,
+    help="Leave the changes in your working tree, or commit them on your branch.",
+)
+def apply(id: str | None, everything: bool, yes: bool, how: str) -> int:
+    """Apply what was kept to your checkout. All of it or, where it does not fit any more, nothing."""
+    from goose_py.bootstrap.review import apply_kept
+
+    return apply_kept(id, everything=everything, yes=yes, how=how)

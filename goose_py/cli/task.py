@@ -1,0 +1,137 @@
+"""`goose-py task`: the tasks there are, and what can be done with them."""
+
+import json as jsonlib
+import sys
+from typing import Any
+
+import click
+
+from goose_py.cli.run import limit_options, overrides_of
+
+
+@click.group()
+def task() -> None:
+    """Tasks, each in a worktree of its own. Nothing that is not merged is ever deleted by itself."""
+
+
+@task.command()
+@click.argument("text")
+@click.option("--attach", is_flag=True, help="Show it until it ends.")
+@limit_options
+def start(text: str, attach: bool, **options: Any) -> int:
+    """Start a task in the background."""
+    from goose_py.bootstrap.commands import start_task
+
+    return start_task(
+        text, overrides=overrides_of(options), base=options["base"], as_copy=options["as_copy"], attach=attach
+    )
+
+
+@task.command("list")
+@click.option("--json", "as_json", is_flag=True, help="As one JSON document.")
+@click.option("--all", "everywhere", is_flag=True, help="Those of every repository, not only of this one.")
+def list_(as_json: bool, everywhere: bool) -> int:
+    """List tasks: what each needs, its checks, its diff and its cost."""
+    from goose_py.bootstrap.host import Host
+    from goose_py.cli.listing import print_tasks
+    from goose_py.tasks.summary import list_tasks
+
+    host = Host.here()
+    return print_tasks(list_tasks(host.tasks), host, as_json=as_json, everywhere=everywhere)
+
+
+@task.command()
+@click.argument("id")
+@click.option("--json", "as_json", is_flag=True, help="As one JSON document.")
+def show(id: str, as_json: bool) -> int:
+    """Show one task: state, plan, branch, where its files are."""
+    from goose_py.bootstrap.host import Host
+    from goose_py.cli.listing import print_task
+    from goose_py.tasks.summary import summary_of
+
+    host = Host.here()
+    folder = host.tasks.find(id)
+    summary = summary_of(folder)
+    if as_json:
+        import msgspec
+
+        sys.stdout.write(jsonlib.dumps(msgspec.to_builtins(summary), indent=2) + "\n")
+        return 0
+    return print_task(folder, summary)
+
+
+@task.command()
+@click.argument("id")
+def attach(id: str) -> int:
+    """Show a task live in the terminal interface."""
+    from goose_py.cli.tui import open_task
+
+    return open_task(id)
+
+
+@task.command()
+@click.argument("id")
+@click.argument("text")
+@click.option("--queue", is_flag=True, help="Wait for the end of the running turn.")
+def say(id: str, text: str, queue: bool) -> int:
+    """Say something to a task; while it runs, it hears it at the next safe boundary."""
+    from goose_py.bootstrap.commands import say as send
+
+    return send(id, text, queue=queue)
+
+
+@task.command()
+@click.argument("id")
+def stop(id: str) -> int:
+    """Interrupt a task. It can be resumed."""
+    from goose_py.bootstrap.commands import stop as send
+
+    return send(id)
+
+
+@task.command()
+@click.argument("id")
+def resume(id: str) -> int:
+    """Let a task go on in the background from where its log ends."""
+    from goose_py.bootstrap.commands import resume as send
+
+    return send(id)
+
+
+@task.command()
+@click.argument("id")
+def check(id: str) -> int:
+    """Run the task's checks on its files as they are now."""
+    from goose_py.bootstrap.commands import check as send
+
+    return send(id)
+
+
+@task.command()
+@click.argument("id")
+@click.option("--tree", help="A recorded state (`task show` lists them); the last one by default.")
+@click.option("--list", "listing", is_flag=True, help="List the recorded states.")
+def restore(id: str, tree: str | None, listing: bool) -> int:
+    """Bring a task's files back, also after its worktree was removed."""
+    from goose_py.bootstrap.commands import restore as bring_back
+
+    return bring_back(id, tree, listing=listing)
+
+
+@task.command()
+@click.argument("id")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def discard(id: str, yes: bool) -> int:
+    """Remove a task's worktree. What it held is kept, and `task restore` brings it back."""
+    from goose_py.bootstrap.commands import discard as remove
+
+    return remove(id, yes=yes)
+
+
+@task.command()
+@click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
+def gc(dry_run: bool) -> int:
+    """Remove the worktrees of tasks that are merged and clean; everything else stays."""
+    from goose_py.bootstrap.commands import collect
+
+    return collect(dry_run=dry_run)

@@ -1,0 +1,42 @@
+"""A worktree as a session sees it."""
+
+from collections.abc import Awaitable, Callable
+from typing import TypedDict
+
+from goose_py.git.diff import changeset_summary
+from goose_py.git.worktree import TaskWorktree
+from goose_py.protocol.events import ChangesRecorded
+from goose_py.tasks.diff_text import diff_text
+
+
+class TreePorts(TypedDict):
+    snapshot: Callable[[], Awaitable[str | None]]
+    changes: Callable[[str, str], Awaitable[ChangesRecorded]]
+    diff: Callable[[str, str, int], Awaitable[str]]
+
+
+def workspace_of(worktree: TaskWorktree) -> TreePorts:
+    """What is left out of a snapshot is said with the changes of the turn in which it was."""
+    warnings: dict[str, tuple[str, ...]] = {}
+
+    async def snapshot() -> str:
+        taken = await worktree.snapshot()
+        warnings[taken.tree] = taken.warnings
+        return taken.tree
+
+    async def changes(before: str, after: str) -> ChangesRecorded:
+        """Counts are of the whole task, from its base: that is what a person is shown."""
+        summary = await changeset_summary(worktree.store, worktree.base.tree, after)
+        return ChangesRecorded(
+            tree_before=before,
+            tree_after=after,
+            files=len(summary.files),
+            added=sum(file.added or 0 for file in summary.files),
+            removed=sum(file.removed or 0 for file in summary.files),
+            warnings=warnings.pop(after, ()),
+        )
+
+    async def diff(before: str, after: str, limit: int) -> str:
+        return await diff_text(worktree.store, before, after, limit)
+
+    return TreePorts(snapshot=snapshot, changes=changes, diff=diff)
