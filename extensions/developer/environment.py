@@ -1,0 +1,84 @@
+"""The environment of every command: nothing in it may wait for a person."""
+
+from collections.abc import Mapping
+
+MARKER = "DEVELOPER_COMMAND"
+"""Every command and its descendants carry this variable, with a value of the command's own: so that none of them is
+lost."""
+
+_ALONE = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
+_NOBODY_THERE = {
+    "PAGER": "cat",
+    "GIT_PAGER": "cat",
+    "MANPAGER": "cat",
+    "SYSTEMD_PAGER": "cat",
+    "GH_PAGER": "cat",
+    "AWS_PAGER": "",
+    # An editor that fails tells the program that there is no text; one that succeeds would make it go on with the
+    # wrong one.
+    "EDITOR": "false",
+    "VISUAL": "false",
+    "GIT_EDITOR": "false",
+    "GIT_SEQUENCE_EDITOR": "false",
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_ASKPASS": "false",
+    "GCM_INTERACTIVE": "never",
+    "SSH_ASKPASS": "false",
+    "SSH_ASKPASS_REQUIRE": "force",
+    "SUDO_ASKPASS": "/bin/false",
+    "DEBIAN_FRONTEND": "noninteractive",
+    "PIP_NO_INPUT": "1",
+    "TERM": "dumb",
+    "NO_COLOR": "1",
+    "CLICOLOR": "0",
+    # Output that sits in a buffer when the time is up would be lost.
+    "PYTHONUNBUFFERED": "1",
+}
+# What would run code in every shell, or points at a terminal or display nobody sits at.
+_REMOVED = (
+    "BASH_ENV",
+    "ENV",
+    "PROMPT_COMMAND",
+    "GPG_TTY",
+    "SSH_TTY",
+    "DISPLAY",
+    "WAYLAND_DISPLAY",
+    "FORCE_COLOR",
+    "CLICOLOR_FORCE",
+)
+
+
+def command_environment(given: Mapping[str, str] | None, marker: str) -> dict[str, str]:
+    """`given` (None: just a PATH) without what would start code or a dialogue, and with what keeps programs from
+    asking."""
+    kept = {name: value for name, value in (_ALONE if given is None else given).items() if name not in _REMOVED}
+    return {**kept, **_NOBODY_THERE, MARKER: marker}
+
+
+_SIGNS_OF_A_DIALOGUE = (
+    "a terminal is required",
+    "/dev/tty",
+    "not a tty",
+    "not a terminal",
+    "inappropriate ioctl for device",
+    "terminal prompts disabled",
+    "problem with the editor",
+    "there was a problem with the editor",
+    "please supply the message using either -m or -f",
+    "unable to read askpass response",
+    "host key verification failed",
+    "eof when reading a line",
+    "read_passphrase: can't open",
+    "must be run from a terminal",
+    "password is required",
+    "no tty present",
+    "terminal is not fully functional",
+    "error opening terminal",
+    "cannot open tty",
+)
+
+
+def needs_terminal(output: str) -> bool:
+    """Whether the output of a command that failed says that it wanted a terminal, an editor or an answer."""
+    lowered = output.lower()
+    return any(sign in lowered for sign in _SIGNS_OF_A_DIALOGUE)

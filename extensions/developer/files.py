@@ -1,0 +1,220 @@
+"""Reading regular files and replacing them whole, beneath the workspace and through open folders only."""
+
+import hashlib
+import os
+import secrets
+import stat
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from .display import printable, size
+from .refusal import Refused
+from .workspace import Workspace, kind_of, refusal_of
+
+MAX_TEXT_BYTES = 16_000_000
+_CHUNK = 1 << 20
+
+
+def digest(data: bytes) -> str:
+    """The name of a content: staleness is decided by it, never by a time stamp."""
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A regular file's content and permission bits as they were at one moment. `path` is relative to the workspace."""
+
+    path: str
+    data: bytes
+    mode: int
+
+
+@dataclass(frozen=True)
+class Change:
+    """What is to become of one file: `data` None deletes it. `before` is what it must still be when that happens."""
+
+    path: str
+    before: Stored | None
+    data: bytes | None
+    mode: int | None = None
+
+
+def read_file(workspace: Workspace, path: str, limit: int = MAX_TEXT_BYTES) -> Stored:
+    """The whole of a regular file. Never blocks on a pipe or device; refuses more than `limit` bytes before reading.
+
+    Raises Refused.
+    """
+    try:
+        # O_NONBLOCK: opening a pipe nobody writes to would wait for a writer.
+        descriptor, name = workspace.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+    except OSError as error:
+        raise refusal_of(error, path, "read") from error
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            hint = "; use list to see what is in it" if stat.S_ISDIR(status.st_mode) else ""
+            raise Refused(f"{printable(path)} is {kind_of(status.st_mode)}, not a file{hint}.")
+        if status.st_size > limit:
+            raise too_large(path, status.st_size, limit)
+        data = _read_all(descriptor, limit)
+    except OSError as error:
+        raise refusal_of(error, path, "read") from error
+    finally:
+        os.close(descriptor)
+    if len(data) > limit:  # it grew, or its size cannot be known beforehand (files of /proc)
+        raise too_large(path, len(data), limit)
+    return Stored(name, data, stat.S_IMODE(status.st_mode))
+
+
+def too_large(path: str, bytes_: int, limit: int) -> Refused:
+    return Refused(
+        f"{printable(path)} has {size(bytes_)}, more than the {size(limit)} this tool takes; "
+        "use grep to find the place, or shell (head, tail, sed -n) to look at a part."
+    )
+
+
+def _read_all(descriptor: int, limit: int) -> bytes:
+    pieces: list[bytes] = []
+    left = limit + 1
+    while left > 0 and (piece := os.read(descriptor, min(_CHUNK, left))):
+        pieces.append(piece)
+        left -= len(piece)
+    return b"".join(pieces)
+
+
+def existing(workspace: Workspace, name: str) -> Stored | None:
+    """The file at `name` (a result of `Workspace.writable`), None when there is nothing. Raises Refused for what is no
+    regular file, is read-only, or lies in a read-only folder."""
+    try:
+        with workspace.parent(name) as (folder, last):
+            status = os.stat(last, dir_fd=folder, follow_symlinks=False)
+            if not stat.S_ISREG(status.st_mode):
+                raise Refused(f"{printable(name)} is {kind_of(status.st_mode)}, not a file; nothing was written.")
+            _refuse_read_only(name, stat.S_IMODE(status.st_mode), folder, last)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise refusal_of(error, name, "write") from error
+    return read_file(workspace, name)
+
+
+def _refuse_read_only(name: str, mode: int, folder: int, last: str) -> None:
+    # The bits are looked at beside access(2), because root may write anything, and the bits still say what is wanted.
+    if not mode & 0o222 or not os.access(last, os.W_OK, dir_fd=folder):
+        raise Refused(f"{printable(name)} is read-only (mode {mode:04o}); nothing was written.")
+    _refuse_read_only_folder(name, folder)
+
+
+def _refuse_read_only_folder(name: str, folder: int) -> None:
+    mode = stat.S_IMODE(os.fstat(folder).st_mode)
+    if not mode & 0o222:
+        raise Refused(f"The folder of {printable(name)} is read-only (mode {mode:04o}); nothing was written.")
+
+
+def commit(workspace: Workspace, changes: Sequence[Change]) -> None:
+    """Makes all the changes or none. Raises Refused, with every file as it was.
+
+    New contents are first written whole beside their targets; then each target is compared with `before` once more,
+    and the files are renamed into place. When a step fails, those already in place are put back. No fsync: what must
+    outlive a power cut is the host's history of the workspace, and a rename alone never shows a half-written file.
+    """
+    staged: list[tuple[Change, str | None]] = []
+    done: list[Change] = []
+    made: list[str] = []
+    try:
+        for change in changes:
+            staged.append((change, _stage(workspace, change, made)))
+        for change in changes:
+            _refuse_changed(workspace, change)
+        for change, temporary in staged:
+            _place(workspace, change, temporary)
+            done.append(change)
+    except BaseException:
+        for change in reversed(done):
+            _put_back(workspace, change)
+        for change, temporary in staged[len(done) :]:
+            _discard(workspace, change, temporary)
+        for folder in reversed(made):
+            _remove_empty(workspace, folder)
+        raise
+
+
+def _stage(workspace: Workspace, change: Change, made: list[str]) -> str | None:
+    """Writes the new content to a temporary file in the target's folder, and gives that file's name.
+
+    Folders that had to be made are appended to `made`, outermost first.
+    """
+    try:
+        with workspace.parent(change.path, made if change.data is not None else None) as (folder, last):
+            _refuse_read_only_folder(change.path, folder)
+            if change.data is None:
+                return None
+            temporary = f".{last[:100]}.{secrets.token_hex(6)}.tmp"
+            _write_new(folder, temporary, change)
+            return temporary
+    except OSError as error:
+        raise refusal_of(error, change.path, "write") from error
+
+
+def _write_new(folder: int, name: str, change: Change) -> None:
+    assert change.data is not None
+    descriptor = os.open(
+        name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666, dir_fd=folder
+    )
+    try:
+        left = memoryview(change.data)
+        while left:
+            left = left[os.write(descriptor, left) :]
+        if change.before is not None:
+            _keep_owner(folder, change.path.rpartition("/")[2], descriptor)
+        mode = change.mode if change.mode is not None else change.before.mode if change.before else None
+        if mode is not None:
+            os.fchmod(descriptor, mode)  # after the owner: changing that may clear bits
+    except BaseException:
+        os.unlink(name, dir_fd=folder)
+        raise
+    finally:
+        os.close(descriptor)
+
+
+def _keep_owner(folder: int, last: str, descriptor: int) -> None:
+    with suppress(OSError):  # only root may give files away; for all others the owner is the same anyway
+        was, now = os.stat(last, dir_fd=folder, follow_symlinks=False), os.fstat(descriptor)
+        if (was.st_uid, was.st_gid) != (now.st_uid, now.st_gid):
+            os.fchown(descriptor, was.st_uid, was.st_gid)
+
+
+def _refuse_changed(workspace: Workspace, change: Change) -> None:
+    now = existing(workspace, change.path)
+    if (now and now.data) != (change.before and change.before.data):
+        raise Refused(
+            f"{printable(change.path)} was changed by somebody else just now; nothing was written. Read it again."
+        )
+
+
+def _place(workspace: Workspace, change: Change, temporary: str | None) -> None:
+    try:
+        with workspace.parent(change.path) as (folder, last):
+            if temporary is None:
+                os.unlink(last, dir_fd=folder)
+            else:
+                os.rename(temporary, last, src_dir_fd=folder, dst_dir_fd=folder)
+    except OSError as error:
+        raise refusal_of(error, change.path, "write") from error
+
+
+def _put_back(workspace: Workspace, change: Change) -> None:
+    undo = Change(change.path, None, change.before and change.before.data, change.before and change.before.mode)
+    _place(workspace, undo, None if undo.data is None else _stage(workspace, undo, []))
+
+
+def _discard(workspace: Workspace, change: Change, temporary: str | None) -> None:
+    if temporary is not None:
+        with suppress(OSError, Refused), workspace.parent(change.path) as (folder, _):
+            os.unlink(temporary, dir_fd=folder)
+
+
+def _remove_empty(workspace: Workspace, name: str) -> None:
+    with suppress(OSError, Refused), workspace.parent(name) as (folder, last):
+        os.rmdir(last, dir_fd=folder)

@@ -1,0 +1,73 @@
+"""A patch as data, whatever it was written in, and the reader that tells the two formats apart."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from .refusal import Refused
+
+MAX_PATCH_CHARS = 4_000_000
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a hunk, without its line end. `no_end` marks a last line of a file that has none."""
+
+    kind: Literal[" ", "-", "+"]
+    text: str
+    no_end: bool = False
+
+
+@dataclass(frozen=True)
+class Hunk:
+    """Lines to find and change. `anchors` are lines to find first, one after the other (V4A's `@@ line`); `start` is
+    the line number, from 1, that a unified diff gives for the old lines; `at_end` says that the old lines end the
+    file."""
+
+    lines: tuple[Line, ...]
+    anchors: tuple[str, ...] = ()
+    start: int | None = None
+    at_end: bool = False
+
+    @property
+    def old(self) -> list[str]:
+        return [line.text for line in self.lines if line.kind != "+"]
+
+    @property
+    def new(self) -> list[str]:
+        return [line.text for line in self.lines if line.kind != "-"]
+
+    @property
+    def added(self) -> list[str]:
+        return [line.text for line in self.lines if line.kind == "+"]
+
+
+@dataclass(frozen=True)
+class FilePatch:
+    """What a patch does to one file. `add` has its lines in a single hunk; `update` may also move it and change its
+    mode."""
+
+    action: Literal["add", "delete", "update"]
+    path: str
+    hunks: tuple[Hunk, ...] = ()
+    move_to: str | None = None
+    mode: int | None = None
+
+
+def read_patch(text: str) -> Sequence[FilePatch]:
+    """The changes of a patch in V4A (`*** Begin Patch`) or unified format, in order. Raises Refused, naming the
+    line."""
+    from .patch_unified import read_unified
+    from .patch_v4a import read_v4a
+
+    if len(text) > MAX_PATCH_CHARS:
+        raise Refused(f"The patch has {len(text):,} characters; at most {MAX_PATCH_CHARS:,} are taken. Split it.")
+    lines = text.replace("\r\n", "\n").split("\n")
+    first = next((i for i, line in enumerate(lines) if line.strip() == "*** Begin Patch"), None)
+    if first is not None:
+        return read_v4a(lines, first)
+    if any(line.startswith(("--- ", "diff --git ")) for line in lines):
+        return read_unified(lines)
+    raise Refused(
+        "This is no patch: it has neither a '*** Begin Patch' line nor the '--- a/file' and '+++ b/file' lines of a unified diff."
+    )

@@ -1,0 +1,165 @@
+"""The files of a workspace as git would see them: everything but `.git` and what the .gitignore files leave out.
+
+Two engines, ripgrep and this module's own, give the same paths in the same order.
+"""
+
+import os
+import posixpath
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from .refusal import Refused
+from .workspace import Workspace, refusal_of
+
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
+
+_MAX_IGNORE_BYTES = 1_000_000
+
+
+def path_order(path: str) -> tuple[bytes, ...]:
+    """The sort key of every listing: depth first, names in a folder by their bytes."""
+    return tuple(os.fsencode(part) for part in path.split("/"))
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The .gitignore rules in force in a folder: (folder they are written in, rules), outermost first.
+
+    They follow git: the innermost file that says anything decides, within a file the last line that matches. They end
+    at a nested repository, whose own rules start afresh.
+    """
+
+    files: "tuple[tuple[str, GitIgnoreSpec], ...]" = ()
+
+    def ignores(self, path: str, is_folder: bool) -> bool:
+        for folder, spec in reversed(self.files):
+            below = path if folder == "." else path[len(folder) + 1 :]
+            verdict = spec.check_file(below + "/" if is_folder else below).include
+            if verdict is not None:
+                return verdict
+        return False
+
+    def within(self, folder: str, names: "set[str]", workspace: Workspace) -> "Rules":
+        """The rules in force in `folder`, whose entries are `names`."""
+        files = () if ".git" in names and folder != "." else self.files
+        if ".gitignore" in names and (spec := _rules_of(workspace, folder)) is not None:
+            files = (*files, (folder, spec))
+        return Rules(files)
+
+
+def _rules_of(workspace: Workspace, folder: str) -> "GitIgnoreSpec | None":
+    try:
+        descriptor, _ = workspace.open(posixpath.join(folder, ".gitignore"), os.O_RDONLY | os.O_NONBLOCK)
+    except (OSError, Refused):
+        return None
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return None
+        data = os.read(descriptor, _MAX_IGNORE_BYTES)
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+    return _parsed(data)
+
+
+@lru_cache(maxsize=256)
+def _parsed(data: bytes) -> "GitIgnoreSpec":
+    from pathspec import GitIgnoreSpec
+
+    lines = data.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape").replace("\r\n", "\n").split("\n")
+    try:
+        return GitIgnoreSpec.from_lines(lines)
+    except ValueError:  # one pattern that cannot be read does not take the others with it
+        return GitIgnoreSpec.from_lines([line for line in lines if _readable(line)])
+
+
+def _readable(line: str) -> bool:
+    from pathspec import GitIgnoreSpec
+
+    try:
+        GitIgnoreSpec.from_lines([line])
+    except ValueError:
+        return False
+    return True
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Something in a folder; `path` is relative to the workspace."""
+
+    path: str
+    is_folder: bool
+    is_file: bool  # a regular one; links are neither
+    ignored: bool
+    link_to: str | None = None
+
+
+def entries_of(workspace: Workspace, folder: str, rules: Rules) -> tuple[list[Entry], Rules]:
+    """What is in a folder but `.git`, in order, and the rules in force in it. Raises Refused when it cannot be read."""
+    try:
+        descriptor, _ = workspace.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise refusal_of(error, folder, "list") from error
+    try:
+        with os.scandir(descriptor) as scan:
+            found = sorted(scan, key=lambda entry: os.fsencode(entry.name))
+            names = {entry.name for entry in found}
+            rules = rules.within(folder, names, workspace)
+            entries = []
+            for entry in found:
+                if entry.name == ".git":
+                    continue
+                path = entry.name if folder == "." else f"{folder}/{entry.name}"
+                is_folder = entry.is_dir(follow_symlinks=False)
+                is_file = entry.is_file(follow_symlinks=False)
+                link_to = os.readlink(entry.name, dir_fd=descriptor) if entry.is_symlink() else None
+                entries.append(Entry(path, is_folder, is_file, rules.ignores(path, is_folder), link_to))
+    except OSError as error:
+        raise refusal_of(error, folder, "list") from error
+    finally:
+        os.close(descriptor)
+    return entries, rules
+
+
+def rules_at(workspace: Workspace, folder: str) -> Rules | None:
+    """The rules that reach into `folder` from the folders above it; None when it is itself ignored by them."""
+    rules = Rules()
+    if folder == ".":
+        return rules
+    parts = folder.split("/")
+    for depth in range(len(parts)):
+        above = "/".join(parts[:depth]) or "."
+        entries, rules = entries_of(workspace, above, rules)
+        child = "/".join(parts[: depth + 1])
+        if any(entry.path == child and entry.ignored for entry in entries):
+            return None
+    return rules
+
+
+def walked_files(workspace: Workspace, folder: str) -> Iterator[str]:
+    """The regular files beneath `folder` that are not ignored, in `path_order`. Symlinks are neither listed nor
+    followed.
+
+    When `folder` itself is ignored, it was asked for by name: then only the rules written in it count. Raises Refused.
+    """
+    rules = rules_at(workspace, folder)
+    entries, inner = entries_of(workspace, folder, Rules() if rules is None else rules)
+    pending = [(iter(entries), inner)]
+    while pending:
+        entry = next(pending[-1][0], None)
+        if entry is None:
+            pending.pop()
+        elif entry.ignored:
+            continue
+        elif entry.is_file:
+            yield entry.path
+        elif entry.is_folder:
+            with suppress(Refused):  # it vanished, or may not be read
+                entries, rules = entries_of(workspace, entry.path, pending[-1][1])
+                pending.append((iter(entries), rules))
