@@ -1,0 +1,202 @@
+"""The parts of a reply that every protocol puts together in the same way: arguments, call ids, usage, the end."""
+
+import re
+from collections.abc import Iterable
+from hashlib import blake2b
+from typing import Any, Literal
+
+import msgspec
+
+from goose_py.protocol.errors import StreamInterrupted
+from goose_py.protocol.messages import (
+    AssistantMessage,
+    Message,
+    ModelRef,
+    StopReason,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolMessage,
+    ToolResult,
+    Usage,
+    UserMessage,
+)
+from goose_py.protocol.model_io import ModelReply, ModelRequest
+from goose_py.providers.profile import Profile
+
+_ABSURD = 1_000_000_000
+NO_IMAGES = "(An image stood here; this model takes none.)"
+NO_OUTPUT = "(no output)"
+
+Part = Text | Thinking | ToolCall
+
+
+def parse_arguments(raw: str) -> tuple[dict[str, Any], str | None]:
+    """The arguments of a call that was received completely, and the raw text where they are not one JSON object.
+
+    Nothing is guessed. Two things that are no guess are done: no text at all means no arguments, and a JSON string that
+    is itself one JSON object (GLM and Qwen encode twice) is decoded once more."""
+    if not raw.strip():
+        return {}, None
+    try:
+        value = msgspec.json.decode(raw)
+        if isinstance(value, str):
+            value = msgspec.json.decode(value)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return {}, raw
+    return (value, None) if isinstance(value, dict) else ({}, raw)
+
+
+class CallIds:
+    """Gives each call of a reply an id that no other call of the history has.
+
+    A provider's own id is kept where it is new and legal. Otherwise the id is made from a digest of the request and the
+    call's place in the reply: the same request and reply give the same ids (a replay is identical), and another request
+    gives others, also after compaction has shortened the history."""
+
+    def __init__(self, request: ModelRequest) -> None:
+        self._request = request
+        self._taken = {part.id for message in request.messages for part in calls_of(message)}
+        self._prefix = ""
+        self._count = 0
+
+    def take(self, offered: str | None) -> str:
+        self._count += 1
+        if offered and offered not in self._taken and re.fullmatch(r"[\x21-\x7e]{1,256}", offered):
+            self._taken.add(offered)
+            return offered
+        if not self._prefix:
+            self._prefix = blake2b(_stable_bytes(self._request), digest_size=6).hexdigest()
+        number = self._count
+        while (made := f"call_{self._prefix}_{number}") in self._taken:
+            number += 1
+        self._taken.add(made)
+        return made
+
+
+def calls_of(message: Message) -> tuple[ToolCall, ...]:
+    return message.tool_calls() if isinstance(message, AssistantMessage) else ()
+
+
+def legal_id(call_id: str, alphabet: Literal["any", "anthropic", "nine"]) -> str:
+    """An id in the alphabet that the provider accepts: kept where it is legal, else a digest of itself, so that a call and
+    its result still agree. Anthropic: letters, digits, `_`, `-`; OpenAI: at most 64; Mistral: nine letters or digits."""
+    if alphabet == "nine":
+        legal = re.fullmatch(r"[A-Za-z0-9]{9}", call_id)
+        return call_id if legal else blake2b(call_id.encode("utf-8", "replace"), digest_size=8).hexdigest()[:9]
+    legal = re.fullmatch(r"[A-Za-z0-9_-]{1,64}", call_id)
+    return call_id if legal else "call_" + blake2b(call_id.encode("utf-8", "replace"), digest_size=12).hexdigest()
+
+
+def finish(
+    parts: Iterable[Part],
+    stop: StopReason,
+    *,
+    request: ModelRequest,
+    profile: Profile,
+    usage: Usage | None,
+    output_size: int,
+) -> ModelReply:
+    """The reply, once its end was received. A reply that the output limit cut loses the call it was writing: what was not
+    completely received is never run. `output_size`: characters that the model wrote, for an estimate of its tokens."""
+    kept = [part for part in parts if not (isinstance(part, Text) and not part.text)]
+    if stop == "length":
+        kept = _without_cut_calls(kept)
+    has_calls = any(isinstance(part, ToolCall) for part in kept)
+    if stop in ("end", "tool_calls"):
+        stop = "tool_calls" if has_calls else "end"
+    origin = ModelRef(provider=profile.provider, model=profile.model, effort=request.effort)
+    return ModelReply(
+        message=AssistantMessage(parts=tuple(kept), origin=origin, stop_reason=stop),
+        usage=usage or estimate(request, output_size),
+    )
+
+
+def interrupted(profile: Profile, what: str) -> StreamInterrupted:
+    return StreamInterrupted(f"The answer of {profile.provider} stopped before its end: {what}.", provider=profile.provider)
+
+
+def checked_usage(*, total_input: Any, cached: Any = 0, written: Any = 0, output: Any) -> Usage | None:
+    """Usage where the provider counts cached tokens within its input tokens; None where the figures cannot be true."""
+    counts = [_count(value) for value in (total_input, cached, written, output)]
+    if any(count is None for count in counts):
+        return None
+    whole, read, wrote, out = (count or 0 for count in counts)
+    if whole + out == 0 or read > whole:
+        return None
+    return Usage(
+        input_tokens=max(0, whole - read - wrote), output_tokens=out, cache_read_tokens=read, cache_write_tokens=wrote
+    )
+
+
+def estimate(request: ModelRequest, output_size: int) -> Usage:
+    """Our own count, labelled so: four bytes a token; an image counts as 1,600 (Anthropic's figure for a full-size one)."""
+    return Usage(input_tokens=estimate_input(request), output_tokens=-(-output_size // 4), estimated=True)
+
+
+def estimate_input(request: ModelRequest) -> int:
+    size = _length(request.system)
+    for tool in request.tools:
+        size += _length(tool.name) + _length(tool.description) + len(msgspec.json.encode(tool.input_schema)) + 20
+    images = 0
+    for message in request.messages:
+        for part in _flat(message):
+            if isinstance(part, Text | Thinking):
+                size += _length(part.text)
+            elif isinstance(part, ToolCall):
+                size += _length(part.name) + len(msgspec.json.encode(part.arguments)) + 20
+            else:
+                images += 1
+        size += 12
+    return -(-size // 4) + 1_600 * images
+
+
+def _flat(message: Message) -> Iterable[Any]:
+    if isinstance(message, ToolMessage):
+        return (part for result in message.results for part in result.content)
+    return message.parts
+
+
+def _without_cut_calls(parts: list[Part]) -> list[Part]:
+    if parts and isinstance(parts[-1], ToolCall):
+        parts = parts[:-1]
+    return [part for part in parts if not (isinstance(part, ToolCall) and part.malformed is not None)]
+
+
+def _count(value: Any) -> int | None:
+    if value is None:
+        return 0
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < _ABSURD:
+        return None
+    return int(value)
+
+
+def _length(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
+
+
+def _stable_bytes(request: ModelRequest) -> bytes:
+    try:
+        return msgspec.json.encode([request.model, request.messages])
+    except UnicodeEncodeError:
+        return repr((request.model, request.messages)).encode("utf-8", "replace")
+
+
+def user_text(result: ToolResult) -> str:
+    """A tool result for a protocol that has neither an error flag nor pictures in results."""
+    text = result.text()
+    if result.is_error and not text.lower().startswith("error"):
+        text = f"Error: {text}"
+    return text or NO_OUTPUT
+
+
+def merged_users(messages: Iterable[Message]) -> list[Message]:
+    """Neighbouring user messages become one: strict servers want roles to alternate."""
+    merged: list[Message] = []
+    for message in messages:
+        last = merged[-1] if merged else None
+        if isinstance(message, UserMessage) and isinstance(last, UserMessage):
+            merged[-1] = UserMessage(parts=last.parts + message.parts)
+        else:
+            merged.append(message)
+    return merged

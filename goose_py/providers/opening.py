@@ -1,0 +1,92 @@
+"""The door: from "provider/model" and settings to something that implements the Model port."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Protocol
+
+from goose_py.protocol.deltas import ModelDelta
+from goose_py.protocol.errors import UserError
+from goose_py.protocol.messages import ModelRef
+from goose_py.protocol.model_io import ModelReply, ModelRequest
+from goose_py.providers.catalogue import NO_SETTINGS, ProviderSettings, check_key, resolve
+from goose_py.providers.profile import Profile
+from goose_py.providers.transport import Endpoint, Transport
+
+
+class OpenModel(Protocol):
+    """The Model port, with what its owner needs beside: the profile, and the end."""
+
+    @property
+    def profile(self) -> Profile: ...
+
+    def stream(self, request: ModelRequest) -> AsyncIterator[ModelDelta | ModelReply]: ...
+
+    async def close(self) -> None: ...
+
+
+def open_model(
+    ref: ModelRef,
+    settings: ProviderSettings = NO_SETTINGS,
+    *,
+    now: Callable[[], float],
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    user_agent: str = "goose-py",
+) -> OpenModel:
+    """Opens a model without contacting anybody: the connection, and the SDK where one is chosen, come with the first
+    request. Raises `UserError` for unknown names and settings that do not fit, `AuthenticationFailed` where a key is
+    missing; each in one sentence. `now` is in seconds since the epoch. Retries are not included: see `retry`."""
+    profile = resolve(ref, settings)
+    if profile.protocol == "scripted":
+        return _scripted(profile, settings, now=now, sleep=sleep)
+    check_key(profile, settings.api_key)
+    from goose_py.providers.model import ProtocolModel
+
+    adapter = import_module(f"goose_py.providers.{profile.protocol}")
+    model: OpenModel = ProtocolModel(
+        profile, adapter, open_transport(profile, settings, user_agent=user_agent), secret=settings.api_key or "", now=now
+    )
+    if profile.tool_calls == "text":
+        from goose_py.providers.text_calls import TextCalls
+
+        model = TextCalls(model)
+    return model
+
+
+def open_transport(profile: Profile, settings: ProviderSettings, *, user_agent: str = "goose-py") -> Transport:
+    endpoint = Endpoint(
+        profile=profile,
+        api_key=settings.api_key or "",
+        proxy=settings.proxy,
+        ca_file=settings.ca_file,
+        user_agent=user_agent,
+        options=settings.options,
+    )
+    headers = import_module(f"goose_py.providers.{profile.protocol}").headers(profile)
+    if profile.transport == "sdk":
+        if not profile.sdk:
+            raise UserError(f'{profile.title or profile.provider} has no official client: use transport = "http".')
+        from goose_py.providers.sdk import SdkTransport
+
+        return SdkTransport(endpoint, headers)
+    if not profile.base_url:
+        raise UserError(f"{profile.title or profile.provider} needs a base URL: set base_url in the provider's settings.")
+    from goose_py.providers.transport import HttpTransport
+
+    return HttpTransport(endpoint, headers)
+
+
+def _scripted(
+    profile: Profile,
+    settings: ProviderSettings,
+    *,
+    now: Callable[[], float],
+    sleep: Callable[[float], Awaitable[None]],
+) -> OpenModel:
+    from goose_py.providers.scripted import ScriptedModel, load_script
+
+    path = settings.script or (profile.model if profile.model.endswith((".yaml", ".yml", ".json")) else "")
+    if not path:
+        raise UserError("The scripted provider needs a file of turns: set script in its settings, or name it as the model.")
+    return ScriptedModel(load_script(Path(path)), profile, values=settings.values, now=now, sleep=sleep)

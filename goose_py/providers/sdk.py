@@ -1,0 +1,160 @@
+"""The transport that goes through a vendor's official client: the same JSON bodies as `HttpTransport`, with the client's own
+addressing, signing and tokens. Only its low-level `post` is used, with a raw stream: its retries are off (one budget, in
+`retry`), its pydantic parsing of each event is not paid for, and what it would translate is translated once, in `errors`.
+"""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
+
+from goose_py.protocol.errors import UserError
+from goose_py.providers.transport import Endpoint, HttpxResponse, auth_headers, http_client
+
+_RAW = {"X-Stainless-Raw-Response": "stream"}
+
+
+class SdkTransport:
+    """`kind` is the profile's `sdk`: anthropic, openai, azure, bedrock, vertex."""
+
+    def __init__(self, endpoint: Endpoint, protocol_headers: Mapping[str, str]) -> None:
+        self._endpoint = endpoint
+        self._protocol_headers = protocol_headers
+        self._client: Any = None
+
+    async def post(self, path: str, body: dict[str, Any]) -> HttpxResponse:
+        import httpx2
+
+        if self._client is None:
+            self._client = _CLIENTS[self._endpoint.profile.sdk](self._endpoint, self._protocol_headers)
+        options: Any = {"headers": _RAW, "params": self._endpoint.profile.query}
+        try:
+            response = await self._client.post(path, cast_to=httpx2.Response, body=body, options=options, stream=True)
+        except Exception as error:
+            answered = getattr(error, "response", None)
+            if isinstance(answered, httpx2.Response):
+                return HttpxResponse(answered)
+            if isinstance(error.__cause__, httpx2.HTTPError | OSError):
+                raise error.__cause__ from error
+            raise
+        return HttpxResponse(response, _aws_events if self._endpoint.profile.sdk == "bedrock" else None)
+
+    async def close(self) -> None:
+        if self._client is not None:
+            await self._client.close()
+            self._client = None
+
+
+def _anthropic(endpoint: Endpoint, protocol_headers: Mapping[str, str]) -> Any:
+    import anthropic
+
+    # The client reads profile files and the environment where no key is given, so that one is always given. The headers of
+    # the profile come last: a compatible server may want the key in its older place as well.
+    profile = endpoint.profile
+    headers = {
+        **protocol_headers,
+        **auth_headers(profile, endpoint.api_key),
+        **profile.headers,
+        **endpoint.headers,
+    }
+    return anthropic.AsyncAnthropic(
+        api_key=endpoint.api_key or "none",
+        base_url=profile.base_url,
+        max_retries=0,
+        open_telemetry=False,
+        default_headers=headers,
+        http_client=http_client(endpoint),
+    )
+
+
+def _openai(endpoint: Endpoint, protocol_headers: Mapping[str, str]) -> Any:
+    import openai
+
+    profile = endpoint.profile
+    client = openai.AsyncOpenAI(
+        api_key=endpoint.api_key or "none",
+        base_url=profile.base_url,
+        max_retries=0,
+        default_headers={**protocol_headers, **profile.headers, **endpoint.headers},
+        http_client=http_client(endpoint),
+    )
+    client.organization = client.project = None  # else taken from the environment
+    return client
+
+
+def _azure(endpoint: Endpoint, protocol_headers: Mapping[str, str]) -> Any:
+    import openai
+
+    profile = endpoint.profile
+    return openai.AsyncAzureOpenAI(
+        azure_endpoint=profile.base_url,
+        api_version=endpoint.options.get("api_version", "2025-04-01-preview"),
+        api_key=endpoint.api_key,
+        max_retries=0,
+        default_headers={**protocol_headers, **profile.headers, **endpoint.headers},
+        http_client=http_client(endpoint),
+    )
+
+
+def _bedrock(endpoint: Endpoint, protocol_headers: Mapping[str, str]) -> Any:
+    anthropic = _with_extra("botocore", "bedrock")
+    options = endpoint.options
+    if not (region := options.get("region")):
+        raise UserError('Bedrock needs a region: set options.region = "us-east-1" (or yours) in the provider\'s settings.')
+    credentials: dict[str, Any] = {"api_key": endpoint.api_key} if endpoint.api_key else {"aws_profile": options.get("profile")}
+    return anthropic.AsyncAnthropicBedrock(
+        aws_region=region,
+        base_url=endpoint.profile.base_url or f"https://bedrock-runtime.{region}.amazonaws.com",
+        max_retries=0,
+        default_headers=endpoint.headers,
+        http_client=http_client(endpoint),
+        **credentials,
+    )
+
+
+def _vertex(endpoint: Endpoint, protocol_headers: Mapping[str, str]) -> Any:
+    options = endpoint.options
+    token = endpoint.api_key or options.get("access_token")
+    anthropic = _import_anthropic() if token else _with_extra("google.auth", "vertex")
+    if not (project := options.get("project")):
+        raise UserError("Vertex needs a project: set options.project in the provider's settings.")
+    region = options.get("region", "global")
+    return anthropic.AsyncAnthropicVertex(
+        region=region,
+        project_id=project,
+        access_token=token or None,
+        base_url=endpoint.profile.base_url or None,
+        max_retries=0,
+        default_headers=endpoint.headers,
+        http_client=http_client(endpoint),
+    )
+
+
+_CLIENTS: dict[str, Callable[[Endpoint, Mapping[str, str]], Any]] = {
+    "anthropic": _anthropic,
+    "openai": _openai,
+    "azure": _azure,
+    "bedrock": _bedrock,
+    "vertex": _vertex,
+}
+
+
+def _import_anthropic() -> Any:
+    import anthropic
+
+    return anthropic
+
+
+def _with_extra(module: str, extra: str) -> Any:
+    import importlib.util
+
+    root = module.partition(".")[0]
+    if importlib.util.find_spec(root) is None:
+        raise UserError(f'{extra.title()} needs one more package: pip install "goose-py[{extra}]".')
+    return _import_anthropic()
+
+
+async def _aws_events(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """AWS frames its streams in its own binary way; the SDK's decoder makes server-sent events of it."""
+    from anthropic.lib.bedrock._stream_decoder import AWSEventStreamDecoder
+
+    async for event in AWSEventStreamDecoder().aiter_bytes(chunks):
+        yield f"event: {event.event or ''}\ndata: {event.data}\n\n".encode()

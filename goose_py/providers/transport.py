@@ -1,0 +1,193 @@
+"""How a request's JSON body reaches a provider and how the bytes of the answer come back.
+
+A transport is a seam: `HttpTransport` speaks HTTP itself (the fast start), `SdkTransport` goes through a vendor's official
+client (signing for AWS, tokens for Google, deployments for Azure). Both send the same request; neither retries, neither
+parses. `httpx2` and the SDKs are imported when the first request is made.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+from goose_py.providers.profile import Profile
+
+if TYPE_CHECKING:
+    import httpx2
+
+
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """Where and how to knock. `options` are the SDK's own: `region`, `profile`, `project`, `api_version`, `access_token`."""
+
+    profile: Profile
+    api_key: str = ""
+    headers: dict[str, str] = {}
+    proxy: str | None = None
+    ca_file: str | None = None
+    user_agent: str = "goose-py"
+    options: dict[str, str] = {}
+
+
+class Response(Protocol):
+    """An answer whose head has arrived. `headers` look names up without regard to case."""
+
+    status: int
+    headers: Mapping[str, str]
+
+    def chunks(self) -> AsyncIterator[bytes]: ...
+
+    async def read(self) -> bytes: ...
+
+    async def close(self) -> None: ...
+
+
+class Transport(Protocol):
+    async def post(self, path: str, body: dict[str, Any]) -> Response:
+        """Send and return as soon as the head of the answer is there, whatever its status. Raises what the network
+        raises: `errors.from_network` translates it."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+_LARGEST_ERROR = 1024 * 1024
+
+
+class HttpxResponse:
+    """A streamed httpx2 response. `decode` turns another framing into server-sent events (AWS)."""
+
+    def __init__(self, response: "httpx2.Response", decode: Any = None) -> None:
+        self._response = response
+        self._decode = decode
+        self._chunks: AsyncIterator[bytes] | None = None
+        self.status = response.status_code
+        self.headers: Mapping[str, str] = response.headers
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """The body's pieces: one iterator, which a second call continues."""
+        if self._chunks is None:
+            raw = self._response.aiter_bytes()
+            self._chunks = self._decode(raw) if self._decode else raw
+        return self._chunks
+
+    async def read(self) -> bytes:
+        """The body, up to a megabyte: only errors are read whole."""
+        if self._response.is_stream_consumed:
+            return self._response.content
+        pieces, size = [], 0
+        async for piece in self._response.aiter_bytes():
+            pieces.append(piece)
+            size += len(piece)
+            if size > _LARGEST_ERROR:
+                break
+        return b"".join(pieces)
+
+    async def close(self) -> None:
+        await self._response.aclose()
+
+
+def http_client(endpoint: Endpoint) -> "httpx2.AsyncClient":
+    """The HTTP client of either transport. Reads nothing of the environment: proxy and CA file are handed in. Silence is
+    watched by `ProtocolModel`, which knows what is content and what only keeps the line open."""
+    import httpx2
+
+    return httpx2.AsyncClient(
+        timeout=httpx2.Timeout(None, connect=endpoint.profile.timeouts.connect),
+        trust_env=False,
+        proxy=endpoint.proxy,
+        verify=_trust(endpoint),
+        limits=httpx2.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=60.0),
+    )
+
+
+def _trust(endpoint: Endpoint) -> Any:
+    import ssl
+
+    if endpoint.ca_file:
+        context = ssl.create_default_context()
+        context.load_verify_locations(endpoint.ca_file)
+        return context
+    if endpoint.profile.base_url.startswith("http://") and not endpoint.proxy:
+        # No TLS will happen, and reading the trust store takes 50 ms. This context trusts nobody, so that a mistake here
+        # could only fail.
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    return True
+
+
+class HttpTransport:
+    def __init__(self, endpoint: Endpoint, protocol_headers: Mapping[str, str]) -> None:
+        profile = endpoint.profile
+        self._endpoint = endpoint
+        self._headers = {
+            "accept": "text/event-stream" if profile.protocol != "ollama" else "application/x-ndjson",
+            "content-type": "application/json",
+            "user-agent": endpoint.user_agent,
+            **protocol_headers,
+            **auth_headers(profile, endpoint.api_key),
+            **profile.headers,
+            **endpoint.headers,
+        }
+        self._client: httpx2.AsyncClient | None = None
+
+    async def post(self, path: str, body: dict[str, Any]) -> HttpxResponse:
+        client = self._open()
+        profile = self._endpoint.profile
+        request = client.build_request(
+            "POST",
+            profile.base_url + path,
+            params=profile.query or None,
+            content=encode(body),
+            headers=self._headers,
+        )
+        return HttpxResponse(await client.send(request, stream=True))
+
+    async def get(self, url: str) -> HttpxResponse:
+        client = self._open()
+        request = client.build_request("GET", url, headers={**self._headers, "accept": "application/json"})
+        return HttpxResponse(await client.send(request, stream=True))
+
+    async def post_to(self, url: str, body: dict[str, Any]) -> HttpxResponse:
+        client = self._open()
+        request = client.build_request("POST", url, content=encode(body), headers=self._headers)
+        return HttpxResponse(await client.send(request, stream=True))
+
+    async def close(self) -> None:
+        if self._client is not None:
+            await self._client.aclose()
+            self._client = None
+
+    def _open(self) -> "httpx2.AsyncClient":
+        if self._client is None:
+            self._client = http_client(self._endpoint)
+        return self._client
+
+
+def auth_headers(profile: Profile, key: str) -> dict[str, str]:
+    if not key or profile.auth == "none":
+        return {}
+    named = {
+        "bearer": {"authorization": f"Bearer {key}"},
+        "x-api-key": {"x-api-key": key},
+        "api-key": {"api-key": key},
+        "both": {"authorization": f"Bearer {key}", "x-api-key": key},
+    }
+    return named[profile.auth]
+
+
+def encode(body: dict[str, Any]) -> bytes:
+    """The body's bytes: the same for the same body, in the order of its keys. Half characters (lone surrogates, from file
+    names that are not UTF-8) become replacement characters: JSON cannot carry them."""
+    try:
+        return msgspec.json.encode(body)
+    except UnicodeEncodeError:
+        return msgspec.json.encode(_whole_characters(body))
+
+
+def _whole_characters(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {_whole_characters(key): _whole_characters(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_whole_characters(item) for item in value]
+    return value
