@@ -12,7 +12,7 @@ function bodies included? It is used to find a forbidden or a destructive comman
 import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Final
 
@@ -156,7 +156,7 @@ class _Reading:
             if kind in ("list", "pipeline"):
                 self.statements(child, depth + 1)
             elif kind == "command":
-                self.command(child, ())
+                self.command(child)
             elif kind == "redirected_statement":
                 self.redirected(child)
             elif kind in _LIST_OPERATORS and not child.is_named:
@@ -175,13 +175,21 @@ class _Reading:
 
     def redirected(self, node: Node) -> None:
         body, redirects = node.children[0], node.children[1:]
-        if body.type != "command":
-            raise _Refused("A redirection is applied to more than one command.", _text(node))
         if any(child.type != "file_redirect" for child in redirects):
             raise _Refused("It contains a here-document or a here-string.", _text(node))
-        self.command(body, tuple(redirects))
+        if body.type == "command":
+            self.command(body)
+        elif body.type in ("list", "pipeline"):
+            # The grammar hangs the redirection on the whole list; for Bash it belongs to the last command.
+            self.statements(body, 0)
+        else:
+            raise _Refused("A redirection is applied to more than one command.", _text(node))
+        targets = tuple(redirect for child in redirects if (redirect := self.redirect(child)))
+        last = self.commands[-1]
+        text = last.text + _between(body, redirects[-1])
+        self.commands[-1] = replace(last, redirects=targets, text=text)
 
-    def command(self, node: Node, redirects: tuple[Node, ...]) -> None:
+    def command(self, node: Node) -> None:
         if len(self.commands) >= MAX_COMMANDS:
             raise TooMuch(f"The command has more than {MAX_COMMANDS} parts. Split it.")
         assignments: list[tuple[str, str]] = []
@@ -197,10 +205,7 @@ class _Reading:
             raise _Refused(f"“{argv[0]}” is a word of the shell's own grammar.", _text(node))
         if argv and "=" in argv[0]:
             raise _Refused("A word of it looks like a variable but is none.", _text(node))
-        targets = [redirect for child in redirects if (redirect := self.redirect(child))]
-        end = redirects[-1] if redirects else node
-        text = _between(node, end)
-        self.commands.append(Command(tuple(argv), tuple(assignments), tuple(targets), text, self.joined_by))
+        self.commands.append(Command(tuple(argv), tuple(assignments), (), _text(node), self.joined_by))
         self.joined_by = ";"
 
     def assignment(self, node: Node) -> tuple[str, str]:
@@ -333,12 +338,24 @@ def _text(node: Node) -> str:
     return raw.decode("utf-8", "replace") if raw is not None else ""
 
 
-def _between(first: Node, last: Node) -> str:
-    if first == last:
-        return _text(first)
-    parent = first.parent
+def _between(body: Node, last: Node) -> str:
+    """The source after `body` up to the end of `last`, both children of one node."""
+    parent = body.parent
     whole, offset = (parent.text or b"", parent.start_byte) if parent is not None else (b"", 0)
-    return whole[first.start_byte - offset : last.end_byte - offset].decode("utf-8", "replace")
+    return whole[body.end_byte - offset : last.end_byte - offset].decode("utf-8", "replace")
+
+
+def find_targets(root: Node) -> Iterator[str]:
+    """The files that redirections anywhere below `root` may write, as far as they are known; quotes removed."""
+    stack = [root]
+    while stack:
+        node = stack.pop()
+        if node.type == "file_redirect" and not any(child.type in ("<", "<&") for child in node.children):
+            words = [child for child in node.children if child.is_named and child.type != "file_descriptor"]
+            target = _loose_value(words[0]) if words else None
+            if target and not target.isdigit():
+                yield target
+        stack.extend(reversed(node.children))
 
 
 def find_commands(root: Node) -> Iterator[Mention]:

@@ -1,0 +1,60 @@
+"""`decide`: one tool call, the rules, the mode and the place make one decision. Pure and total."""
+
+from collections.abc import Sequence
+
+from goose_py.permissions import paths
+from goose_py.permissions.decision import Decision, Part, Place, combine
+from goose_py.permissions.rules import Rule
+from goose_py.permissions.script import judge_script
+from goose_py.permissions.tool_calls import COMMAND_ARGUMENT, FOLDER_ARGUMENTS, judge_tool, tool_rule
+from goose_py.protocol.messages import ToolCall
+from goose_py.protocol.modes import Mode
+from goose_py.protocol.tools import ToolSpec
+
+
+def decide(call: ToolCall, spec: ToolSpec, rules: Sequence[Rule], mode: Mode, place: Place) -> Decision:
+    """Allow, ask or deny, with the reason and the part of the call that caused it.
+
+    Every part of the call is judged by itself and the strictest verdict wins; for one part, the strictest rule that matches
+    it wins over what is known of the command or the tool. Work that would be discarded is asked about in every mode,
+    whatever the rules allow, and the decision then says that a snapshot comes first. In plan mode there is no "ask": what
+    does not only read is denied. Grants are rules too (`grants.rules_of`)."""
+    if mode == "chat":
+        return combine([Part(call.name, "deny", "chat mode: no tools run.")])
+    if call.malformed is not None:
+        return combine([Part(call.name, "deny", "The arguments are not one complete JSON object.")])
+    applying = [rule for rule in rules if rule.applies_to(call.name, spec.extension)]
+    parts = list(judge_tool(call, spec, applying, _tool_mode(call, spec, mode), place))
+    command = call.arguments.get(COMMAND_ARGUMENT)
+    if isinstance(command, str) and parts[0].verdict != "deny":
+        parts = _with_script(parts, command, call, spec, applying, mode, place)
+    return combine(parts)
+
+
+def _runs_shell(call: ToolCall, spec: ToolSpec) -> bool:
+    return spec.trusted and isinstance(call.arguments.get(COMMAND_ARGUMENT), str)
+
+
+def _tool_mode(call: ToolCall, spec: ToolSpec, mode: Mode) -> Mode:
+    """Our own shell is judged by its command alone; what the tool itself could do says nothing more."""
+    return "auto" if _runs_shell(call, spec) else mode
+
+
+def _with_script(
+    parts: list[Part], command: str, call: ToolCall, spec: ToolSpec, rules: Sequence[Rule], mode: Mode, place: Place
+) -> list[Part]:
+    found = tool_rule(call, spec, rules)
+    blanket = found.rule if found is not None and found.rule.verdict == "allow" else None
+    script = judge_script(command, _folder(call, place), rules, mode, place, blanket)
+    if spec.trusted:
+        return [*script, *parts]
+    # Somebody else's tool may or may not be a shell: its command can only make the verdict stricter.
+    return [*parts, *(part for part in script if part.verdict == "deny" or part.destructive)]
+
+
+def _folder(call: ToolCall, place: Place) -> str:
+    for name in FOLDER_ARGUMENTS:
+        folder = call.arguments.get(name)
+        if isinstance(folder, str) and folder:
+            return paths.resolve(place, place.workspace, folder)
+    return place.workspace

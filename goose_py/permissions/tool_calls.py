@@ -1,0 +1,121 @@
+"""Tools that are no shells, judged by what they claim (if they are ours) and by the paths in their arguments."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from goose_py.permissions import paths
+from goose_py.permissions.decision import Part, Place, Verdict
+from goose_py.permissions.patterns import Pattern
+from goose_py.permissions.rules import Found, Rule, strictest
+from goose_py.protocol.messages import ToolCall
+from goose_py.protocol.modes import Mode
+from goose_py.protocol.tools import ToolSpec
+
+COMMAND_ARGUMENT: Final = "command"
+FOLDER_ARGUMENTS: Final = ("cwd", "working_dir", "workdir")
+_PATH_ARGUMENTS: Final = (
+    "path", "paths", "file_path", "file", "files", "directory", "folder", "root", "source", "destination", "old_path",
+    "new_path", "from_path", "to_path",
+)  # fmt: skip
+_PATCH_ARGUMENTS: Final = ("patch", "diff")
+
+# The lines by which V4A and unified patches name files.
+_PATCHED: Final = re.compile(
+    r"^(?:\*\*\* (?P<verb>Add|Update|Delete) File: |\*\*\* Move to: |\+\+\+ (?:b/)?|--- (?:a/)?|rename (?:from|to) )"
+    r"(?P<path>[^\t\n]+)",
+    re.MULTILINE,
+)
+_DELETES_NEXT: Final = re.compile(r"^--- (?:a/)?(?P<path>[^\t\n]+)[^\n]*\n\+\+\+ /dev/null", re.MULTILINE)
+
+
+def named_paths(arguments: Mapping[str, Any]) -> Iterator[str]:
+    """The paths in a call's arguments, by the names that tools give them, and those inside a patch."""
+    for name in (*_PATH_ARGUMENTS, *FOLDER_ARGUMENTS):
+        value = arguments.get(name)
+        for path in value if isinstance(value, list | tuple) else (value,):
+            if isinstance(path, str) and path:
+                yield path
+    for name in _PATCH_ARGUMENTS:
+        value = arguments.get(name)
+        if isinstance(value, str):
+            for match in _PATCHED.finditer(value):
+                if (path := match["path"].strip()) != "/dev/null":
+                    yield path
+
+
+def deleted_paths(arguments: Mapping[str, Any]) -> Iterator[str]:
+    """The files that a patch deletes."""
+    for name in _PATCH_ARGUMENTS:
+        value = arguments.get(name)
+        if isinstance(value, str):
+            yield from (match["path"].strip() for match in _PATCHED.finditer(value) if match["verb"] == "Delete")
+            yield from (match["path"].strip() for match in _DELETES_NEXT.finditer(value))
+
+
+def tool_rule(call: ToolCall, spec: ToolSpec, rules: Sequence[Rule]) -> Found | None:
+    """The strictest rule about the tool or its extension as such."""
+    return strictest(Found(rule) for rule in rules if rule.matches_tool(call.name, spec.extension, call.arguments))
+
+
+def judge_tool(call: ToolCall, spec: ToolSpec, rules: Sequence[Rule], mode: Mode, place: Place) -> tuple[Part, ...]:
+    """The parts of a call. Never empty."""
+    found = strictest(Found(rule) for rule in rules if rule.matches_tool(call.name, spec.extension, call.arguments))
+    if found is not None and found.rule.verdict == "deny":
+        return (Part(call.name, "deny", found.rule.reason or f"The rule “{found.rule.pattern}” denies it."),)
+    if mode == "plan" and not spec.read_only:
+        return (Part(call.name, "deny", f"plan mode: propose instead. {call.name} may change something."),)
+    resolved = [paths.resolve(place, place.workspace, path) for path in named_paths(call.arguments)]
+    parts = [_path_part(call, spec, rules, mode, place, path) for path in resolved]
+    if not spec.read_only:
+        parts += _deletions(call, mode, place)
+    return (_own_part(call, spec, found.rule if found else None, mode, bool(resolved)), *parts)
+
+
+def _own_part(call: ToolCall, spec: ToolSpec, rule: Rule | None, mode: Mode, has_paths: bool) -> Part:
+    """The tool itself, its paths aside."""
+    name = call.name
+    pattern = str(Pattern("tool", name))
+    if rule is not None:
+        reason = rule.reason or f"The rule “{rule.pattern}” {'allows it' if rule.verdict == 'allow' else 'asks about it'}."
+        # No grant lifts a rule that asks: none is offered.
+        return Part(name, "deny" if mode == "plan" and rule.verdict == "ask" else rule.verdict, reason)
+    claims = spec.annotations
+    if not spec.trusted:
+        verdict: Verdict = "allow" if mode == "auto" else "ask"
+        return Part(name, verdict, f"{name} belongs to an extension whose claims are not relied upon.", pattern)
+    if claims.read_only and not claims.open_world:
+        return Part(name, "allow", "It changes nothing.")
+    if mode == "auto" or (mode == "ask" and not claims.open_world and (has_paths or not claims.destructive)):
+        return Part(name, "allow", "It changes only what is the task's own.")
+    if mode == "plan":
+        return Part(name, "allow", "It reads from outside this machine and changes nothing.")
+    reach = "reaches outside this machine" if claims.open_world else "may discard something"
+    return Part(name, "ask", f"{name} {reach}.", pattern)
+
+
+def _path_part(call: ToolCall, spec: ToolSpec, rules: Sequence[Rule], mode: Mode, place: Place, path: str) -> Part:
+    writes = not spec.read_only
+    asks: Verdict = "deny" if mode == "plan" else "ask"
+    found = strictest(Found(rule) for rule in rules if rule.matches_path(path, writes=writes))
+    if found is not None and found.rule.verdict != "allow":
+        verdict: Verdict = "deny" if found.rule.verdict == "deny" else asks
+        return Part(path, verdict, found.rule.reason or f"The rule “{found.rule.pattern}” covers {path}.")
+    if not spec.trusted:
+        # Its process is confined by the sandbox, or runs elsewhere: a path of its own says nothing about this machine.
+        return Part(path, "allow", "It is the extension's own affair.")
+    if not (paths.in_workspace(place, path) or (found is not None)):
+        return Part(path, "deny", f"{path} is outside the workspace {place.workspace}.")
+    if writes and (name := paths.protected_name(place, paths.beneath_workspace(place, path))):
+        return Part(path, "deny", f"{path} cannot be written: “{name}” is protected.")
+    if found is None and not writes and paths.holds_secrets(path):
+        return Part(path, asks, f"{path} may hold secrets.", str(Pattern("read", path)))
+    return Part(path, "allow", "It is inside the workspace.")
+
+
+def _deletions(call: ToolCall, mode: Mode, place: Place) -> Iterator[Part]:
+    for path in deleted_paths(call.arguments):
+        resolved = paths.resolve(place, place.workspace, path)
+        if resolved not in place.created:
+            verdict: Verdict = "deny" if mode == "plan" else "ask"
+            yield Part(resolved, verdict, f"It deletes {resolved}, which the agent did not create.", destructive=True)
