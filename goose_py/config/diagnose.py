@@ -1,10 +1,13 @@
 """What exactly is wrong with a layer: imported only once something is."""
 
+from typing import Any
+
 import msgspec
 
 from goose_py.config import keys
 from goose_py.config.layers import MODE_ALIASES, Layer, join_key, leaves, put, sentence, suggest
 from goose_py.config.locate import line_of
+from goose_py.config.settings import REQUIRED_FIELD
 
 
 def problems(layer: Layer) -> tuple[str, ...]:
@@ -14,31 +17,38 @@ def problems(layer: Layer) -> tuple[str, ...]:
         reason = _wrong(path, value, node)
         if reason:
             found.append(f"{_place(layer, path)}: {reason}")
-    for name, extension in _tables(layer, "extensions"):
-        if "type" not in extension and layer.name in ("user", "project"):
-            found.append(f"{_place(layer, ('extensions', name))}: extensions.{name} needs `type`: {_types()}.")
+    found += [
+        f"{_place(layer, ('extensions', name))}: {join_key(('extensions', name))} needs {needed}."
+        for name, needed in _incomplete(layer).items()
+    ]
     return tuple(found)
 
 
 def valid_part(layer: Layer) -> tuple[Layer, tuple[str, ...]]:
     """A layer without the keys that are wrong, and what is wrong with those."""
     kept = Layer(name=layer.name, where=layer.where, values={}, text=layer.text)
-    incomplete = {name for name, extension in _tables(layer, "extensions") if "type" not in extension}
+    incomplete = _incomplete(layer)
     for path, value, node in leaves(layer.values):
         if not _wrong(path, value, node) and not (path[0] == "extensions" and path[1] in incomplete):
             put(kept.values, path, value)
     return kept, problems(layer)
 
 
-def _tables(layer: Layer, section: str) -> list[tuple[str, dict[str, object]]]:
-    tables = layer.values.get(section)
-    if not isinstance(tables, dict):
-        return []
-    return [(name, table) for name, table in tables.items() if isinstance(table, dict)]
+def _incomplete(layer: Layer) -> dict[str, str]:
+    """The extensions of a file that cannot be started as they stand, and the field that each needs."""
+    tables = layer.values.get("extensions")
+    if layer.name not in ("user", "project") or not isinstance(tables, dict):
+        return {}
+    found = {name: _needed(table) for name, table in tables.items() if isinstance(table, dict)}
+    return {name: needed for name, needed in found.items() if needed}
 
 
-def _types() -> str:
-    return keys.table()["extensions.*.type"].type.replace(" | ", ", ")
+def _needed(table: dict[str, Any]) -> str:
+    kind = table.get("type")
+    if kind is None:
+        return f"`type`: {keys.table()['extensions.*.type'].type.replace(' | ', ', ')}"
+    field = REQUIRED_FIELD.get(kind) if isinstance(kind, str) else None
+    return f"`{field}`, because its type is {kind}" if field and field not in table else ""
 
 
 def _place(layer: Layer, path: tuple[str, ...]) -> str:
@@ -70,6 +80,8 @@ def _wrong(path: tuple[str, ...], value: object, node: "keys.Key | keys.Tree | N
 def _wanted(key: keys.Key, value: object, error: msgspec.ValidationError) -> str:
     """What the value should be, and what it is. msgspec says where inside a table or list it is wrong."""
     detail = str(error)
+    if isinstance(value, list) and "matching regex" in detail:
+        return "a list of plain file names, without a slash"
     if isinstance(value, dict | list) and key.type.startswith(("table", "list")) and "but got" not in detail:
         inside, _, where = detail.partition(" - at ")
         return f"a {key.type}: {inside[:1].lower()}{inside[1:]}{f' at {where}' if where else ''}".replace("`$", "`")
@@ -85,10 +97,13 @@ def _kind(key: keys.Key, detail: str) -> str:
         return "text that is not empty"
     if key.type == "true | false":
         return "true or false"
+    bound = detail.partition(" >")
+    at_least = f" >{bound[2]}" if bound[1] else ""
+    if key.type.endswith("number | none"):
+        return f"a {key.type.removesuffix(' | none')}{at_least}, or none"
     if " | " in key.type and not key.type.startswith(("list", "table")):
         return f"one of {key.type.replace(' | ', ', ')}"
-    bound = detail.partition(" >")
-    return f"{'' if key.type == 'text' else 'a '}{key.type}{' >' + bound[2] if bound[1] else ''}"
+    return f"{'' if key.type == 'text' else 'a '}{key.type}{at_least}"
 
 
 def _say(value: object) -> str:

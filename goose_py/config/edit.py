@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from goose_py.config import keys, layers
+from goose_py.config import layers
 from goose_py.config.errors import ConfigError
 from goose_py.config.files import locked, write_atomic
 from goose_py.config.paths import private_folder
@@ -61,8 +61,6 @@ def _check(parts: tuple[str, ...], value: Any) -> None:
     values: dict[str, Any] = {}
     layers.put(values, parts, dict(value) if isinstance(value, Mapping) else value)
     found = problems(layers.Layer(name="flag", where="configure", values=values))
-    if isinstance(keys.find(parts), dict) and not isinstance(value, Mapping):
-        raise ConfigError((f"{layers.join_key(parts)}: a table of settings, not a value.",))
     if found:
         raise ConfigError(found)
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from goose_py.config.errors import ConfigError
-from goose_py.config.layers import MODE_ALIASES
+from goose_py.config.layers import MODE_ALIASES, Layer, put
 
 _OF_GOOSE = {
     "autovisualiser", "computercontroller", "tutorial", "analyze", "todo", "apps", "chatrecall", "extensionmanager",
@@ -24,22 +24,19 @@ def from_goose(text: str) -> tuple[str, tuple[str, ...]]:
     where the text is not a YAML table."""
     import tomlkit
 
+    from goose_py.config.diagnose import valid_part
+
     source = _load(text)
     notes: list[str] = []
-    document = tomlkit.document()
-    document.add(tomlkit.comment("Taken over from Goose's config.yaml."))
+    values: dict[str, Any] = {}
     for path, value in _settings(source, notes):
-        table: Any = document
-        for part in path[:-1]:
-            table = table.setdefault(part, tomlkit.table())
-        table[path[-1]] = value
-    extensions = _extensions(source.get("extensions"), notes)
-    if extensions:
-        document["extensions"] = extensions
-    for name in source:
-        if name not in _HANDLED:
-            notes.append(f"{name}: not taken over; goose-py has no such setting.")
-    return tomlkit.dumps(document), tuple(notes)
+        put(values, path, value)
+    if extensions := _extensions(source.get("extensions"), notes):
+        values["extensions"] = extensions
+    notes += [f"{name}: not taken over; goose-py has no such setting." for name in source if name not in _HANDLED]
+    valid, problems = valid_part(Layer(name="user", where="config.yaml", values=values))
+    notes += [f"{problem} Left out." for problem in problems]
+    return "# Taken over from Goose's config.yaml.\n" + tomlkit.dumps(valid.values), tuple(notes)
 
 
 def _load(text: str) -> dict[str, Any]:
@@ -85,10 +82,8 @@ def _settings(source: Mapping[str, Any], notes: list[str]) -> list[tuple[tuple[s
     return found
 
 
-def _extensions(entries: Any, notes: list[str]) -> Any:
-    import tomlkit
-
-    tables = tomlkit.table(is_super_table=True)
+def _extensions(entries: Any, notes: list[str]) -> dict[str, Any]:
+    tables: dict[str, Any] = {}
     for name, entry in entries.items() if isinstance(entries, dict) else ():
         if not isinstance(entry, dict):
             notes.append(f"extensions.{name}: not a table; left out.")
@@ -107,11 +102,8 @@ def _extensions(entries: Any, notes: list[str]) -> Any:
     return tables
 
 
-def _entry(name: str, kind: str, entry: Mapping[str, Any], notes: list[str]) -> Any:
-    import tomlkit
-
-    table = tomlkit.table()
-    table["type"] = kind
+def _entry(name: str, kind: str, entry: Mapping[str, Any], notes: list[str]) -> dict[str, Any]:
+    table: dict[str, Any] = {"type": kind}
     if isinstance(entry.get("name"), str) and entry["name"] != name:
         table["name"] = entry["name"]
     for field in _KEPT_IN_ENTRY:

@@ -118,8 +118,8 @@ def flags(values: Mapping[str, Any]) -> Layer:
 def from_text(key: keys.Key, text: str) -> Any:
     """A value written as text, as far as it can be read as the key's type; else the text itself, which parsing refuses. A
     list is a TOML array, or its single element; a table is a TOML inline table."""
-    if key.type.startswith(("list of", "table of")) or key.type == "any value":
-        return _toml_value(text, [text] if key.type.startswith("list of") else text)
+    if key.type.startswith(("list", "table")) or key.type == "any value":
+        return _toml_value(text, [text] if key.type.startswith("list") else text)
     if key.type == "true | false":
         word = text.strip().lower()
         return word in _TRUE if word in _TRUE + _FALSE else text

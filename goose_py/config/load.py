@@ -109,26 +109,17 @@ def _resolve(sources: tuple[Layer, ...]) -> Settings:
             merged["mode"] = layers.MODE_ALIASES[merged["mode"]]
         settings = msgspec.convert({**merged, "rules": rules}, Settings)
     except (msgspec.ValidationError, TypeError) as error:
-        from goose_py.config.diagnose import problems
-
-        found = tuple(problem for layer in sources for problem in problems(layer))
-        raise ConfigError(found or (f"The configuration cannot be used: {error}.",)) from None
-    incomplete = tuple(
-        f"{_where(sources, name)}: extensions.{name}: an extension of type {extension.type} needs `{extension.missing()}`."
-        for name, extension in settings.extensions.items()
-        if extension.missing()
-    )
-    if incomplete:
-        raise ConfigError(incomplete)
+        raise _errors(sources, str(error)) from None
+    if any(extension.missing() for extension in settings.extensions.values()):
+        raise _errors(sources, "an extension lacks a field")
     return settings
 
 
-def _where(sources: tuple[Layer, ...], extension: str) -> str:
-    """File and line of an extension's table, in the first layer that has it."""
-    from goose_py.config.locate import line_of
+def _errors(sources: tuple[Layer, ...], otherwise: str) -> ConfigError:
+    from goose_py.config.diagnose import problems
 
-    layer = next(layer for layer in sources if extension in layer.values.get("extensions", {}))
-    return f"{layer.where}:{line_of(layer.text, ('extensions', extension))}" if layer.text else layer.where
+    found = tuple(problem for layer in sources for problem in problems(layer))
+    return ConfigError(found or (f"The configuration cannot be used: {otherwise}.",))
 
 
 def _rules(layer: Layer, tables: Any) -> list[RuleEntry]:

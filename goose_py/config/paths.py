@@ -50,7 +50,7 @@ def private_folder(path: Path) -> Path:
     return path
 
 
-def resolve(env: Mapping[str, str], *, home: Path, uid: int, platform: str) -> Paths:
+def resolve(env: Mapping[str, str], *, home: Path, platform: str) -> Paths:
     """The folders that `env` asks for. `GOOSE_PY_HOME` puts them all beneath one root. Relative paths in variables are
     ignored, as XDG asks; a relative `GOOSE_PY_HOME` too, because a program started in a hostile folder must not take its
     settings from there."""

@@ -173,6 +173,10 @@ class ModelSettings(Section, frozen=True, kw_only=True):
     extra_body: Annotated[Mapping[str, Any], user("Fields added to each request")] = {}
 
 
+REQUIRED_FIELD = {"stdio": "cmd", "streamable_http": "uri"}
+"""What an extension of a type cannot be started without."""
+
+
 class ExtensionSettings(Section, frozen=True, kw_only=True):
     """An MCP server. Goose's field names; `env_keys` are read from the environment or the stored keys."""
 
@@ -192,11 +196,8 @@ class ExtensionSettings(Section, frozen=True, kw_only=True):
 
     def missing(self) -> str | None:
         """The field that this type needs and does not have."""
-        if self.type == "stdio" and self.cmd is None:
-            return "cmd"
-        if self.type == "streamable_http" and self.uri is None:
-            return "uri"
-        return None
+        field = REQUIRED_FIELD.get(self.type)
+        return field if field is not None and getattr(self, field) is None else None
 
 
 class RuleEntry(Section, frozen=True, kw_only=True):
