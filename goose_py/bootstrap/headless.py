@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.recipes import TaskOfRecipe, task_of_recipe
 from goose_py.bootstrap.settings import load_settings
@@ -53,7 +52,7 @@ def run_task(request: RunRequest) -> int:
 
 
 async def _run(host: Host, request: RunRequest, output: Output) -> int:
-    folder, first = await _prepare(host, request)
+    folder, first = await prepare(host, request)
     return await run_prepared(host, folder, first, output)
 
 
@@ -118,7 +117,7 @@ async def _consume(items: Subscription, output: Output) -> None:
         output.consume(item)
 
 
-async def _prepare(host: Host, request: RunRequest) -> tuple[TaskFolder, cmd.AnyCommand]:
+async def prepare(host: Host, request: RunRequest) -> tuple[TaskFolder, cmd.AnyCommand]:
     """Checks everything that can be checked before a task exists, then writes its spec."""
     if request.resume is not None:
         folder = host.tasks.find(request.resume)
@@ -129,7 +128,9 @@ async def _prepare(host: Host, request: RunRequest) -> tuple[TaskFolder, cmd.Any
     if request.recipe is not None:
         found = await task_of_recipe(host, request.recipe, request.params, allow_exec=request.allow_exec)
     overrides = {**found.overrides, **request.overrides}
-    load_settings(host, flags=overrides)
+    if "mode" not in load_settings(host, flags=overrides).origins():
+        # Nobody can be asked, and the sandbox is the boundary: what it confines may run.
+        overrides["mode"] = "auto"
     base = "head" if request.as_copy else await require_base(host, host.cwd, request.base)
     folder = host.tasks.new(host.now)
     spec = TaskSpec(

@@ -42,7 +42,7 @@ class Host:
             env=env,
             cwd=cwd,
             home=home,
-            paths=resolve(env, home=home, uid=os.getuid(), platform=sys.platform),
+            paths=resolve(env, home=home, platform=sys.platform),
             stdin_is_terminal=sys.stdin is not None and sys.stdin.isatty(),
             stdout_is_terminal=sys.stdout is not None and sys.stdout.isatty(),
         )

@@ -12,7 +12,7 @@ from goose_py.protocol.messages import ModelRef
 from goose_py.providers.catalogue import ProviderSettings, presets, resolve
 from goose_py.providers.opening import OpenModel, open_model
 from goose_py.providers.profile import Profile, cost
-from goose_py.providers.retry import Gate, RetryingModel
+from goose_py.providers.retry import Gate, Retrying
 from goose_py.session.ports import Answering, OnRetry
 
 
@@ -49,10 +49,10 @@ class Models:
         wanted = self._for_phase(ref, phase)
         model = await self._model(wanted)
         profile = model.profile
-        gate = self._gates.setdefault(wanted.provider, Gate())
+        gate = self._gate(wanted.provider)
         return Answering(
             ref=wanted,
-            model=RetryingModel(model, gate=gate, on_retry=on_retry, now=self._host.now),
+            model=Retrying(model, gate=gate, on_retry=on_retry),
             images=profile.images,
             context_window=profile.context_window,
             max_output_tokens=profile.max_output_tokens,
@@ -60,12 +60,18 @@ class Models:
         )
 
     async def profile(self, ref: ModelRef) -> Profile:
-        return resolve(ref, await self._provider_settings(ref.provider))
+        return resolve(ref, await self.settings_of(ref.provider))
 
     async def close(self) -> None:
         for model in self._open.values():
             await model.close()
         self._open.clear()
+
+    def _gate(self, provider: str) -> Gate:
+        """One for all tasks of this machine that ask the same provider: they slow down together."""
+        if provider not in self._gates:
+            self._gates[provider] = Gate(now=self._host.now, shared=self._host.paths.runtime / f"gate-{provider}")
+        return self._gates[provider]
 
     def _for_phase(self, ref: ModelRef, phase: Phase) -> ModelRef:
         own = getattr(self._settings.phases, phase)
@@ -77,11 +83,11 @@ class Models:
 
     async def _model(self, ref: ModelRef) -> OpenModel:
         if ref not in self._open:
-            settings = await self._provider_settings(ref.provider)
+            settings = await self.settings_of(ref.provider)
             self._open[ref] = open_model(ref, settings, now=self._host.now)
         return self._open[ref]
 
-    async def _provider_settings(self, provider: str) -> ProviderSettings:
+    async def settings_of(self, provider: str) -> ProviderSettings:
         configured = self._settings.providers.get(provider, Configured())
         names = [configured.api_key_env] if configured.api_key_env else list(_key_names(provider))
         key = None

@@ -30,10 +30,14 @@ ENTRY_POINTS = frozenset(
 TOP_ENTRIES = 40
 
 
-async def describe(host: Host, worktree: TaskWorktree, sandbox: str) -> str:
-    """A dozen lines. The listing comes from the base's tree, so that it costs the same however large the folder is."""
+async def base_files(worktree: TaskWorktree) -> list[str]:
+    """The paths of the base's tree: what the task found when it began."""
     listing = await worktree.store.bound.out("ls-tree", "-r", "-z", "--name-only", worktree.base.tree)
-    files = [path_from_bytes(path) for path in listing.split(b"\0") if path]
+    return [path_from_bytes(path) for path in listing.split(b"\0") if path]
+
+
+def describe(host: Host, worktree: TaskWorktree, files: list[str], sandbox: str) -> str:
+    """A dozen lines. `files` are the base's."""
     lines = [
         f"System: {platform.system()} {platform.machine()}, bash, Python {sys.version_info.major}.{sys.version_info.minor}",
         f"On PATH: {', '.join(name for name in PROGRAMS if host.which(name)) or 'none of the usual tools'}",

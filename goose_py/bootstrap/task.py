@@ -1,6 +1,5 @@
 """One task put together from its parts, and taken apart again."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -15,13 +14,12 @@ from goose_py.bootstrap.extensions import configured, of_recipe
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.judging import Judge
 from goose_py.bootstrap.models import Models, chosen_model
-from goose_py.bootstrap.orientation import describe
+from goose_py.bootstrap.orientation import base_files, describe
 from goose_py.bootstrap.settings import load_settings, secret_store
 from goose_py.bootstrap.worktree import open_workspace
 from goose_py.config.settings import Settings
 from goose_py.protocol import events as ev
 from goose_py.protocol.commands import AnyCommand
-from goose_py.protocol.errors import GooseError, UserError
 from goose_py.protocol.messages import ModelRef
 from goose_py.providers.profile import Profile
 from goose_py.session.bus import Bus
@@ -90,7 +88,8 @@ async def open_task(
         told: list[Callable[[ev.DurableEvent], None]] = []
         toolbox = await _toolbox(host, spec, settings, folder, confinement, lambda event: (told[0] if told else late.append)(event))
         stack.push_async_callback(toolbox.close)
-        judge = await Judge.create(host, settings, confinement, worktree)
+        files = await base_files(worktree)
+        judge = Judge.create(host, settings, confinement, worktree, files)
         conventions = Conventions(worktree.path, settings.context_files)
         ports = SessionPorts(
             tools=toolbox,
@@ -122,7 +121,7 @@ async def open_task(
             session.emit(event)
         await _set_prefix(session, toolbox, spec, profile, planning=ports.planning)
         if not resumed:
-            environment = await describe(host, worktree, confinement.chosen.verdict.sentence)
+            environment = describe(host, worktree, files, confinement.chosen.verdict.sentence)
             session.emit(ev.ContextAdded(source="environment", text=environment))
             if text := conventions.initial(_global_conventions(host, settings), worktree.path):
                 session.emit(ev.ContextAdded(source="conventions", text=text))

@@ -37,4 +37,15 @@ def run_command(arguments: Sequence[str]) -> int:
         # Whoever read our output has gone (`| head`): that is their right, and no failure.
         sys.stdout = None
         return 0
+    except Exception as bug:  # the root of the program: nobody above could say it better
+        return _report_bug(bug)
     return result if isinstance(result, int) else 0
+
+
+def _report_bug(bug: Exception) -> int:
+    """A bug is ours: the person gets a sentence and a file to send, the file gets the rest."""
+    from goose_py.bootstrap.crash import write_report
+
+    where = write_report(bug)
+    print(f"goose-py: a bug in goose-py ended this command ({type(bug).__name__}). The details are in {where}.", file=sys.stderr)
+    return 1

@@ -44,6 +44,10 @@ class CheckRunner:
         self._timeout = timeout
         self._now = now
 
+    def with_timeout(self, timeout: float) -> "CheckRunner":
+        """The same runner with another time limit."""
+        return CheckRunner(self._spawn, self._workspace, self._env, self._logs, self._shell, timeout, self._now)
+
     async def run(self, command: str, tree: str | None) -> VerificationFinished:
         """Never raises but for cancellation, which kills the check. `exit_code` is None where it could not be started or had
         to be stopped; `output` then says why."""

@@ -8,6 +8,7 @@ import msgspec
 from goose_py.protocol import events as ev
 from goose_py.protocol.errors import UserError
 from goose_py.protocol.messages import ModelRef, Text, Usage
+from goose_py.review.evidence import Standing, evidence, overall
 from goose_py.session.log import read_log
 from goose_py.tasks.spec import TaskSpec, read_spec
 from goose_py.tasks.store import TaskFolder, TaskStore
@@ -26,7 +27,6 @@ TaskState = Literal[
     "failed",
     "cancelled",
 ]
-CheckState = Literal["passed", "failed", "stale", "not run"]
 
 
 class TaskSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,7 +45,7 @@ class TaskSummary(msgspec.Struct, frozen=True, kw_only=True):
     state: TaskState = "queued"
     detail: str = ""
     alive: bool = False
-    checks: CheckState = "not run"
+    checks: Standing = "not run"
     failed_check: str = ""
     model: ModelRef | None = None
     files: int = 0
@@ -72,7 +72,8 @@ class _Fold:
         self._plan_seen = False
         self._outcome: ev.TurnEnded | None = None
         self._ended: ev.TaskEnded | None = None
-        self._checked: dict[str, ev.VerificationFinished] = {}
+        self._checks: tuple[str, ...] = ()
+        self._checked: list[ev.VerificationFinished] = []
         self._tree: str | None = None
 
     def feed(self, record: ev.Record) -> None:
@@ -80,7 +81,7 @@ class _Fold:
         self._set(updated_at=record.at)
         match event:
             case ev.SessionStarted():
-                self._tree = event.base_tree
+                self._tree, self._checks = event.base_tree, event.checks
                 self._set(
                     title=event.title,
                     repository=event.repository or event.workspace,
@@ -113,7 +114,7 @@ class _Fold:
                 self._verifying = False
             case ev.VerificationFinished():
                 self._verifying = True
-                self._checked[event.command] = event
+                self._checked.append(event)
             case ev.UsageRecorded():
                 self._set(cost=self.value.cost + (event.cost or 0.0), usage=self.value.usage + event.usage)
             case ev.ChangesRecorded():
@@ -139,13 +140,14 @@ class _Fold:
 
     def result(self, alive: bool) -> TaskSummary:
         state, detail = self._state(alive)
-        failed = next((check for check in self._checked.values() if check.exit_code != 0), None)
+        standing = evidence(self._checks, self._checked, self._tree or "")
+        failed = next((check for check in standing if check.standing == "failed"), None)
         return msgspec.structs.replace(
             self.value,
             alive=alive,
             state=state,
             detail=detail,
-            checks=check_state(self._checked.values(), self._tree),
+            checks=overall(standing),
             failed_check=failed.command if failed else "",
             question=next(iter(self._questions.values()), ""),
         )
@@ -171,16 +173,6 @@ class _Fold:
 
     def _set(self, **fields: object) -> None:
         self.value = msgspec.structs.replace(self.value, **fields)
-
-
-def check_state(checks: "Iterable[ev.VerificationFinished]", tree: str | None) -> CheckState:
-    """What the last run of each check says of `tree`: a failure that still holds wins, then anything stale."""
-    last = tuple(checks)
-    if not last:
-        return "not run"
-    if any(check.tree != tree for check in last):
-        return "stale"
-    return "passed" if all(check.exit_code == 0 for check in last) else "failed"
 
 
 def summarise(task_id: str, records: Iterable[ev.Record], *, alive: bool = False) -> TaskSummary:

@@ -1,0 +1,186 @@
+"""What the `task` commands do."""
+
+import asyncio
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from goose_py.bootstrap.desk import desk, look, open_worktree
+from goose_py.bootstrap.host import Host
+from goose_py.bootstrap.launch import connect
+from goose_py.bootstrap.settings import load_settings
+from goose_py.bootstrap.worktree import require_base
+from goose_py.protocol import commands as cmd
+from goose_py.protocol.errors import UserError
+from goose_py.protocol.messages import Text
+from goose_py.session.log import read_log
+from goose_py.tasks.client import TaskClient, WorkerGone
+from goose_py.tasks.spec import TaskSpec, write_spec
+from goose_py.tasks.store import TaskFolder
+from goose_py.tasks.summary import list_tasks, summary_of
+
+
+def start_task(text: str, *, overrides: Mapping[str, Any], base: str | None, as_copy: bool, attach: bool) -> int:
+    host = Host.here()
+    folder = asyncio.run(new_task(host, text, overrides=overrides, base=base, as_copy=as_copy))
+    if attach:
+        from goose_py.bootstrap.tui import attach as show
+
+        return show(folder.task_id)
+    print(folder.task_id)
+    print(f"Started. `goose-py task attach {folder.task_id}` shows it, `goose-py task list` all.", file=sys.stderr)
+    return 0
+
+
+async def new_task(
+    host: Host, text: str, *, overrides: Mapping[str, Any], base: str | None, as_copy: bool = False
+) -> TaskFolder:
+    """A task with its worker running. Raises GooseError; then there is no task."""
+    if not text.strip():
+        raise UserError("There is nothing to do: the text is empty.")
+    load_settings(host, flags=overrides)
+    base = "head" if as_copy else await require_base(host, host.cwd, base)
+    folder = host.tasks.new(host.now)
+    spec = TaskSpec(
+        task_id=folder.task_id,
+        folder=str(host.cwd),
+        title=" ".join(text.split())[:80],
+        prompt=(Text(text),),
+        base=base,
+        isolation="copy" if as_copy else "worktree",
+        interactive=True,
+        overrides=dict(overrides),
+    )
+    write_spec(folder.path, spec)
+    client = await connect(host, folder)
+    await client.close()
+    return folder
+
+
+def say(task_id: str, text: str, *, queue: bool) -> int:
+    host = Host.here()
+    prompt = cmd.Prompt(prompt_id=host.new_id(), parts=(Text(text),), delivery="queue" if queue else "steer")
+    return asyncio.run(_send(host, host.tasks.find(task_id), prompt))
+
+
+def resume(task_id: str) -> int:
+    host = Host.here()
+    return asyncio.run(_send(host, host.tasks.find(task_id), cmd.Continue()))
+
+
+def check(task_id: str) -> int:
+    host = Host.here()
+    folder = host.tasks.find(task_id)
+    asyncio.run(_send(host, folder, cmd.RunChecks()))
+    summary = summary_of(folder)
+    print(f"checks: {summary.checks}" + (f" ({summary.failed_check})" if summary.failed_check else ""))
+    return 6 if summary.checks == "failed" else 0
+
+
+def stop(task_id: str) -> int:
+    host = Host.here()
+    folder = host.tasks.find(task_id)
+
+    async def send() -> bool:
+        try:
+            client = await TaskClient.connect(folder.socket, after=1 << 62)
+        except WorkerGone:
+            return False
+        await _with(client, cmd.Interrupt())
+        return True
+
+    print("Interrupted." if asyncio.run(send()) else "It was not running.")
+    return 0
+
+
+async def _send(host: Host, folder: TaskFolder, command: cmd.AnyCommand) -> int:
+    await _with(await connect(host, folder, after=1 << 62), command)
+    return 0
+
+
+async def _with(client: TaskClient, command: cmd.AnyCommand) -> None:
+    async def drain() -> None:
+        async for _ in client.frames():
+            pass
+
+    reading = asyncio.ensure_future(drain())
+    try:
+        await client.send(command)
+    finally:
+        await client.close()
+        await reading
+
+
+def restore(task_id: str, tree: str | None, *, listing: bool) -> int:
+    host = Host.here()
+    return asyncio.run(_restore(host, host.tasks.find(task_id), tree, listing=listing))
+
+
+async def _restore(host: Host, folder: TaskFolder, tree: str | None, *, listing: bool) -> int:
+    worktree = await open_worktree(host, folder, read_log(folder.path).records)
+    trees = await worktree.snapshots()
+    if listing:
+        for number, recorded in enumerate(trees, 1):
+            print(f"{number:>4}  {recorded}")
+        return 0
+    if tree is not None:
+        fits = [recorded for recorded in trees if recorded.startswith(tree)]
+        if len(fits) != 1:
+            raise UserError(f"{tree} names {len(fits) or 'no'} recorded states; `--list` shows them.")
+        tree = fits[0]
+    if not worktree.exists:
+        worktree = await worktree.recreate(tree)
+    elif tree is not None:
+        async with desk(host, folder) as at:
+            await at.send(cmd.Rewind(tree=tree))
+    print(f"Restored: {worktree.path}")
+    return 0
+
+
+def discard(task_id: str, *, yes: bool) -> int:
+    host = Host.here()
+    folder = host.tasks.find(task_id)
+    if folder.owned():
+        raise UserError(f"The task {folder.task_id} is in use: stop it first, and close what shows it.")
+    summary = summary_of(folder)
+    if summary.changed and not yes:
+        if not host.stdin_is_terminal:
+            raise UserError(f"The task {folder.task_id} has changes that were not applied: say --yes to remove its worktree.")
+        sys.stdout.write(f"{folder.task_id} has changes that were not applied (+{summary.added} −{summary.removed}). Remove? [y/N] ")
+        sys.stdout.flush()
+        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+            print("Nothing was removed.")
+            return 0
+    asyncio.run(_discard(host, folder))
+    print(f"The worktree is gone, its files are kept: `goose-py task restore {folder.task_id}` brings them back.")
+    return 0
+
+
+async def _discard(host: Host, folder: TaskFolder) -> None:
+    async with desk(host, folder) as at:
+        worktree = await open_worktree(host, folder, read_log(folder.path).records)
+        await worktree.remove()
+        if summary_of(folder).state not in ("merged", "rejected"):
+            await at.send(cmd.Reject(reason="discarded"))
+
+
+def collect(*, dry_run: bool) -> int:
+    """Only tasks that are merged or rejected and whose files are exactly what was applied."""
+    host = Host.here()
+    count = 0
+    for summary in list_tasks(host.tasks):
+        folder = host.tasks.folder(summary.task_id)
+        if summary.state != "merged" or folder.owned() or not asyncio.run(_clean(host, folder)):
+            continue
+        count += 1
+        print(f"{'would remove' if dry_run else 'removed'} the worktree of {summary.task_id}  {summary.title}")
+        if not dry_run:
+            asyncio.run(_discard(host, folder))
+    if not count:
+        print("There is nothing that could go: only merged tasks whose files are what was applied are removed.")
+    return 0
+
+
+async def _clean(host: Host, folder: TaskFolder) -> bool:
+    looked = await look(host, folder)
+    return looked.worktree.exists and looked.changes.result_tree == looked.summary.applied_tree

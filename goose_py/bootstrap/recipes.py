@@ -1,0 +1,152 @@
+"""Recipes from the command line: found, shown, filled in, and turned into what a task is asked to be."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from goose_py import bundled
+from goose_py.bootstrap.host import Host
+from goose_py.protocol.errors import GooseError, UserError
+from goose_py.protocol.safe_text import safe_text
+
+EXIT_APPROVAL = 3
+
+
+class NotAllowed(GooseError):
+    """A recipe would run commands that nobody has allowed."""
+
+    exit_code = EXIT_APPROVAL
+
+
+@dataclass(frozen=True)
+class TaskOfRecipe:
+    """The parts of a task spec that come from a recipe."""
+
+    title: str = ""
+    prompt: str = ""
+    instructions: str = ""
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    extensions: tuple[dict[str, Any], ...] = ()
+    own_extensions: bool = False
+    checks: tuple[str, ...] = ()
+    response_schema: dict[str, Any] | None = None
+    retry: dict[str, Any] | None = None
+    recipe: dict[str, Any] | None = None
+
+
+def search_path(host: Host) -> tuple[Path, ...]:
+    """Goose's places, ours, and last the bundled ones."""
+    named = [Path(part) for part in host.env.get("GOOSE_RECIPE_PATH", "").split(":") if part]
+    return (
+        host.cwd,
+        *named,
+        host.paths.recipes,
+        host.cwd / ".goose" / "recipes",
+        host.cwd / ".agents" / "recipes",
+        host.home / ".agents" / "recipes",
+        bundled.folder("recipes"),
+    )
+
+
+async def task_of_recipe(
+    host: Host, source: str, params: Mapping[str, str], *, allow_exec: tuple[str, ...] = ()
+) -> TaskOfRecipe:
+    """Raises RecipeError, and NotAllowed where it would run commands that were not allowed."""
+    from goose_py.recipes.load import load
+    from goose_py.recipes.render import render
+
+    recipe = load(source, folder=host.cwd, search=search_path(host))
+    rendered = render(recipe, params, folder=host.cwd, home=host.home)
+    _allow(host, rendered, allow_exec)
+    if not (rendered.prompt or "").strip():
+        raise UserError(f"{rendered.source.where}: it has no prompt, which a run without a person needs.")
+    settings = rendered.settings
+    overrides = {
+        "provider": settings.provider,
+        "model": settings.model,
+        "effort": settings.effort,
+        "mode": rendered.mode,
+        "limits.max_turns": settings.max_turns or rendered.limits.max_turns,
+        "limits.max_seconds": rendered.limits.max_seconds,
+        "limits.max_cost": rendered.limits.max_cost,
+        "limits.max_tokens": rendered.limits.max_tokens,
+    }
+    return TaskOfRecipe(
+        title=rendered.title,
+        prompt=rendered.prompt or "",
+        instructions=rendered.instructions or "",
+        overrides={key: value for key, value in overrides.items() if value is not None},
+        extensions=tuple(_entry(entry) for entry in rendered.extensions or ()),
+        own_extensions=rendered.extensions is not None,
+        checks=rendered.checks,
+        response_schema=dict(rendered.response.json_schema) if rendered.response else None,
+        retry=msgspec.to_builtins(rendered.retry) if rendered.retry else None,
+        recipe={"title": rendered.title, "where": rendered.source.where, "sha256": rendered.source.sha256},
+    )
+
+
+def _entry(entry: object) -> dict[str, Any]:
+    return {key: value for key, value in msgspec.to_builtins(entry).items() if value not in (None, "", [], {}) and key != "line"}
+
+
+def _allow(host: Host, rendered: Any, allowed: tuple[str, ...]) -> None:
+    """Our own recipes run; others are asked about once, with everything that they would run, nested ones included."""
+    from goose_py.recipes.executables import executables, fingerprint
+
+    folder = rendered.source.folder
+    if folder is not None and folder.resolve() == bundled.folder("recipes").resolve():
+        return
+    found = executables(rendered, folder=host.cwd, home=host.home)
+    if not found:
+        return
+    digest = fingerprint(found)
+    if digest in allowed or all(item.sha256 in allowed for item in found):
+        return
+    listing = "\n".join(f"  {safe_text(item.summary)}   ({safe_text(item.recipe)})" for item in found)
+    if host.stdin_is_terminal and sys.stderr.isatty():
+        sys.stderr.write(f"This recipe runs programs of its own:\n{listing}\nRun them? [y/N] ")
+        sys.stderr.flush()
+        if sys.stdin.readline().strip().lower() in ("y", "yes"):
+            return
+        raise NotAllowed("The recipe was not run.")
+    raise NotAllowed(
+        f"{rendered.source.where} runs programs of its own, which nobody has allowed:\n{listing}\n"
+        f"Look at them, then allow exactly these with --allow-exec={digest}"
+    )
+
+
+def explain_recipe(source: str, params: tuple[str, ...]) -> int:
+    from goose_py.recipes.explain import explain_text
+
+    host = Host.here()
+    from goose_py.recipes.load import load
+
+    recipe = load(source, folder=host.cwd, search=search_path(host))
+    sys.stdout.write(safe_text(explain_text(recipe, dict(pairs(params)))) + "\n")
+    return 0
+
+
+def print_rendered(source: str, params: tuple[str, ...]) -> int:
+    from ruamel.yaml import YAML
+
+    from goose_py.recipes.load import load
+    from goose_py.recipes.render import render
+
+    host = Host.here()
+    recipe = load(source, folder=host.cwd, search=search_path(host))
+    rendered = render(recipe, dict(pairs(params)), folder=host.cwd, home=host.home)
+    document = {
+        key: value
+        for key, value in msgspec.to_builtins(rendered).items()
+        if value not in (None, "", [], {}) and key not in ("source", "values", "warnings")
+    }
+    YAML().dump(document, sys.stdout)
+    return 0
+
+
+def pairs(params: tuple[str, ...]) -> list[tuple[str, str]]:
+    return [(key, value) for key, _, value in (item.partition("=") for item in params)]

@@ -1,0 +1,173 @@
+"""`review`, `approve`, `reject`, `apply` from the command line."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Sequence
+
+import msgspec
+
+from goose_py.bootstrap.desk import Looked, choose, desk, look
+from goose_py.bootstrap.host import Host
+from goose_py.git.diff import with_hunks
+from goose_py.protocol import commands as cmd
+from goose_py.protocol.changes import ChangeSet, FileChange, Hunk
+from goose_py.protocol.errors import UserError
+from goose_py.protocol.events import Verdict
+from goose_py.review.selection import reviewed
+from goose_py.review.verdicts import FileReview, HunkReview, Review, decisions_of
+
+MARKS = {"keep": "✓ kept", "drop": "✗ dropped", "undecided": "· undecided", "mixed": "◐ partly"}
+
+
+def show(task_id: str | None, *, file: str | None, stat: bool, as_json: bool, audit: bool) -> int:
+    host = Host.here()
+    return asyncio.run(_show(host, task_id, file, stat=stat, as_json=as_json, audit=audit))
+
+
+async def _show(host: Host, task_id: str | None, file: str | None, *, stat: bool, as_json: bool, audit: bool) -> int:
+    looked = await look(host, choose(host, task_id))
+    if audit:
+        from goose_py.review.audit import audit_markdown
+
+        sys.stdout.write(audit_markdown(looked.changes, decisions_of(looked.records)))
+        return 0
+    changes = await _loaded(looked, file)
+    _, review = await reviewed(looked.worktree.store, looked.changes, decisions_of(looked.records))
+    if as_json:
+        document = {"task": looked.summary, "changes": changes}
+        sys.stdout.write(json.dumps(msgspec.to_builtins(document), indent=2) + "\n")
+        return 0
+    from goose_py.headless.diff import print_review
+
+    print_review(looked.summary, changes, review, stat=stat)
+    return 0
+
+
+async def _loaded(looked: Looked, file: str | None) -> ChangeSet:
+    changes = looked.changes
+    if file is not None:
+        found = changes.file(file)
+        if found is None:
+            names = ", ".join(change.path for change in changes.files[:8]) or "nothing"
+            raise UserError(f"{file} is not among the changed files: {names}.")
+        changes = msgspec.structs.replace(changes, files=(found,))
+    return await with_hunks(looked.worktree.store, changes)
+
+
+def decide(
+    task_id: str | None, verdict: Verdict, *, file: str | None, hunks: Sequence[str], comment: str, close: bool = False
+) -> int:
+    host = Host.here()
+    return asyncio.run(_decide(host, task_id, verdict, file=file, hunks=hunks, comment=comment, close=close))
+
+
+async def _decide(
+    host: Host, task_id: str | None, verdict: Verdict, *, file: str | None, hunks: Sequence[str], comment: str, close: bool
+) -> int:
+    looked = await look(host, choose(host, task_id))
+    if hunks and file is None and len(looked.changes.files) != 1:
+        raise UserError("Hunks are numbered within a file: say --file PATH as well.")
+    changes = await _loaded(looked, file)
+    if not changes.files and not close:
+        raise UserError(f"The task {looked.folder.task_id} has changed nothing.")
+    async with desk(host, looked.folder) as at:
+        count = 0
+        for change in changes.files:
+            for hunk in _chosen(change, hunks):
+                await at.send(_decision(change, hunk, verdict, comment))
+                count += 1
+        if close:
+            await at.send(cmd.Reject(reason=comment))
+    what = f"{count} hunks" if hunks else f"{len(changes.files)} files"
+    print(f"{MARKS[verdict]}: {what} of task {looked.folder.task_id}.")
+    if verdict == "keep":
+        print(f"Nothing is applied yet: `goose-py apply {looked.folder.task_id}` does that.")
+    return 0
+
+
+def _chosen(change: FileChange, numbers: Sequence[str]) -> list[Hunk | None]:
+    """None stands for the whole file."""
+    if not numbers:
+        return [None]
+    available = change.hunks or ()
+    found: list[Hunk | None] = []
+    for number in numbers:
+        by_id = next((hunk for hunk in available if hunk.id == number), None)
+        if by_id is None and number.isdigit() and 1 <= int(number) <= len(available):
+            by_id = available[int(number) - 1]
+        if by_id is None:
+            raise UserError(f"{change.path} has no hunk {number}; it has {len(available)}.")
+        found.append(by_id)
+    return found
+
+
+def _decision(change: FileChange, hunk: Hunk | None, verdict: Verdict, comment: str) -> cmd.DecideChange:
+    if hunk is None:
+        return cmd.DecideChange(path=change.path, verdict=verdict, comment=comment, content=change.id)
+    return cmd.DecideChange(path=change.path, hunk=hunk.id, verdict=verdict, comment=comment, content=hunk.id)
+
+
+def apply_kept(task_id: str | None, *, everything: bool, yes: bool, how: str) -> int:
+    host = Host.here()
+    return asyncio.run(_apply(host, task_id, everything=everything, yes=yes, how=how))
+
+
+async def _apply(host: Host, task_id: str | None, *, everything: bool, yes: bool, how: str) -> int:
+    looked = await look(host, choose(host, task_id))
+    changes, review = await reviewed(looked.worktree.store, looked.changes, decisions_of(looked.records))
+    kept, undecided = _counted(changes, review)
+    if undecided and not everything and not kept:
+        raise UserError(
+            f"Nothing of task {looked.folder.task_id} was approved yet. `goose-py review` shows it, `goose-py approve` keeps it, "
+            "`goose-py apply --all` takes all of it."
+        )
+    question = f"Apply {'everything' if everything else f'{kept} kept files'} to {looked.summary.repository}?"
+    if undecided and not everything:
+        question = f"{undecided} files are undecided and stay out. {question}"
+    if looked.summary.checks != "passed":
+        question = f"The checks are: {looked.summary.checks}. {question}"
+    if not yes and not _confirmed(host, question):
+        print("Nothing was applied.")
+        return 0
+    async with desk(host, looked.folder) as at:
+        await at.send(
+            cmd.ApplyChanges(
+                base_tree=looked.changes.base_tree,
+                result_tree=looked.changes.result_tree,
+                how=how,  # type: ignore[arg-type]
+                all=everything,
+            )
+        )
+    print(f"Applied to {looked.summary.repository}. `git diff` shows it there.")
+    return 0
+
+
+def _counted(changes: ChangeSet, review: Review) -> tuple[int, int]:
+    """Files of which something is kept, and files with something undecided."""
+    kept = undecided = 0
+    for file in changes.files:
+        found = review.of(file.path)
+        verdicts = _verdicts(file, found)
+        kept += "keep" in verdicts
+        undecided += "undecided" in verdicts
+    return kept, undecided
+
+
+def _verdicts(file: FileChange, review: FileReview) -> set[str]:
+    if not file.hunks:
+        return {review.attributes}
+    found: set[str] = set()
+    for hunk in file.hunks:
+        of_hunk = review.hunks.get(hunk.id, HunkReview())
+        found |= {of_hunk.of_line(number) for number, line in enumerate(hunk.lines) if line[:1] != " "}
+    return found
+
+
+def _confirmed(host: Host, question: str) -> bool:
+    """Nobody to ask is a no: a script says --yes."""
+    if not host.stdin_is_terminal:
+        raise UserError(f"{question} There is nobody to ask here: say --yes.")
+    sys.stdout.write(f"{question} [y/N] ")
+    sys.stdout.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -1,0 +1,51 @@
+"""`goose-py session`: what was said and done, read from the logs."""
+
+import click
+
+
+@click.group()
+def session() -> None:
+    """Sessions are kept until you remove them. Every task has one, under the same id."""
+
+
+@session.command("list")
+@click.option("--json", "as_json", is_flag=True, help="As one JSON document.")
+@click.option("--all", "everywhere", is_flag=True, help="Those of every repository, not only of this one.")
+def list_(as_json: bool, everywhere: bool) -> int:
+    """List sessions, the newest first."""
+    from goose_py.bootstrap.host import Host
+    from goose_py.cli.listing import print_tasks
+    from goose_py.tasks.summary import list_tasks
+
+    host = Host.here()
+    return print_tasks(list_tasks(host.tasks), host, as_json=as_json, everywhere=everywhere)
+
+
+@session.command()
+@click.argument("id")
+def show(id: str) -> int:
+    """Print a session as Markdown."""
+    from goose_py.bootstrap.sessions import export_session
+
+    return export_session(id, "markdown", None)
+
+
+@session.command()
+@click.argument("id")
+@click.option("--format", "form", type=click.Choice(["markdown", "json", "html"]), default="markdown", show_default=True)
+@click.option("-o", "--output", metavar="FILE", help="Write to a file instead of standard output.")
+def export(id: str, form: str, output: str | None) -> int:
+    """Export a session. Known secrets are left out."""
+    from goose_py.bootstrap.sessions import export_session
+
+    return export_session(id, form, output)
+
+
+@session.command()
+@click.argument("query", nargs=-1, required=True)
+@click.option("--limit", default=20, show_default=True, help="Hits to show.")
+def search(query: tuple[str, ...], limit: int) -> int:
+    """Search the text of all sessions."""
+    from goose_py.bootstrap.sessions import search_sessions
+
+    return search_sessions(" ".join(query), limit)

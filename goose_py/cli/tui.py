@@ -1,0 +1,15 @@
+"""The terminal interface: it is one consumer of a task among others."""
+
+from typing import Any
+
+
+def open_conversation(*, new: bool, flags: dict[str, Any]) -> int:
+    from goose_py.bootstrap.tui import conversation
+
+    return conversation(new=new, flags=flags)
+
+
+def open_task(task_id: str) -> int:
+    from goose_py.bootstrap.tui import attach
+
+    return attach(task_id)
