@@ -25,6 +25,7 @@ from goose_py.protocol.model_io import ModelReply, ModelRequest
 from goose_py.providers.profile import Profile
 
 _ABSURD = 1_000_000_000
+_IMAGE_TOKENS = 1_600  # Anthropic's figure for a picture of full size
 NO_IMAGES = "(An image stood here; this model takes none.)"
 NO_OUTPUT = "(no output)"
 
@@ -122,7 +123,7 @@ def checked_usage(*, total_input: Any, cached: Any = 0, written: Any = 0, output
     if any(count is None for count in counts):
         return None
     whole, read, wrote, out = (count or 0 for count in counts)
-    if whole + out == 0 or read > whole:
+    if whole == 0 or read > whole:  # no request is empty
         return None
     return Usage(
         input_tokens=max(0, whole - read - wrote), output_tokens=out, cache_read_tokens=read, cache_write_tokens=wrote
@@ -130,11 +131,12 @@ def checked_usage(*, total_input: Any, cached: Any = 0, written: Any = 0, output
 
 
 def estimate(request: ModelRequest, output_size: int) -> Usage:
-    """Our own count, labelled so: four bytes a token; an image counts as 1,600 (Anthropic's figure for a full-size one)."""
+    """Our own count, labelled so."""
     return Usage(input_tokens=estimate_input(request), output_tokens=-(-output_size // 4), estimated=True)
 
 
-def estimate_input(request: ModelRequest) -> int:
+def estimate_input(request: ModelRequest, *, image: int = _IMAGE_TOKENS) -> int:
+    """Tokens of a request at four bytes a token and `image` tokens a picture."""
     size = _length(request.system)
     for tool in request.tools:
         size += _length(tool.name) + _length(tool.description) + len(msgspec.json.encode(tool.input_schema)) + 20
@@ -148,7 +150,15 @@ def estimate_input(request: ModelRequest) -> int:
             else:
                 images += 1
         size += 12
-    return -(-size // 4) + 1_600 * images
+    return -(-size // 4) + image * images
+
+
+def least_tokens(request: ModelRequest) -> int:
+    """A number of tokens that no tokenizer stays below: none joins two words into one token. Counts prompt and messages,
+    not what a server's template may leave out (tools, earlier thinking)."""
+    texts = [request.system]
+    texts += [part.text for message in request.messages for part in _flat(message) if isinstance(part, Text)]
+    return sum(1 for text in texts for _ in re.finditer(r"\w+", text))
 
 
 def _flat(message: Message) -> Iterable[Any]:

@@ -119,6 +119,11 @@ def resolve(ref: ModelRef, settings: ProviderSettings = NO_SETTINGS) -> Profile:
         raise UserError(f"The settings of the provider {ref.provider} do not fit: {error}.") from None
 
 
+def listing_of(provider: str, settings: ProviderSettings = NO_SETTINGS) -> str:
+    """How a provider's models are listed: "openai", "anthropic", "ollama" or "none"."""
+    return _preset(provider, settings).listing
+
+
 def check_key(profile: Profile, api_key: str | None) -> None:
     """Raises `AuthenticationFailed` in one sentence where the provider needs a key and none is there."""
     if profile.needs_key and not api_key:

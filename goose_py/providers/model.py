@@ -11,9 +11,10 @@ from goose_py.protocol.deltas import ModelDelta
 from goose_py.protocol.errors import ModelError, StreamInterrupted
 from goose_py.protocol.model_io import ModelReply, ModelRequest
 from goose_py.providers import errors
+from goose_py.providers.catalogue import unknown_model_hint
 from goose_py.providers.profile import Profile, Timeouts
 from goose_py.providers.sse import EventStream, Lines, LineTooLong
-from goose_py.providers.transport import Response, Transport
+from goose_py.providers.transport import Response, Transport, network_errors
 
 _TAIL = 5.0
 """Seconds to wait, once the answer itself is whole, for the figures that may follow it."""
@@ -100,9 +101,12 @@ class ProtocolModel:
                     said = await response.read()
                 finally:
                     await response.close()
-        raise errors.from_response(
+        error = errors.from_response(
             response.status, response.headers, said, provider=self.profile.provider, secret=self._secret, now=self._now
         )
+        if error.status == 404:
+            error.args = (f"{error}{unknown_model_hint(self.profile)}",)
+        raise error
 
     async def _events(self, response: Response, watch: "Watch", reader: Reader) -> AsyncIterator[dict[str, Any]]:
         """The stream's events, decoded. Ends where the server says so or closes; what breaks it is raised only while
@@ -139,13 +143,11 @@ class ProtocolModel:
 
     @contextmanager
     def _translating(self, watch: "Watch") -> Iterator[None]:
-        import httpx2
-
         try:
             yield
         except TimeoutError as error:
             raise self._interrupted(watch.silence()) from error
-        except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
+        except network_errors() as error:
             raise errors.from_network(error, provider=self.profile.provider, url=self.profile.base_url) from error
         except (UnicodeDecodeError, msgspec.DecodeError, LineTooLong) as error:
             raise self._interrupted(f"its bytes are no valid stream ({error})") from error

@@ -24,6 +24,7 @@ from goose_py.providers.chat import tools
 from goose_py.providers.profile import Profile, effort_value
 
 FRAMING = "ndjson"
+_IMAGE_TOKENS = 256  # the least of the usual vision models; more would refuse what fits
 _STOPS: dict[str, StopReason] = {"stop": "end", "length": "length"}
 
 
@@ -38,7 +39,7 @@ def headers(profile: Profile) -> dict[str, str]:
 def to_request(request: ModelRequest, profile: Profile) -> dict[str, Any]:
     """The JSON body. Raises `ContextOverflow` where the request, as we count it, exceeds the window: the server would
     cut it in silence."""
-    needed = assembly.estimate_input(request)
+    needed = assembly.estimate_input(request, image=_IMAGE_TOKENS)
     if needed > profile.context_window:
         raise ContextOverflow(
             f"The request (about {needed:,} tokens) is larger than the window that Ollama is asked for "
@@ -165,11 +166,10 @@ class Reader:
         return ToolCall(id=self._ids.take(None), name=function["name"], arguments=arguments or {}, malformed=malformed)
 
     def _refuse_a_cut_prompt(self, reported: Usage | None) -> None:
-        """The server says how many tokens it read. Less than half of what we count at four bytes a token cannot be the
-        whole prompt, whatever the tokenizer."""
-        sent = assembly.estimate_input(self._request)
+        """The server says how many tokens it read. Clearly less than the words that were sent cannot be the whole."""
+        sent = assembly.estimate_input(self._request, image=_IMAGE_TOKENS)
         read = reported.input_tokens if reported else 0
-        if read and sent > 2_000 and read * 2 < sent:
+        if read and read < 0.9 * assembly.least_tokens(self._request):
             raise ContextOverflow(
                 f"Ollama read only {read:,} of about {sent:,} tokens: it cut the prompt, so that its answer cannot be "
                 f"trusted.{_advice(self._profile)}",

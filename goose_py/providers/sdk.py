@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 from goose_py.protocol.errors import UserError
-from goose_py.providers.transport import Endpoint, HttpxResponse, auth_headers, http_client
+from goose_py.providers.transport import Endpoint, HttpxResponse, auth_headers, encodable, http_client
 
 _RAW = {"X-Stainless-Raw-Response": "stream"}
 
@@ -27,7 +27,9 @@ class SdkTransport:
             self._client = _CLIENTS[self._endpoint.profile.sdk](self._endpoint, self._protocol_headers)
         options: Any = {"headers": _RAW, "params": self._endpoint.profile.query}
         try:
-            response = await self._client.post(path, cast_to=httpx2.Response, body=body, options=options, stream=True)
+            response = await self._client.post(
+                path, cast_to=httpx2.Response, body=encodable(body), options=options, stream=True
+            )
         except Exception as error:
             answered = getattr(error, "response", None)
             if isinstance(answered, httpx2.Response):

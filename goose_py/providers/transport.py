@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     import httpx2
 
 
+_LARGEST_ERROR = 1024 * 1024
+
+
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """Where and how to knock. `options` are the SDK's own: `region`, `profile`, `project`, `api_version`, `access_token`."""
 
@@ -36,7 +39,7 @@ class Response(Protocol):
 
     def chunks(self) -> AsyncIterator[bytes]: ...
 
-    async def read(self) -> bytes: ...
+    async def read(self, limit: int = ...) -> bytes: ...
 
     async def close(self) -> None: ...
 
@@ -49,8 +52,6 @@ class Transport(Protocol):
 
     async def close(self) -> None: ...
 
-
-_LARGEST_ERROR = 1024 * 1024
 
 
 class HttpxResponse:
@@ -70,20 +71,27 @@ class HttpxResponse:
             self._chunks = self._decode(raw) if self._decode else raw
         return self._chunks
 
-    async def read(self) -> bytes:
-        """The body, up to a megabyte: only errors are read whole."""
+    async def read(self, limit: int = _LARGEST_ERROR) -> bytes:
+        """The body, up to about `limit` bytes: only errors and listings are read whole."""
         if self._response.is_stream_consumed:
             return self._response.content
         pieces, size = [], 0
         async for piece in self._response.aiter_bytes():
             pieces.append(piece)
             size += len(piece)
-            if size > _LARGEST_ERROR:
+            if size > limit:
                 break
         return b"".join(pieces)
 
     async def close(self) -> None:
         await self._response.aclose()
+
+
+def network_errors() -> tuple[type[Exception], ...]:
+    """What a transport raises where the network fails, for `errors.from_network`."""
+    import httpx2
+
+    return httpx2.HTTPError, httpx2.InvalidURL, OSError
 
 
 def http_client(endpoint: Endpoint) -> "httpx2.AsyncClient":
@@ -141,14 +149,13 @@ class HttpTransport:
         )
         return HttpxResponse(await client.send(request, stream=True))
 
-    async def get(self, url: str) -> HttpxResponse:
+    async def request(self, method: str, url: str, body: dict[str, Any] | None = None) -> HttpxResponse:
+        """Any other page of the server, for `probe`."""
         client = self._open()
-        request = client.build_request("GET", url, headers={**self._headers, "accept": "application/json"})
-        return HttpxResponse(await client.send(request, stream=True))
-
-    async def post_to(self, url: str, body: dict[str, Any]) -> HttpxResponse:
-        client = self._open()
-        request = client.build_request("POST", url, content=encode(body), headers=self._headers)
+        content = encode(body) if body is not None else None
+        request = client.build_request(
+            method, url, content=content, headers={**self._headers, "accept": "application/json"}
+        )
         return HttpxResponse(await client.send(request, stream=True))
 
     async def close(self) -> None:
@@ -181,6 +188,15 @@ def encode(body: dict[str, Any]) -> bytes:
         return msgspec.json.encode(body)
     except UnicodeEncodeError:
         return msgspec.json.encode(_whole_characters(body))
+
+
+def encodable(body: dict[str, Any]) -> dict[str, Any]:
+    """The body as `encode` would write it, for a client that encodes by itself."""
+    try:
+        msgspec.json.encode(body)
+    except UnicodeEncodeError:
+        return _whole_characters(body)
+    return body
 
 
 def _whole_characters(value: Any) -> Any:

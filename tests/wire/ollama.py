@@ -69,7 +69,7 @@ def events(turn: Turn, body: dict[str, Any], faults: Faults, number: int) -> lis
             arguments = _raw(arguments_text(call))
         found.append(line({"tool_calls": [{"function": {"name": call.name, "arguments": arguments}}]}))
     reported = usage_figures(turn, body, faults, style="ollama") or {}
-    if isinstance(reported.get("prompt_eval_count"), int):
+    if faults.usage is msgspec.UNSET:
         reported["prompt_eval_count"] = min(reported["prompt_eval_count"], body["options"]["num_ctx"])
     stop = faults.finish or ("length" if turn.stop == "length" else "stop")
     end = {"model": body["model"], "message": {"role": "assistant", "content": ""}, "done": True, "done_reason": stop}

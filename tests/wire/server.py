@@ -164,7 +164,7 @@ class WireServer:
             return False
         if wire.hang:
             await _until_gone(reader)
-            return False
+            return await self._gone()
         if wire.raw is not None:
             writer.write(wire.raw.encode("utf-8", "surrogateescape"))
             await writer.drain()
