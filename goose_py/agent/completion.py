@@ -13,6 +13,7 @@ from goose_py.protocol import events as ev
 
 MAX_REPAIRS = 3
 MAX_PLAN_NUDGES = 2
+CHECKLIST_SOURCE = "completion"
 
 CHECKLIST = """\
 You say the task is done. Before it is handed over, look at it once more with the diff and the checks below in view:
@@ -25,8 +26,8 @@ and with what result, what was assumed or left open. Claim only what ran."""
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
-    """What the session knows when the model stops. `tree` None: the workspace is under no version control. `diff` is a
-    bounded text of the changes, empty where there are none."""
+    """What the session knows when the model stops. `tree` None: nothing can be recorded in this workspace, and `changed` then
+    tells whether something ran that may have changed it. `diff` is a bounded text of the changes, "" where there are none."""
 
     tree: str | None
     changed: bool
@@ -34,7 +35,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CompletionPorts(msgspec.Struct, frozen=True, kw_only=True):
-    """`evidence` takes a snapshot; `verify` runs every check on the present tree and logs the results."""
+    """`evidence` takes a snapshot; `verify` runs every check on the present tree and logs the results. `checklist`: the model
+    is asked once to look over its changes before they are handed over."""
 
     evidence: Callable[[], Awaitable[Evidence]]
     verify: Callable[[], Awaitable[Sequence[ev.VerificationFinished]]]
@@ -50,7 +52,7 @@ class Completion:
         self._plan_nudges = 0
         self._repairs = 0
         self._asked = False
-        self._verified_tree: str | None = None
+        self._verified: Evidence | None = None
         self._results: Sequence[ev.VerificationFinished] = ()
 
     @property
@@ -63,25 +65,38 @@ class Completion:
         """True where checks ran on the final changes and all passed."""
         return bool(self._results) and not self.failed
 
-    async def may_finish(self, message: object) -> ev.ContextAdded | None:
+    async def may_finish(self) -> ev.ContextAdded | None:
         """None: the turn may end. It may also end when a check keeps failing: the log says so, and the exit code."""
-        if self._ports.plan.plan is not None and not self._ports.plan.approved:
+        if self._ports.plan.undecided:
             return None
-        evidence = await self._ports.evidence()
-        if not evidence.changed:
-            return self._unfinished_plan()
         if (note := self._unfinished_plan()) is not None:
             return note
-        if self._verified_tree is None or evidence.tree != self._verified_tree:
-            self._results = await self._ports.verify()
-            self._verified_tree = evidence.tree
+        evidence = await self._ports.evidence()
+        if not evidence.changed:
+            return None
+        evidence = await self._verify(evidence)
         if self.failed:
             self._repairs += 1
             return None if self._repairs > MAX_REPAIRS else _repair_note(self.failed, last=self._repairs == MAX_REPAIRS)
         if not self._asked and self._ports.checklist:
             self._asked = True
-            return ev.ContextAdded(source="completion", text=_checklist(evidence, self._results))
+            return ev.ContextAdded(source=CHECKLIST_SOURCE, text=_checklist(evidence, self._results))
         return None
+
+    async def _verify(self, evidence: Evidence) -> Evidence:
+        """Checks the present files, unless these very files were checked already. Checks that leave files of their own
+        behind are run once more on what they left, so that the result holds for what is handed over."""
+        for _ in range(2):
+            if self._verified is not None and evidence.tree is not None and evidence.tree == self._verified.tree:
+                break
+            self._results = await self._ports.verify()
+            self._verified = evidence
+            if self.failed or not self._results:
+                break
+            evidence = await self._ports.evidence()
+            if evidence.tree is None:
+                break
+        return evidence
 
     def _unfinished_plan(self) -> ev.ContextAdded | None:
         plan = self._ports.plan.plan

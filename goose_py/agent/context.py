@@ -87,6 +87,10 @@ class Conversation:
             return self._entries
         return [*self._entries, Entry(self._asked, self._answers()), *self._waiting]
 
+    def said(self) -> int:
+        """How many entries there are without the answers to open calls."""
+        return len(self._entries)
+
     def compactions(self) -> tuple[ev.ContextCompacted, ...]:
         """Those in force, oldest first."""
         return tuple(self._compactions)

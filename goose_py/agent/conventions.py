@@ -1,107 +1,115 @@
 """AGENTS.md and its like: which files apply, and what they say.
 
-Global ones first, then from the repository's root down to the working folder, the nearest last; those of deeper folders when a
-file there is first touched. `@path` imports follow Goose's rules: relative, inside the root, at most three deep.
+Global ones first, then from the repository's root down to the working folder, the nearest last; those of deeper folders when
+something there is first touched. `@path` imports follow Goose's rules: relative, inside the root, at most three deep.
 """
 
+import os
 import re
-from collections.abc import Callable, Sequence
-from pathlib import Path, PurePosixPath
+import stat
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 
-from goose_py.agent.ports import Emit, Tools
-from goose_py.protocol.events import ContextAdded
+from goose_py.agent.ports import Emit, Resolved, Tools
+from goose_py.protocol.events import ContextAdded, Record
 from goose_py.protocol.messages import ToolCall, ToolResult
 from goose_py.protocol.tools import ToolSpec
 
+SOURCE = "conventions"
 MAX_FILE = 128 * 1024
 MAX_TOTAL = 256 * 1024
 MAX_DEPTH = 3
 MAX_IMPORTS = 64
 
-_IMPORT = re.compile(r"(?<![\w`@])@((?:[\w.-]+/)*[\w-][\w.-]*\.\w+)")
+_IMPORT = re.compile(r"(?<![\w`@/.])@((?:[\w.-]+/)*[\w-][\w.-]*\.\w+)")
+_PATH_IN_COMMAND = re.compile(r"[\w.@+-]*/[\w./@+-]*")
+
+
+def conventions_in(records: Iterable[Record]) -> tuple[str, ...]:
+    """What a log already holds of them."""
+    return tuple(
+        record.event.text for record in records if isinstance(record.event, ContextAdded) and record.event.source == SOURCE
+    )
 
 
 class Conventions:
     """Reads convention files of one workspace, each at most once.
 
-    `root` is the top of the repository (or the workspace where there is none); nothing outside it is read, also through links.
-    `ignored(path)` says that git ignores a path: such files are not imported."""
+    `root` is the top of the repository (or the workspace where there is none); nothing outside it is read, also through
+    links, and nothing in `.git`. `ignored(path)` says that git ignores a path: such files are not imported. What stands in
+    `known` word for word is not said again: a resumed session hands in `conventions_in` its log."""
 
-    def __init__(self, root: Path, names: Sequence[str], ignored: Callable[[str], bool] = lambda path: False) -> None:
+    def __init__(
+        self,
+        root: Path,
+        names: Sequence[str],
+        ignored: Callable[[str], bool] = lambda path: False,
+        known: Sequence[str] = (),
+    ) -> None:
         self._root = root.resolve()
         self._names = tuple(names)
         self._ignored = ignored
+        self._known = tuple(known)
         self._seen_folders: set[Path] = set()
         self._seen_files: set[Path] = set()
 
     def initial(self, global_files: Sequence[Path], working: Path) -> str:
         """What applies from the start: the global files that exist, then the root down to `working`."""
-        blocks = [block for file in global_files if (block := self._global(file))]
-        blocks += self._down_to(working)
-        return "\n\n".join(blocks)
+        texts = [(file.name, _read(file).strip()) for file in global_files]
+        blocks = [f"Conventions of the user ({name}):\n{text}" for name, text in texts if text]
+        return "\n\n".join(blocks + self._down_to(working))
 
     def nested(self, path: str) -> str:
         """What applies newly because `path` (relative to the root, or absolute inside it) was touched; "" if nothing."""
-        target = self._inside(self._root / path)
+        target = self._inside(path)
         if target is None:
             return ""
-        return "\n\n".join(self._down_to(target if target.is_dir() else target.parent))
+        return "\n\n".join(self._down_to(target if _is_folder(target) else target.parent))
 
     def _down_to(self, folder: Path) -> list[str]:
         folder = folder.resolve()
         if not folder.is_relative_to(self._root):
             return []
-        chain = [folder, *folder.parents]
-        chain = chain[: chain.index(self._root) + 1][::-1]
         blocks: list[str] = []
-        for place in chain:
-            if place in self._seen_folders:
-                continue
-            self._seen_folders.add(place)
-            for name in self._names:
-                blocks += self._block(place / name)
+        for place in reversed([folder, *folder.parents]):
+            if place.is_relative_to(self._root) and place not in self._seen_folders and _is_folder(place):
+                self._seen_folders.add(place)
+                for name in self._names:
+                    blocks += self._block(place / name)
         return blocks
-
-    def _global(self, file: Path) -> str:
-        text = _read(file)
-        return f"Conventions of the user ({file.name}):\n{text.strip()}" if text else ""
 
     def _block(self, file: Path) -> list[str]:
         real = self._inside(file)
-        if real is None or real in self._seen_files:
-            return []
-        text = _read(real)
-        if not text:
+        if real is None or real in self._seen_files or not (text := _read(real, follow=False)).strip():
             return []
         self._seen_files.add(real)
         where = file.relative_to(self._root).as_posix()
         imports: list[str] = []
         self._imports(text, real.parent, imports, depth=1)
-        return ["\n\n".join([f"Conventions of this project ({where}):\n{text.strip()}", *imports])[:MAX_TOTAL]]
+        block = "\n\n".join([f"Conventions of this project ({where}):\n{text.strip()}", *imports])[:MAX_TOTAL]
+        return [] if any(block in said for said in self._known) else [block]
 
     def _imports(self, text: str, folder: Path, found: list[str], depth: int) -> None:
         if depth > MAX_DEPTH:
             return
         for match in _IMPORT.finditer(text):
-            real = self._inside(folder / PurePosixPath(match.group(1)))
-            if real is None or real in self._seen_files or len(found) >= MAX_IMPORTS or not real.is_file():
+            real = self._inside(folder / match.group(1))
+            if real is None or real in self._seen_files or len(found) >= MAX_IMPORTS:
                 continue
             where = real.relative_to(self._root).as_posix()
-            if self._ignored(where):
-                continue
-            content = _read(real)
-            if not content:
+            if self._ignored(where) or not (content := _read(real, follow=False)).strip():
                 continue
             self._seen_files.add(real)
             found.append(f"Imported from {where}:\n{content.strip()}")
             self._imports(content, real.parent, found, depth + 1)
 
-    def _inside(self, path: Path) -> Path | None:
+    def _inside(self, path: str | Path) -> Path | None:
         try:
-            real = path.resolve()
-        except (OSError, RuntimeError):
+            real = (self._root / path).resolve()
+        except (OSError, RuntimeError, ValueError):  # unreadable, a circle of links, a NUL
             return None
-        return real if real.is_relative_to(self._root) and ".git" not in real.relative_to(self._root).parts else None
+        inside = real.is_relative_to(self._root) and ".git" not in real.relative_to(self._root).parts
+        return real if inside else None
 
 
 class ConventionTools:
@@ -115,20 +123,49 @@ class ConventionTools:
     def specs(self) -> tuple[ToolSpec, ...]:
         return self._tools.specs()
 
+    def resolve(self, call: ToolCall) -> Resolved | str:
+        return self._tools.resolve(call)
+
     async def call(self, call: ToolCall, on_output: Callable[[str], None]) -> ToolResult:
         result = await self._tools.call(call, on_output)
-        path = call.arguments.get("path")
-        if isinstance(path, str) and path and (text := self._conventions.nested(path)):
-            self._emit(ContextAdded(source="conventions", text=text))
+        found = [text for path in touched_paths(call) if (text := self._conventions.nested(path))]
+        if found:
+            self._emit(ContextAdded(source=SOURCE, text="\n\n".join(found)))
         return result
 
 
-def _read(file: Path) -> str:
-    """Text of a regular file, at most MAX_FILE bytes; "" where there is none. Undecodable bytes become U+FFFD: it is prose."""
+def touched_paths(call: ToolCall) -> list[str]:
+    """The paths that a call names: its `path` argument, and what looks like one in its `command`."""
+    path, command = call.arguments.get("path"), call.arguments.get("command")
+    found = [path] if isinstance(path, str) and path else []
+    return found + (_PATH_IN_COMMAND.findall(command[:10_000]) if isinstance(command, str) else [])
+
+
+def _is_folder(path: Path) -> bool:
     try:
-        if not file.is_file():
-            return ""
-        with file.open("rb") as stream:
-            return stream.read(MAX_FILE).decode("utf-8", "replace")
+        return path.is_dir()
     except OSError:
+        return False
+
+
+def _read(file: Path, *, follow: bool = True) -> str:
+    """Text of a regular file, at most MAX_FILE bytes; "" where there is none. Undecodable bytes become U+FFFD: it is prose.
+
+    Without `follow`, `file` is a real path in a workspace whose programs may swap any part of it for a link at any moment:
+    what was opened must then be what stands there without links."""
+    try:
+        fd = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW))
+    except (OSError, ValueError):
         return ""
+    with os.fdopen(fd, "rb") as stream:
+        opened = os.fstat(fd)
+        if not stat.S_ISREG(opened.st_mode) or not (follow or _stands_there(opened, file)):
+            return ""
+        return stream.read(MAX_FILE).decode("utf-8", "replace")
+
+
+def _stands_there(opened: os.stat_result, file: Path) -> bool:
+    try:
+        return file.resolve(strict=True) == file and os.path.samestat(opened, os.lstat(file))
+    except OSError:
+        return False

@@ -72,11 +72,7 @@ def _cleared(entry: Entry, clearing: Sequence[ContextCompacted]) -> Message:
         return message
     results = []
     for result in message.results:
-        limits = [
-            event.result_limit
-            for event in clearing
-            if entry.seq < event.keep_from or result.call_id in event.results
-        ]
+        limits = [event.result_limit for event in clearing if entry.seq < event.keep_from or result.call_id in event.results]
         results.append(shortened(result, min(limits)) if limits else result)
     return ToolMessage(tuple(results))
 

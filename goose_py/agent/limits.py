@@ -1,8 +1,9 @@
-"""A wrapper of Model that sends nothing once a limit is reached. What was spent is a fold of the log, so that a limit
-survives resume."""
+"""What a session has spent, as a fold of its log, so that limits survive a resume; a wrapper of Model that sends nothing once
+one is reached; and the warnings that come before."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
+from typing import NamedTuple
 
 import msgspec
 
@@ -16,7 +17,8 @@ from goose_py.protocol.model_io import ModelReply, ModelRequest
 
 class Spending(msgspec.Struct, frozen=True, kw_only=True):
     """What a session has used: model requests, seconds of turns, US dollars, tokens. `unpriced` is true where a reply came
-    from a model without a known price: `cost` is then a lower bound."""
+    from a model without a known price: `cost` is then a lower bound. `turn_started_at` is Unix time, None between turns;
+    `last_at` is when the last record was written."""
 
     turns: int = 0
     seconds: float = 0.0
@@ -24,6 +26,7 @@ class Spending(msgspec.Struct, frozen=True, kw_only=True):
     usage: Usage = Usage()
     unpriced: bool = False
     turn_started_at: float | None = None
+    last_at: float = 0.0
 
     @property
     def tokens(self) -> int:
@@ -31,44 +34,82 @@ class Spending(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def spend(spending: Spending, record: ev.Record) -> Spending:
-    """The fold. Time counts while a turn runs."""
+    """The fold. Time counts from a turn's start to the last record before its end: a turn that died with its process is
+    closed when the session is opened again, and the days between are nobody's."""
     event = record.event
+    fields: dict[str, object] = {"last_at": record.at}
     match event:
         case ev.TurnStarted():
-            return msgspec.structs.replace(spending, turn_started_at=record.at)
-        case ev.TurnEnded():
-            since = spending.turn_started_at
-            seconds = spending.seconds + (record.at - since if since is not None else 0.0)
-            return msgspec.structs.replace(spending, seconds=seconds, turn_started_at=None)
+            fields["turn_started_at"] = record.at
+        case ev.TurnEnded() if spending.turn_started_at is not None:
+            fields["seconds"] = spending.seconds + max(0.0, spending.last_at - spending.turn_started_at)
+            fields["turn_started_at"] = None
         case ev.UsageRecorded():
-            return msgspec.structs.replace(
-                spending,
-                turns=spending.turns + 1,
-                cost=spending.cost + (event.cost or 0.0),
-                usage=spending.usage + event.usage,
-                unpriced=spending.unpriced or event.cost is None,
-            )
+            fields["turns"] = spending.turns + 1
+            fields["cost"] = spending.cost + (event.cost or 0.0)
+            fields["usage"] = spending.usage + event.usage
+            fields["unpriced"] = spending.unpriced or event.cost is None
         case _:
-            return spending
-
-
-def exceeded(spending: Spending, limits: ev.Limits, now: float) -> LimitReached | None:
-    """The first limit that is reached, at the Unix time `now`."""
-    seconds = seconds_spent(spending, now)
-    if limits.max_turns is not None and spending.turns >= limits.max_turns:
-        return LimitReached(f"The limit of {limits.max_turns} model turns is reached.", limit="turns")
-    if limits.max_seconds is not None and seconds >= limits.max_seconds:
-        return LimitReached(f"The time limit of {limits.max_seconds:g} seconds is reached.", limit="time")
-    if limits.max_cost is not None and spending.cost >= limits.max_cost:
-        return LimitReached(f"The cost limit of ${limits.max_cost:g} is reached (${spending.cost:.4f} spent).", limit="cost")
-    if limits.max_tokens is not None and spending.tokens >= limits.max_tokens:
-        return LimitReached(f"The limit of {limits.max_tokens} tokens is reached ({spending.tokens} used).", limit="tokens")
-    return None
+            pass
+    return msgspec.structs.replace(spending, **fields)
 
 
 def seconds_spent(spending: Spending, now: float) -> float:
-    running = now - spending.turn_started_at if spending.turn_started_at is not None else 0.0
+    """At the Unix time `now`."""
+    running = max(0.0, now - spending.turn_started_at) if spending.turn_started_at is not None else 0.0
     return spending.seconds + running
+
+
+class Used(NamedTuple):
+    """How much of one limit is used. `limit` None: there is none. `name` is that of `LimitReached.limit`."""
+
+    name: str
+    amount: float
+    limit: float | None
+    unit: str
+
+    @property
+    def reached(self) -> bool:
+        return self.limit is not None and self.amount >= self.limit
+
+
+def used(spending: Spending, limits: ev.Limits, now: float) -> tuple[Used, ...]:
+    """Every limit, in the order in which they are looked at."""
+    return (
+        Used("turns", spending.turns, limits.max_turns, "model turns"),
+        Used("time", seconds_spent(spending, now), limits.max_seconds, "seconds"),
+        Used("cost", spending.cost, limits.max_cost, "dollars"),
+        Used("tokens", spending.tokens, limits.max_tokens, "tokens"),
+    )
+
+
+def exceeded(spending: Spending, limits: ev.Limits, now: float) -> LimitReached | None:
+    """The first limit that is reached."""
+    for item in used(spending, limits, now):
+        if item.reached:
+            return LimitReached(f"The limit of {item.limit:g} {item.unit} is reached ({amount(item)} used).", limit=item.name)
+    return None
+
+
+def amount(item: Used) -> str:
+    """What was used, as a person reads it."""
+    return f"{item.amount:.4f}" if item.name == "cost" else f"{item.amount:.0f}"
+
+
+class Warnings:
+    """Says once that an amount was passed. What had been passed when the turn began was said then."""
+
+    def __init__(self, warn: ev.Limits, spending: Spending, now: float) -> None:
+        self._warn = warn
+        self._said = {item.name for item in used(spending, warn, now) if item.reached}
+
+    def due(self, spending: Spending, now: float) -> tuple[ev.Warned, ...]:
+        found = [item for item in used(spending, self._warn, now) if item.reached and item.name not in self._said]
+        self._said.update(item.name for item in found)
+        return tuple(
+            ev.Warned(text=f"This task has used {amount(item)} {item.unit}; you asked to be told at {item.limit:g}.")
+            for item in found
+        )
 
 
 class LimitedModel:

@@ -10,8 +10,8 @@ from contextlib import aclosing
 import msgspec
 
 from goose_py.agent.ports import Authorize, Emit, Model, Tools
-from goose_py.agent.tool_calls import run_calls
-from goose_py.protocol.errors import LimitReached, ModelError
+from goose_py.agent.tool_calls import Batch
+from goose_py.protocol.errors import LimitReached, ModelError, StreamInterrupted
 from goose_py.protocol.events import ContextAdded, DurableEvent, ModelReplied, Outcome, Phase
 from goose_py.protocol.messages import AssistantMessage, Text, Usage
 from goose_py.protocol.model_io import ModelReply, ModelRequest
@@ -21,9 +21,18 @@ MAX_INVALID_BATCHES = 3
 
 EMPTY_REPLY = "Your last reply was empty. Go on with the task, or say in words that it is done or what blocks you."
 CUT_REPLY = (
-    "Your last reply was cut off by the output limit and any tool call in it was not run. "
-    "Go on in smaller pieces: shorter text, and large files written in several calls."
+    "Your last reply was cut off by the output limit. Go on where it stopped, in smaller pieces: shorter text, and large "
+    "files written in several calls."
 )
+CUT_CALLS = (
+    "Not run: the reply was cut off by the output limit, so this call may be incomplete. Send it again in a shorter reply; "
+    "write a large file in several calls."
+)
+
+_GAVE_UP = {
+    False: "The model gave no usable reply, also after being asked again.",
+    True: "The model's replies were cut off by its output limit again and again.",
+}
 
 
 class Stuck(Exception):
@@ -58,29 +67,8 @@ class TurnPorts(msgspec.Struct, frozen=True, kw_only=True):
 async def run_turn(ports: TurnPorts) -> Ending:
     """Runs until the model stops, a limit is reached, or a request fails for good. Cancelling it settles every open call
     before `CancelledError` passes on."""
-    nudges = invalid = 0
     try:
-        while True:
-            message = await _ask(ports)
-            if calls := message.tool_calls():
-                nudges = 0
-                all_invalid = await run_calls(calls, ports.tools, ports.authorize, ports.emit, ports.now)
-                invalid = invalid + 1 if all_invalid else 0
-                if invalid == MAX_INVALID_BATCHES:
-                    raise Stuck("The model's tool calls could not be used three times in a row.")
-                continue
-            correction: DurableEvent | Ending | None = _correction(message)
-            if isinstance(correction, Ending):
-                return correction
-            if correction is not None:
-                nudges += 1
-                if nudges > MAX_NUDGES:
-                    return Ending(outcome="failed", detail="The model gave no usable reply, also after being asked again.")
-            else:
-                correction = await ports.may_finish(message)
-            if correction is None:
-                return Ending(outcome="done")
-            ports.emit(correction)
+        return await _steps(ports)
     except LimitReached as limit:
         return Ending(outcome="limit", detail=str(limit))
     except Stuck as stuck:
@@ -89,37 +77,69 @@ async def run_turn(ports: TurnPorts) -> Ending:
         return Ending(outcome="provider_error", detail=str(error))
 
 
+async def _steps(ports: TurnPorts) -> Ending:
+    nudges = invalid = 0
+    while True:
+        message = await _ask(ports)
+        batch = Batch(message.tool_calls(), ports.emit, ports.now)
+        if (refused := _refused(message)) is not None:
+            batch.refuse("Not run: the reply was stopped.")
+            return refused
+        if (note := _correction(message)) is not None:
+            batch.refuse(CUT_CALLS)
+            nudges += 1
+            if nudges > MAX_NUDGES:
+                return Ending(outcome="failed", detail=_GAVE_UP[message.stop_reason == "length"])
+            ports.emit(note)
+        elif message.tool_calls():
+            nudges = 0
+            invalid = 0 if await batch.run(ports.tools, ports.authorize) else invalid + 1
+            if invalid == MAX_INVALID_BATCHES:
+                raise Stuck("The model's tool calls could not be used three times in a row.")
+        elif message.stop_reason != "pause":
+            unfinished = await ports.may_finish(message)
+            if unfinished is None:
+                return Ending(outcome="done")
+            ports.emit(unfinished)
+
+
 async def _ask(ports: TurnPorts) -> AssistantMessage:
     request = await ports.next_request()
     phase = ports.phase()
-    started = ports.now()
+    began = ports.now()
     first: float | None = None
+    message: AssistantMessage | None = None
     async with aclosing(ports.model.stream(request)) as stream:
         async for item in stream:
             if first is None:
-                first = ports.now() - started
+                first = ports.now() - began
             if not isinstance(item, ModelReply):
                 ports.emit(item)
                 continue
-            ports.emit(
-                ModelReplied(
-                    message=item.message, phase=phase, seconds=round(ports.now() - started, 4), first_seconds=round(first, 4)
-                )
-            )
+            message = item.message
+            seconds = ports.now() - began
+            ports.emit(ModelReplied(message=message, phase=phase, seconds=round(seconds, 4), first_seconds=round(first, 4)))
             ports.record_usage(item.usage, phase)
-            return item.message
-    raise AssertionError("a model stream ended without a reply and without an error")
+    if message is None:
+        raise StreamInterrupted("The model's answer ended without a reply.")
+    return message
 
 
-def _correction(message: AssistantMessage) -> ContextAdded | Ending | None:
-    """What a reply without tool calls still lacks, if anything."""
+def _refused(message: AssistantMessage) -> Ending | None:
     match message.stop_reason:
         case "refusal":
-            return Ending(outcome="failed", detail=f"The model refused: {message.text().strip() or 'it gave no reason'}")
+            said = message.text().strip() or "it gave no reason."
+            return Ending(outcome="failed", detail=f"The model refused: {said}")
         case "content_filter":
             return Ending(outcome="failed", detail="The provider's content filter stopped the reply.")
-        case "length":
-            return ContextAdded(source="output limit", text=CUT_REPLY)
         case _:
-            has_text = any(isinstance(part, Text) and part.text.strip() for part in message.parts)
-            return None if has_text else ContextAdded(source="empty reply", text=EMPTY_REPLY)
+            return None
+
+
+def _correction(message: AssistantMessage) -> ContextAdded | None:
+    """What is wrong with a reply that cannot be taken as it stands, if anything."""
+    if message.stop_reason == "length":
+        return ContextAdded(source="output limit", text=CUT_REPLY)
+    if message.tool_calls() or any(isinstance(part, Text) and part.text.strip() for part in message.parts):
+        return None
+    return ContextAdded(source="empty reply", text=EMPTY_REPLY)

@@ -1,16 +1,21 @@
 """The plan as a tool, and as a condition: nothing is changed before there is one.
 
-`PlannedTools` wraps the toolbox. It adds `update_plan`, whose calls become plan events, and answers every call that would
-change something with a refusal until a plan stands. The plan's state is a fold of those events, so it survives a resume.
+`PlannedTools` wraps the toolbox. It adds `update_plan`, whose calls become plan events, and tells which calls are refused
+until a plan stands. The plan's state is a fold of those events, so it survives a resume.
 """
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Literal
 
-from goose_py.agent.ports import Emit, Tools
+import msgspec
+
+from goose_py.agent.ports import Emit, Resolved, Tools
 from goose_py.protocol import events as ev
 from goose_py.protocol.messages import Text, ToolCall, ToolResult
 from goose_py.protocol.plan import Plan, PlanStep
 from goose_py.protocol.tools import ToolAnnotations, ToolSpec
+from goose_py.toolbox.repair import repair
 
 UPDATE_PLAN = "update_plan"
 
@@ -49,27 +54,46 @@ NEEDS_PLAN = (
     "Nothing was run: there is no plan yet, and changes wait for one. Call update_plan with the steps you mean to take "
     "(a small task has one step), then send this call again."
 )
-AWAITS_DECISION = (
-    "Nothing was run: the plan has not been approved yet. In plan mode nothing is changed; end your turn with the plan."
+AWAITS_DECISION = "Nothing was run: the plan has not been approved yet. End your turn with a short summary of it."
+WAS_REJECTED = (
+    "Nothing was run: the user did not approve the plan. Call update_plan with one that does what they say, then end your turn."
 )
 
 
+class _PlanCall(msgspec.Struct, frozen=True, kw_only=True):
+    call: ToolCall
+    spec: ToolSpec
+    notes: tuple[str, ...] = ()
+
+
 class PlanState:
-    """A fold: the plan as it stands, and whether it was approved."""
+    """A fold: the plan as it stands, and what was decided about it. A decision holds while the plan is revised; only a plan
+    that was turned down is open again once it has changed. A finished plan ends with the next prompt."""
 
     def __init__(self) -> None:
         self.plan: Plan | None = None
-        self.approved = False
+        self.decision: Literal["open", "approved", "rejected"] = "open"
+
+    @property
+    def approved(self) -> bool:
+        return self.plan is not None and self.decision == "approved"
+
+    @property
+    def undecided(self) -> bool:
+        """There is a plan, and it may not be carried out (yet)."""
+        return self.plan is not None and self.decision != "approved"
 
     def feed(self, record: ev.Record) -> None:
         match record.event:
             case ev.PlanProposed(plan=plan):
                 self.plan = plan
+                if self.decision == "rejected":
+                    self.decision = "open"
             case ev.PlanDecided(approved=approved):
-                self.approved = approved
+                self.decision = "approved" if approved else "rejected"
             case ev.PromptReceived(delivery="now") | ev.PromptDelivered():
                 if self.plan is not None and self.plan.finished:
-                    self.plan, self.approved = None, False
+                    self.plan, self.decision = None, "open"
             case _:
                 pass
 
@@ -95,21 +119,32 @@ class PlannedTools:
     def specs(self) -> tuple[ToolSpec, ...]:
         return tuple(sorted((*self._tools.specs(), UPDATE_PLAN_SPEC), key=lambda spec: spec.name))
 
-    async def call(self, call: ToolCall, on_output: Callable[[str], None]) -> ToolResult:
-        if call.name == UPDATE_PLAN:
-            return self._update(call)
-        refusal = self._refusal(call)
-        if refusal is not None:
-            return ToolResult(call_id=call.id, content=(Text(refusal),), is_error=True)
-        return await self._tools.call(call, on_output)
+    def resolve(self, call: ToolCall) -> Resolved | str:
+        if call.name != UPDATE_PLAN:
+            return self._tools.resolve(call)
+        mended = repair(call.arguments, UPDATE_PLAN_SPEC.input_schema)
+        if isinstance(mended, str):
+            return f"{UPDATE_PLAN}: {mended}"
+        meant = ToolCall(id=call.id, name=UPDATE_PLAN, arguments=mended.arguments)
+        return _PlanCall(call=meant, spec=UPDATE_PLAN_SPEC, notes=mended.notes)
 
-    def _refusal(self, call: ToolCall) -> str | None:
-        if self._state.plan is not None and self._state.approved:
+    def refusal(self, call: ToolCall, spec: ToolSpec) -> str | None:
+        """Why this call has to wait for a plan, if it has to. Asked before a person is asked anything."""
+        if self._state.approved or spec is UPDATE_PLAN_SPEC or not self._changes(call, spec):
             return None
-        spec = next((spec for spec in self._tools.specs() if spec.name == call.name), None)
-        if spec is None or not self._changes(call, spec):
+        if self._state.plan is None:
+            return NEEDS_PLAN
+        if self._approve_by_policy():
             return None
-        return NEEDS_PLAN if self._state.plan is None else AWAITS_DECISION
+        return AWAITS_DECISION if self._state.decision == "open" else WAS_REJECTED
+
+    async def call(self, call: ToolCall, on_output: Callable[[str], None]) -> ToolResult:
+        return self._update(call) if call.name == UPDATE_PLAN else await self._tools.call(call, on_output)
+
+    def _approve_by_policy(self) -> bool:
+        if self._state.decision == "open" and self._automatic():
+            self._emit(ev.PlanDecided(approved=True, by="policy"))
+        return self._state.approved
 
     def _update(self, call: ToolCall) -> ToolResult:
         before = self._state.plan
@@ -117,16 +152,12 @@ class PlannedTools:
             PlanStep(title=step["title"].strip(), acceptance=step.get("acceptance", ""), status=step["status"])
             for step in call.arguments["steps"]
         )
-        plan = Plan(steps=steps, note=call.arguments.get("note", ""))
         if sum(step.status == "in_progress" for step in steps) > 1:
-            return ToolResult(
-                call_id=call.id,
-                content=(Text("The plan was not changed: only one step can be in_progress at a time."),),
-                is_error=True,
-            )
+            text = "The plan was not changed: only one step can be in_progress at a time."
+            return ToolResult(call_id=call.id, content=(Text(text),), is_error=True)
+        plan = Plan(steps=steps, note=call.arguments.get("note", ""))
         self._emit(ev.PlanProposed(plan=plan))
-        if not self._state.approved and self._automatic():
-            self._emit(ev.PlanDecided(approved=True, by="policy"))
+        self._approve_by_policy()
         for event in step_events(before, plan):
             self._emit(event)
         return ToolResult(call_id=call.id, content=(Text(self._answer(plan)),))
@@ -144,14 +175,23 @@ class PlannedTools:
 
 
 def step_events(before: Plan | None, after: Plan) -> list[ev.PlanStepStarted | ev.PlanStepFinished]:
-    """What changed between two states of a plan, steps matched by title, in plan order."""
-    old = {step.title: step.status for step in before.steps} if before is not None else {}
+    """What changed between two states of a plan, in plan order. Steps are matched by title; steps of one title, by order."""
+    old = {key: step.status for key, step in _keyed(before.steps)} if before is not None else {}
     found: list[ev.PlanStepStarted | ev.PlanStepFinished] = []
-    for index, step in enumerate(after.steps):
-        if old.get(step.title, "pending") == step.status:
+    for index, (key, step) in enumerate(_keyed(after.steps)):
+        if old.get(key, "pending") == step.status:
             continue
         if step.status in ("completed", "failed"):
             found.append(ev.PlanStepFinished(index=index, title=step.title, status=step.status))
         elif step.status == "in_progress":
             found.append(ev.PlanStepStarted(index=index, title=step.title))
     return found
+
+
+def _keyed(steps: Sequence[PlanStep]) -> list[tuple[tuple[str, int], PlanStep]]:
+    seen: Counter[str] = Counter()
+    keyed = []
+    for step in steps:
+        keyed.append(((step.title, seen[step.title]), step))
+        seen[step.title] += 1
+    return keyed

@@ -1,6 +1,6 @@
 """The two ports through which the loop reaches the world, and the closures that it is handed.
 
-Wrappers implement a port around another one (retry, limits, loop guard, plan gate): a feature that can be a wrapper is one,
+Wrappers implement a port around another one (limits, loop guard, plan, conventions): a feature that can be a wrapper is one,
 and the loop has no branch for it.
 """
 
@@ -16,9 +16,21 @@ from goose_py.protocol.tools import ToolSpec
 
 class Model(Protocol):
     def stream(self, request: ModelRequest) -> AsyncIterator[ModelDelta | ModelReply]:
-        """Deltas as they arrive, then exactly one `ModelReply`, which ends the stream. Raises `ModelError` where no
+        """Deltas as they arrive, then exactly one `ModelReply`, which is the last item. Raises `ModelError` where no
         complete reply was received; a consumer closes the iterator (`aclose`) to abandon the request."""
         ...
+
+
+class Resolved(Protocol):
+    """What a call really runs: `call` has the tool's own name and mended arguments, `spec` is the tool, `notes` say what
+    was mended. Permission is asked for this."""
+
+    @property
+    def call(self) -> ToolCall: ...
+    @property
+    def spec(self) -> ToolSpec: ...
+    @property
+    def notes(self) -> tuple[str, ...]: ...
 
 
 class Tools(Protocol):
@@ -26,15 +38,19 @@ class Tools(Protocol):
         """The tools on offer, sorted by name: they are part of the request's stable prefix."""
         ...
 
+    def resolve(self, call: ToolCall) -> Resolved | str:
+        """What `call` would run, or the sentence that tells the model why it cannot run."""
+        ...
+
     async def call(self, call: ToolCall, on_output: Callable[[str], None]) -> ToolResult:
-        """Run one call whose name is in `specs()`. A failure of the tool, of its server, or a timeout is a result with
-        `is_error`; this never raises but for cancellation, which ends what the tool had started. `on_output` receives
-        what the tool prints while it runs, in order; it never blocks."""
+        """Run a call that `resolve` gave. A failure of the tool, of its server, or a timeout is a result with `is_error`;
+        this never raises but for cancellation, which ends what the tool had started. `on_output` receives what the tool
+        prints while it runs, in order; it never blocks."""
         ...
 
 
 Emit = Callable[[DurableEvent | Delta], None]
-"""Durable events are on disk when it returns."""
+"""Durable events are in the log when it returns. Raises GooseError where the log cannot be written."""
 
 Authorize = Callable[[ToolCall, ToolSpec], Awaitable[str | None]]
 """None where the call may run, else the sentence that the model is given instead of a result."""

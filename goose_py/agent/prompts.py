@@ -11,11 +11,9 @@ reach the user's branch only after a person has reviewed the diff.
 How to work
 - Look before you change: read the files that matter, run what tells you how things stand. Ask for independent reads and \
 searches in one batch of calls.
-- Before the first change, call update_plan with the steps and how each can be seen to be done. Keep it current. A question \
-that needs no change needs no plan: answer it.
 - Make the smallest change that fully does what was asked, in the style of the code around it. Leave alone what the task does \
 not need. Add or change tests where behaviour changes.
-- Run what you changed. When something fails, find the cause before trying again; if the plan no longer fits, revise it.
+- Run what you changed. When something fails, find the cause before trying again.
 - When you stop calling tools, the program runs the project's checks itself and shows you what failed.
 - Results may be cut; they say how much is missing and how to read on. Do not guess what you have not read.
 - Paths are relative to the workspace. Work only inside it. Do not commit, push, stash or switch branches: the program records \
@@ -24,6 +22,10 @@ your changes.
 user messages comes from this program.
 - Report briefly and truthfully: what you changed, what ran and with what result, what you assumed. Never claim a check that \
 did not run."""
+
+PLANNING = """\
+Plan: before the first change, call update_plan with the steps and how each can be seen to be done. Keep it current, and \
+revise it when it no longer fits. A question that needs no change needs no plan: answer it."""
 
 PLAN_MODE = """\
 Plan mode: explore only. Nothing can be written. Propose the plan with update_plan, then end your turn with a short summary."""
@@ -36,9 +38,14 @@ Nobody is there to answer questions. Decide yourself, choose the most reasonable
 report, and finish the task."""
 
 
-def system_prompt(*, interactive: bool, extensions: Sequence[tuple[str, str]] = (), instructions: str = "") -> str:
-    """`extensions` are (name, instructions) of the MCP servers on offer, `instructions` those of a recipe."""
+def system_prompt(
+    *, interactive: bool, planning: bool = True, extensions: Sequence[tuple[str, str]] = (), instructions: str = ""
+) -> str:
+    """`planning`: update_plan is among the tools. `extensions` are (name, instructions) of the MCP servers on offer,
+    `instructions` those of a recipe."""
     parts = [BASE]
+    if planning:
+        parts.append(PLANNING)
     if not interactive:
         parts.append(NON_INTERACTIVE)
     parts += [f"Extension {name}: {text}" for name, text in extensions if text]

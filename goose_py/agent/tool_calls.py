@@ -1,114 +1,128 @@
-"""One batch of tool calls: prepare → authorize → run → answer. Every call gets exactly one result, also on cancel."""
+"""One batch of tool calls: resolve → authorize → run → answer. Every call gets exactly one result, also on cancel."""
 
 import asyncio
+import json
 from collections.abc import Callable, Sequence
-from difflib import get_close_matches
 
 import msgspec
 
-from goose_py.agent.ports import Authorize, Emit, Tools
+from goose_py.agent.context import unanswered
+from goose_py.agent.ports import Authorize, Emit, Resolved, Tools
 from goose_py.protocol.deltas import ToolOutput
 from goose_py.protocol.events import ToolFinished, ToolStarted
 from goose_py.protocol.messages import Text, ToolCall, ToolResult
-from goose_py.protocol.tools import ToolSpec
-from goose_py.toolbox.repair import repair
 
-INTERRUPTED = "Interrupted by the user."
+SHOWN_ARGUMENTS = 400
 
 
-class Prepared(msgspec.Struct, frozen=True, kw_only=True):
-    """A call that can run as it stands: its arguments were repaired where that is documented and then fit the schema."""
+class _Item(msgspec.Struct, frozen=True):
+    """A call as the model sent it, and what it comes to: something to run, or a sentence why it cannot be run."""
 
     call: ToolCall
-    spec: ToolSpec
-    notes: tuple[str, ...] = ()
+    meant: Resolved | str
+
+    @property
+    def reads_only(self) -> bool:
+        return isinstance(self.meant, str) or self.meant.spec.read_only
 
 
-async def run_calls(
-    calls: Sequence[ToolCall], tools: Tools, authorize: Authorize, emit: Emit, now: Callable[[], float]
-) -> bool:
-    """Runs the batch in order; neighbours that only read run side by side. Returns True where not one call was usable."""
-    specs = {spec.name: spec for spec in tools.specs()}
-    prepared = [prepare(call, specs) for call in calls]
-    done: set[str] = set()
+class Batch:
+    """The calls of one reply. `run` answers all of them; `refuse` does, too, without running any."""
 
-    def finish(call: ToolCall, result: ToolResult, seconds: float = 0.0) -> None:
-        done.add(call.id)
-        emit(ToolFinished(result=result, seconds=round(seconds, 4)))
+    def __init__(self, calls: Sequence[ToolCall], emit: Emit, now: Callable[[], float]) -> None:
+        self._calls = calls
+        self._emit = emit
+        self._now = now
+        self._started: set[str] = set()
+        self._answered: set[str] = set()
 
-    async def run_one(call: ToolCall, item: "Prepared | str") -> None:
-        if isinstance(item, str):
-            finish(call, failure(call, item))
+    async def run(self, tools: Tools, authorize: Authorize) -> bool:
+        """In order; neighbours that only read run side by side. Returns False where not one call could be used."""
+        items = [_Item(call, resolve(call, tools)) for call in self._calls]
+        try:
+            for group in _groups(items):
+                await self._run_group(group, tools, authorize)
+        except BaseException:
+            self._settle()
+            raise
+        return not all(isinstance(item.meant, str) for item in items)
+
+    def refuse(self, why: str) -> None:
+        for call in self._calls:
+            self._finish(call, failure(call, why))
+
+    async def _run_group(self, group: list[_Item], tools: Tools, authorize: Authorize) -> None:
+        if len(group) == 1:
+            await self._run_one(group[0], tools, authorize)
             return
-        refusal = await authorize(item.call, item.spec)
+        try:
+            async with asyncio.TaskGroup() as together:
+                for item in group:
+                    together.create_task(self._run_one(item, tools, authorize))
+        except BaseExceptionGroup as several:
+            raise several.exceptions[0] from None
+
+    async def _run_one(self, item: _Item, tools: Tools, authorize: Authorize) -> None:
+        call, meant = item.call, item.meant
+        if isinstance(meant, str):
+            self._finish(call, failure(call, meant))
+            return
+        refusal = await authorize(meant.call, meant.spec)
         if refusal is not None:
-            finish(call, failure(call, refusal))
+            self._finish(call, failure(call, refusal))
             return
-        emit(ToolStarted(call=item.call))
-        started = now()
-        result = await tools.call(item.call, lambda text: emit(ToolOutput(call_id=call.id, text=text)))
-        finish(call, _with_notes(result, item.notes), now() - started)
+        self._started.add(call.id)
+        self._emit(ToolStarted(call=meant.call))
+        began = self._now()
+        result = await tools.call(meant.call, lambda text: self._emit(ToolOutput(call_id=call.id, text=text)))
+        self._finish(call, _with_notes(result, meant.notes), self._now() - began)
 
-    try:
-        for group in _groups(list(zip(calls, prepared, strict=True))):
-            if len(group) == 1:
-                await run_one(*group[0])
-            else:
-                async with asyncio.TaskGroup() as together:
-                    for call, item in group:
-                        together.create_task(run_one(call, item))
-    except BaseExceptionGroup as failures:
-        _settle(calls, done, emit)
-        raise failures.exceptions[0] from None
-    except BaseException:
-        _settle(calls, done, emit)
-        raise
-    return all(isinstance(item, str) for item in prepared)
+    def _finish(self, call: ToolCall, result: ToolResult, seconds: float = 0.0) -> None:
+        self._answered.add(call.id)
+        self._emit(ToolFinished(result=msgspec.structs.replace(result, call_id=call.id), seconds=round(seconds, 4)))
+
+    def _settle(self) -> None:
+        for call in self._calls:
+            if call.id not in self._answered:
+                self._finish(call, unanswered(call, started=call.id in self._started))
 
 
-def prepare(call: ToolCall, specs: dict[str, ToolSpec]) -> Prepared | str:
-    """The call as it will run, or the sentence that tells the model what is wrong with it."""
-    if call.malformed is not None:
-        return (
-            f"The arguments of {call.name or 'this call'} were not one valid JSON object and nothing was run. "
-            f"Send the call again. What arrived: {call.malformed[:400]}"
-        )
-    spec = specs.get(call.name)
-    if spec is None:
-        near = get_close_matches(call.name, specs, n=3, cutoff=0.5)
-        hint = f"Did you mean {' or '.join(near)}?" if near else f"There are: {', '.join(sorted(specs))}."
-        return f"There is no tool named {call.name!r}. {hint}"
-    mended = repair(call.arguments, spec.input_schema)
-    if isinstance(mended, str):
-        return f"{call.name}: {mended}"
-    arguments, notes = mended
-    return Prepared(call=msgspec.structs.replace(call, arguments=arguments), spec=spec, notes=tuple(notes))
+def resolve(call: ToolCall, tools: Tools) -> Resolved | str:
+    """What the call comes to, or the sentence that tells the model what is wrong with it."""
+    if call.malformed is None:
+        return tools.resolve(call)
+    return (
+        f"The arguments of {call.name or 'this call'} are {_what_is_wrong(call.malformed)}, so nothing was run. "
+        f"Send the call again. What arrived: {call.malformed[:SHOWN_ARGUMENTS]}"
+    )
 
 
 def failure(call: ToolCall, text: str) -> ToolResult:
     return ToolResult(call_id=call.id, content=(Text(text),), is_error=True)
 
 
-def _groups(items: "list[tuple[ToolCall, Prepared | str]]") -> "list[list[tuple[ToolCall, Prepared | str]]]":
-    groups: list[list[tuple[ToolCall, Prepared | str]]] = []
-    reading = False
-    for call, item in items:
-        reads = not isinstance(item, Prepared) or item.spec.read_only
-        if reads and reading:
-            groups[-1].append((call, item))
+def _what_is_wrong(raw: str) -> str:
+    try:
+        value = json.loads(raw)
+    except json.JSONDecodeError as error:
+        return f"not valid JSON ({error.msg} at line {error.lineno} column {error.colno})"
+    except RecursionError:
+        return "nested too deep"
+    return f"not a JSON object but {type(value).__name__}"
+
+
+def _groups(items: Sequence[_Item]) -> list[list[_Item]]:
+    """Runs of calls that may go side by side; a call that may change something is alone."""
+    groups: list[list[_Item]] = []
+    for item in items:
+        if groups and item.reads_only and groups[-1][-1].reads_only:
+            groups[-1].append(item)
         else:
-            groups.append([(call, item)])
-        reading = reads
+            groups.append([item])
     return groups
-
-
-def _settle(calls: Sequence[ToolCall], done: set[str], emit: Emit) -> None:
-    for call in calls:
-        if call.id not in done:
-            emit(ToolFinished(result=failure(call, INTERRUPTED)))
 
 
 def _with_notes(result: ToolResult, notes: tuple[str, ...]) -> ToolResult:
     if not notes:
         return result
-    return msgspec.structs.replace(result, content=(*result.content, Text("Note: " + " ".join(notes))))
+    return msgspec.structs.replace(result, content=(*result.content, Text(f"(Arguments were mended: {'; '.join(notes)}.)")))

@@ -1,7 +1,7 @@
 """What the model is told about where it stands: plan, budget, time. It is added to the end of the history, never to the
 prefix, and only when there is something new to say."""
 
-from goose_py.agent.limits import Spending, seconds_spent
+from goose_py.agent.limits import Spending, Used, amount, used
 from goose_py.protocol.events import ContextAdded, Limits
 from goose_py.protocol.plan import Plan
 
@@ -10,46 +10,46 @@ THRESHOLDS = (0.5, 0.8, 0.95)
 
 
 class TurnContext:
-    """`note` is asked before each request and remembers what was already said."""
+    """One per turn; `note` is asked before each request and remembers what it said. An unfinished plan is shown when the
+    turn begins, and again whenever `REMIND_EVERY` requests have passed without a word about it."""
 
     def __init__(self) -> None:
-        self._requests_since_plan = 0
+        self._silent_for = REMIND_EVERY
+        self._plan: Plan | None = None
         self._crossed: dict[str, float] = {}
-        self._shown: Plan | None = None
 
     def note(self, plan: Plan | None, spending: Spending, limits: Limits, now: float) -> ContextAdded | None:
-        lines = self._budget(spending, limits, now)
-        if plan is not self._shown:
-            self._shown, self._requests_since_plan = plan, 0
-        self._requests_since_plan += 1
-        if plan is not None and not plan.finished and self._requests_since_plan % REMIND_EVERY == 0:
-            lines.append(describe(plan))
+        """`now` is Unix time."""
+        lines = [*self._budget(used(spending, limits, now)), *self._reminder(plan)]
         return ContextAdded(source="progress", text="\n".join(lines)) if lines else None
 
-    def _budget(self, spending: Spending, limits: Limits, now: float) -> list[str]:
-        used = {
-            "model turns": (spending.turns, limits.max_turns),
-            "seconds": (seconds_spent(spending, now), limits.max_seconds),
-            "dollars": (spending.cost, limits.max_cost),
-            "tokens": (spending.tokens, limits.max_tokens),
-        }
+    def _reminder(self, plan: Plan | None) -> list[str]:
+        changed, self._plan = plan != self._plan, plan
+        if changed and self._silent_for < REMIND_EVERY:
+            self._silent_for = 0  # the model has just written it
+        if plan is None or plan.finished:
+            self._silent_for = 0
+            return []
+        self._silent_for += 1
+        if self._silent_for <= REMIND_EVERY:
+            return []
+        self._silent_for = 0
+        return [describe(plan)]
+
+    def _budget(self, limits: tuple[Used, ...]) -> list[str]:
         lines: list[str] = []
-        for name, (amount, limit) in used.items():
-            if not limit:
-                continue
-            crossed = max((step for step in THRESHOLDS if amount / limit >= step), default=0.0)
-            if crossed > self._crossed.get(name, 0.0):
-                self._crossed[name] = crossed
-                lines.append(_spent(name, amount, limit))
+        for item in limits:
+            share = item.amount / item.limit if item.limit else 0.0
+            crossed = max((step for step in THRESHOLDS if share >= step), default=0.0)
+            if crossed > self._crossed.get(item.name, 0.0):
+                self._crossed[item.name] = crossed
+                advice = " Bring the work to a state that can be handed over." if share >= 0.8 else ""
+                lines.append(f"Used {amount(item)} of {item.limit:g} {item.unit}.{advice}")
         return lines
 
 
-def _spent(name: str, amount: float, limit: float) -> str:
-    advice = " Bring the work to a state that can be handed over." if amount / limit >= 0.8 else ""
-    return f"Used {amount:.4g} of {limit:g} {name}.{advice}"
-
-
 def describe(plan: Plan) -> str:
+    """One line a step."""
     done, total = plan.progress()
     marks = {"completed": "x", "in_progress": ">", "pending": " ", "failed": "!"}
     steps = "\n".join(f"[{marks[step.status]}] {step.title}" for step in plan.steps)

@@ -60,9 +60,7 @@ class Approvals:
         finally:
             del self._waiting[approval_id]
         self._emit(
-            ApprovalResolved(
-                approval_id=approval_id, allowed=answer.allow, by="user", scope=answer.scope, note=answer.note
-            )
+            ApprovalResolved(approval_id=approval_id, allowed=answer.allow, by="user", scope=answer.scope, note=answer.note)
         )
         return answer
 

@@ -2,20 +2,22 @@
 
 Delivery: durable records reach every subscriber, in order, however slow it is. Deltas are a courtesy: neighbouring ones of a
 kind are merged while they wait, and beyond `MAX_DELTAS` they are dropped; nobody may need them, since the record that follows
-says the same. `publish` never blocks and is called from the session's event loop only.
+says the same. A `Notice` has no record behind it and is kept like one. `publish` never blocks and is called from the session's
+event loop only.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
 
-from goose_py.protocol.deltas import Delta, TextDelta, ThinkingDelta, ToolOutput
+from goose_py.protocol.deltas import Delta, Notice, TextDelta, ThinkingDelta, ToolOutput
 from goose_py.protocol.events import Record
 
 MAX_DELTAS = 256
 MAX_MERGED = 16 * 1024
 
 Item = Record | Delta
+KEPT = (Record, Notice)
 
 
 class Subscription:
@@ -29,7 +31,7 @@ class Subscription:
         self._closed = False
 
     def put(self, item: Item) -> None:
-        if not isinstance(item, Record):
+        if not isinstance(item, KEPT):
             merged = _merge(self._items[-1], item) if self._items else None
             if merged is not None:
                 self._items[-1] = merged
@@ -49,7 +51,7 @@ class Subscription:
         while True:
             while self._items:
                 item = self._items.popleft()
-                if not isinstance(item, Record):
+                if not isinstance(item, KEPT):
                     self._deltas -= 1
                 yield item
             if self._closed:
@@ -59,6 +61,8 @@ class Subscription:
 
 
 class Bus:
+    """Knows its subscriptions and nothing else."""
+
     def __init__(self) -> None:
         self._subscriptions: list[Subscription] = []
 

@@ -5,12 +5,14 @@ opening, and a damaged line in the middle is skipped and reported. Long texts ar
 in `blobs/` beside the log, and stand in the record as an entry of `blobs` (JSON pointer → hash).
 """
 
+import errno
 import fcntl
 import hashlib
 import json
 import os
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -58,41 +60,60 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LogContents(msgspec.Struct, frozen=True, kw_only=True):
-    """All readable records in order. `size` is where the last whole line ends: what follows is a torn tail of `torn` bytes."""
+    """All readable records in order. `lines` counts the whole lines, the header and damaged ones included; `size` is where the
+    last of them ends: what follows is a torn tail of `torn` bytes."""
 
     header: Header
     records: tuple[Record, ...]
     problems: tuple[Problem, ...]
+    lines: int
     size: int
     torn: int
 
+    def warnings(self) -> tuple[str, ...]:
+        """What a person should be told of the file, a sentence each."""
+        told = [f"The session log is damaged at byte {item.offset}: {item.reason}" for item in self.problems[:5]]
+        if len(self.problems) > 5:
+            told.append(f"The session log is damaged in {len(self.problems) - 5} more places.")
+        if self.torn:
+            told.append(f"The last {self.torn} bytes of the session log were never written to their end and are set aside.")
+        return tuple(told)
+
 
 def read_log(folder: Path) -> LogContents:
-    """Reads without locking, also while another process writes. Raises UserError where `folder` holds no log, or one of a
-    newer format."""
+    """Reads without locking, also while another process writes. A damaged line is passed over and reported, and so is a text
+    that is missing, in whose place a note stands. Raises UserError where `folder` holds no log, or one of a newer format."""
     path = folder / LOG_NAME
     try:
         data = path.read_bytes()
     except FileNotFoundError:
         raise UserError(f"There is no session log in {folder}.") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}.") from None
     records: list[Record] = []
     problems: list[Problem] = []
     header: Header | None = None
-    offset = 0
+    lines = offset = 0
     for line in _lines(data):
-        end = offset + len(line) + 1
-        if header is None:
-            header = _header(line, path)
-        else:
-            try:
-                records.append(_read_record(line, folder))
-            except (CodecError, OSError) as error:
-                problems.append(Problem(offset=offset, size=len(line), reason=str(error)))
-        offset = end
-    if header is None:
-        header = Header(session_id=folder.name)
+        try:
+            if offset == 0:
+                header = _header(line, path)
+            else:
+                record, lost = _read_record(line, folder)
+                records.append(record)
+                problems += [Problem(offset=offset, size=len(line), reason=reason) for reason in lost]
+        except CodecError as error:
+            problems.append(Problem(offset=offset, size=len(line), reason=str(error)))
+        lines, offset = lines + 1, offset + len(line) + 1
+    if header is None and offset and not records:
+        raise UserError(f"{path} is not a goose-py session log.")
     return LogContents(
-        header=header, records=tuple(records), problems=tuple(problems), size=offset, torn=len(data) - offset
+        header=header or Header(session_id=folder.name),
+        records=tuple(records),
+        problems=tuple(problems),
+        lines=lines,
+        size=offset,
+        torn=len(data) - offset,
     )
 
 
@@ -105,10 +126,10 @@ def _lines(data: bytes) -> Iterator[bytes]:
 
 
 def _header(line: bytes, path: Path) -> Header:
-    try:
-        header: Header = decode(line, Header)
-    except CodecError:
-        raise UserError(f"{path} is not a goose-py session log: its first line is damaged.") from None
+    """Raises CodecError where the line is damaged (what follows can still be read), UserError for a newer format."""
+    header: Header = decode(line, Header)
+    if header.format != Header().format:
+        raise UserError(f"{path} is not a goose-py session log.")
     if header.version > RECORD_VERSION:
         raise UserError(f"{path} was written by a newer goose-py (format {header.version}); update to read it.")
     return header
@@ -128,78 +149,119 @@ class Log:
 
     @classmethod
     def create(cls, folder: Path, session_id: str, now: Callable[[], float]) -> "Log":
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        folder.chmod(0o700)
-        lock = _lock(folder)
+        """Raises UserError where the session exists, LogWriteFailed (and nothing is left) where it cannot be written."""
+        with _reported(folder):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            folder.chmod(0o700)
+            lock = _lock(folder)
         try:
-            fd = os.open(folder / LOG_NAME, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            with _reported(folder):
+                fd = os.open(folder / LOG_NAME, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
         except FileExistsError:
             os.close(lock)
             raise UserError(f"The session {session_id} exists already.") from None
+        except GooseError:
+            os.close(lock)
+            raise
         log = cls(folder, fd, lock, 0, now)
-        log._write(encode(Header(session_id=session_id)) + b"\n")
+        try:
+            log._write(encode(Header(session_id=session_id)) + b"\n", sync=True)
+        except GooseError:
+            (folder / LOG_NAME).unlink()
+            log.close()
+            raise
         _sync_folder(folder)
         return log
 
     @classmethod
     def open(cls, folder: Path, now: Callable[[], float]) -> "tuple[Log, LogContents]":
-        """Takes the lock, sets a torn tail aside, and hands back what the log holds."""
+        """Takes the lock, sets a torn tail aside, and hands back what the log holds. Raises UserError, LogWriteFailed."""
         if not (folder / LOG_NAME).exists():
             raise UserError(f"There is no session log in {folder}.")
         lock = _lock(folder)
+        fd = -1
         try:
             contents = read_log(folder)
-            fd = os.open(folder / LOG_NAME, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+            with _reported(folder):
+                fd = os.open(folder / LOG_NAME, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+                if contents.torn:
+                    _set_aside(folder, fd, contents.size, contents.torn)
         except BaseException:
+            if fd >= 0:
+                os.close(fd)
             os.close(lock)
             raise
-        if contents.torn:
-            _set_aside(folder, fd, contents.size, contents.torn)
         last = contents.records[-1].seq if contents.records else 0
-        log = cls(folder, fd, lock, max(last, len(contents.records) + len(contents.problems)), now)
+        log = cls(folder, fd, lock, max(last, contents.lines - 1), now)
         if contents.size == 0:
-            log._write(encode(contents.header) + b"\n")
+            log._write(encode(contents.header) + b"\n", sync=True)
         return log, contents
 
     def append(self, event: DurableEvent) -> Record:
-        """Writes one record and returns it. Raises LogWriteFailed, with the log rolled back, where the disk is full."""
+        """Writes one record and returns it. Raises LogWriteFailed, with the log as it was before, where that fails."""
         record = Record(seq=self._seq + 1, at=round(self._now(), 3), event=event)
         line = encode(record)
         if len(line) > BLOB_RECORD_SIZE:
             line = _with_blobs(line, self.folder)
-        self._write(line + b"\n")
+        self._write(line + b"\n", sync=type(event).__name__ in SYNCED)
         self._seq = record.seq
-        if type(event).__name__ in SYNCED:
-            os.fdatasync(self._fd) if hasattr(os, "fdatasync") else os.fsync(self._fd)
         return record
 
     def close(self) -> None:
-        os.fsync(self._fd)
+        """What was appended is on disk afterwards. Closing twice does nothing."""
+        if self._fd < 0:
+            return
+        try:
+            os.fsync(self._fd)
+        except OSError:  # nothing more can be done about it here
+            pass
         os.close(self._fd)
         os.close(self._lock)
+        self._fd = self._lock = -1
 
-    def _write(self, data: bytes) -> None:
-        before = os.fstat(self._fd).st_size
-        try:
-            written = os.write(self._fd, data)
-        except OSError as error:
-            os.ftruncate(self._fd, before)
-            raise LogWriteFailed(f"Cannot write the session log in {self.folder}: {error.strerror}.") from error
-        if written != len(data):
-            os.ftruncate(self._fd, before)
-            raise LogWriteFailed(f"Cannot write the session log in {self.folder}: no space left.")
+    def _write(self, data: bytes, *, sync: bool) -> None:
+        with _reported(self.folder):
+            before = os.fstat(self._fd).st_size
+            try:
+                written = os.write(self._fd, data)
+                if written != len(data):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                if sync:
+                    _sync(self._fd)
+            except OSError:
+                os.ftruncate(self._fd, before)
+                raise
+
+
+@contextmanager
+def _reported(folder: Path) -> Iterator[None]:
+    """What the system says against writing, in one sentence. That a file exists already is left to the caller."""
+    try:
+        yield
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise LogWriteFailed(f"Cannot write the session log in {folder}: {error.strerror}.") from error
+
+
+def _sync(fd: int) -> None:
+    (os.fdatasync if hasattr(os, "fdatasync") else os.fsync)(fd)
 
 
 def _lock(folder: Path) -> int:
-    fd = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    with _reported(folder):
+        fd = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         owner = os.read(fd, 200).decode("utf-8", "replace").strip()
         os.close(fd)
         raise LogBusy(f"The session {folder.name} is in use by another process ({owner or 'starting'}).") from None
-    os.ftruncate(fd, 0)
-    os.pwrite(fd, f"pid {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+    try:
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"pid {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+    except OSError:  # no space for a courtesy: the lock itself holds
+        pass
     return fd
 
 
@@ -221,23 +283,37 @@ def _sync_folder(folder: Path) -> None:
         os.close(fd)
 
 
-def _read_record(line: bytes, folder: Path) -> Record:
+def _read_record(line: bytes, folder: Path) -> tuple[Record, list[str]]:
+    """The record, and what is lost of it. Raises CodecError."""
     if not line.startswith(b'{"blobs":'):
-        return decode_record(line)
+        return decode_record(line), []
     raw = _json(line)
-    for pointer, digest in raw.pop("blobs").items():
-        text = (folder / "blobs" / str(digest)).read_text("utf-8", "surrogatepass")
-        _place(raw, pointer, text)
+    lost: list[str] = []
     try:
-        return msgspec.convert(raw, Record)
-    except msgspec.ValidationError as error:
-        raise CodecError(str(error)) from None
+        for pointer, digest in raw.pop("blobs").items():
+            text = _read_blob(folder / "blobs", digest)
+            if text is None:
+                lost.append(f"the text {digest} is missing or damaged")
+                _place_loss(raw, pointer)
+            else:
+                _place(raw, pointer, text)
+        return msgspec.convert(raw, Record), lost
+    except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
+        raise CodecError(f"its stored texts do not fit: {error}") from None
+
+
+def _read_blob(folder: Path, digest: str) -> str | None:
+    try:
+        data = (folder / digest).read_bytes()
+    except (OSError, ValueError):
+        return None
+    return data.decode("utf-8") if hashlib.sha256(data).hexdigest() == digest else None
 
 
 def _json(line: bytes) -> Any:
     try:
         return json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CodecError(str(error)) from None
 
 
@@ -259,30 +335,57 @@ def _extract(value: Any, pointer: str, blobs: dict[str, str], folder: Path) -> N
 
 
 def _store_blob(text: str, folder: Path) -> str:
-    data = text.encode("utf-8", "surrogatepass")
+    data = text.encode("utf-8")
     digest = hashlib.sha256(data).hexdigest()
     path = folder / digest
-    if not path.exists():
+    if path.exists():
+        return digest
+    temporary = folder / f".{digest}.{os.getpid()}"
+    with _reported(folder):
         folder.mkdir(exist_ok=True, mode=0o700)
-        temporary = folder / f".{digest}.{os.getpid()}"
         try:
             fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
             with os.fdopen(fd, "wb") as stream:
                 stream.write(data)
                 stream.flush()
-                os.fsync(stream.fileno())
+                _sync(stream.fileno())
             temporary.replace(path)
-        except OSError as error:
+        except OSError:
             temporary.unlink(missing_ok=True)
-            raise LogWriteFailed(f"Cannot write the session's data in {folder}: {error.strerror}.") from error
+            raise
+        _sync_folder(folder)
     return digest
 
 
 def _place(raw: Any, pointer: str, text: str) -> None:
-    *parents, last = (part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:])
-    for part in parents:
-        raw = raw[int(part)] if isinstance(raw, list) else raw[part]
-    if isinstance(raw, list):
-        raw[int(last)] = text
+    *parents, last = _steps(pointer)
+    holder = _follow(raw, parents)
+    holder[_key(holder, last)] = text
+
+
+def _place_loss(raw: Any, pointer: str) -> None:
+    """A note in place of a lost text. What only makes sense as a whole (a picture, a signature) goes with it."""
+    *parents, last = _steps(pointer)
+    holder = _follow(raw, parents)
+    kind = holder.get("type") if isinstance(holder, dict) else None
+    if kind == "image":
+        holder.clear()
+        holder.update(type="text", text="[a picture that was stored here is lost]")
+    elif kind == "thinking":
+        holder.update(text="", signature=None)
     else:
-        raw[last] = text
+        holder[_key(holder, last)] = "[a long text that was stored here is lost]"
+
+
+def _steps(pointer: str) -> list[str]:
+    return [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]]
+
+
+def _follow(raw: Any, steps: list[str]) -> Any:
+    for step in steps:
+        raw = raw[_key(raw, step)]
+    return raw
+
+
+def _key(holder: Any, step: str) -> str | int:
+    return int(step) if isinstance(holder, list) else step

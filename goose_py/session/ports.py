@@ -14,11 +14,13 @@ from goose_py.session.approvals import Judgement
 
 
 class Answering(msgspec.Struct, frozen=True, kw_only=True):
-    """Who answers a request, and what has to be known of the model to ask it. `cost` is None where no price is known."""
+    """Who answers a request, and what has to be known of the model to ask it. `context_window` is in tokens, None where it is
+    not known; `cost` is None where no price is."""
 
     ref: ModelRef
     model: Model
     images: bool = True
+    context_window: int | None = None
     max_output_tokens: int | None = None
     temperature: float | None = None
     cost: Callable[[Usage], float | None] = lambda usage: None
@@ -45,8 +47,8 @@ class SessionPorts(msgspec.Struct, frozen=True, kw_only=True):
     """`answering` chooses the model for a phase, given the session's own choice. `tools` is wrapped anew for each turn by
     `around_tools`, outermost last. `judge` is the permission rules with everything bound but the call and the mode; `keep`
     stores the grant that an answer asked for; `changes` tells whether a call would change anything at all. `attended` is true
-    where a person can answer. `planning`: nothing is changed before there is a plan. `now` is Unix time, `monotonic` seconds
-    from anywhere."""
+    where a person can answer. `planning`: nothing is changed before there is a plan. `warn` are the amounts at which a person
+    is told what was spent. `now` is Unix time, `monotonic` seconds from anywhere."""
 
     tools: Tools
     workspace: Workspace
@@ -59,6 +61,7 @@ class SessionPorts(msgspec.Struct, frozen=True, kw_only=True):
     monotonic: Callable[[], float]
     new_id: Callable[[], str]
     around_tools: tuple[Callable[[Tools, Callable[[ev.DurableEvent], None]], Tools], ...] = ()
+    warn: ev.Limits = ev.Limits()
     checklist: bool = True
     planning: bool = True
     plan_needs_approval: bool = False

@@ -4,51 +4,73 @@ It holds nothing that cannot be had from the log again: creating a session and o
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
+from typing import Any
 
+from goose_py.agent.limits import exceeded
 from goose_py.agent.loop import Ending
 from goose_py.protocol import commands as cmd
 from goose_py.protocol import events as ev
-from goose_py.protocol.deltas import Delta
+from goose_py.protocol.deltas import Delta, Notice
 from goose_py.protocol.errors import GooseError, UserError
-from goose_py.protocol.messages import ToolMessage, UserMessage
+from goose_py.protocol.messages import Image, ToolMessage, UserMessage
 from goose_py.session.approvals import Approvals
 from goose_py.session.bus import Bus
+from goose_py.session.compaction import Compaction, CompactionPorts
 from goose_py.session.log import Log
-from goose_py.session.ports import SessionPorts
+from goose_py.session.ports import Answering, SessionPorts
 from goose_py.session.state import SessionState
 from goose_py.session.turn import Turn
 
+DIED = "The program ended while this turn was running."
+GO_ON = "The turn was stopped before you were done. Go on from where you stopped."
+
 
 class Session:
-    """`perform` takes commands and raises UserError where one cannot be taken now; its effects are events. `idle` waits until
-    no turn runs. A turn runs as a task of its own."""
+    """`perform` takes commands and raises GooseError where one cannot be taken now; its effects are events. `idle` waits
+    until nothing runs.
+
+    What takes long (a turn, checks, a compaction) is one asyncio task, the work, watched by a second one: only the work is
+    ever cancelled, so that a turn's end is always recorded."""
 
     def __init__(self, log: Log, bus: Bus, ports: SessionPorts, records: Iterable[ev.Record] = ()) -> None:
         self._log = log
         self._bus = bus
         self._ports = ports
-        self._task: asyncio.Task[None] | None = None
+        self._work: asyncio.Task[Any] | None = None
+        self._watch: asyncio.Task[None] | None = None
+        self._before: str | None = None
+        self._held: frozenset[str] = frozenset()
+        self._failure: BaseException | None = None
         self.state = SessionState(records)
         self._approvals = Approvals(self.emit, lambda: not ports.attended(), ports.new_id)
 
     def emit(self, item: ev.DurableEvent | Delta) -> None:
-        """Log first, then fan out; deltas are only fanned out."""
+        """Log first, then fan out; deltas are only fanned out. Raises GooseError where the log cannot be written, and says so
+        on the bus: nobody would hear of it otherwise."""
         if not isinstance(item, ev.Event):
             self._bus.publish(item)
             return
-        record = self._log.append(item)
+        try:
+            record = self._log.append(item)
+        except GooseError as error:
+            self._bus.publish(Notice(str(error)))
+            raise
         self.state.feed(record)
         self._bus.publish(record)
 
     def running(self) -> bool:
-        return self._task is not None and not self._task.done()
+        return self._watch is not None and not self._watch.done()
 
-    def recover(self) -> None:
-        """After opening a log that a crash may have cut: close the turn that was open. Calls without a result are closed by
-        the fold of the conversation."""
+    def recover(self, detail: str = DIED) -> None:
+        """Closes what an earlier process, or a log that could not be written, left open: calls without a result, questions
+        without an answer, the turn itself."""
+        for result in self.state.conversation.unanswered():
+            self.emit(ev.ToolFinished(result=result))
+        for approval_id in self.state.questions:
+            self.emit(ev.ApprovalResolved(approval_id=approval_id, allowed=False, by="policy", note=detail))
         if self.state.open_turn:
-            self.emit(ev.TurnEnded(outcome="interrupted", detail="The program ended while this turn was running."))
+            self.emit(ev.TurnEnded(outcome="interrupted", detail=detail))
 
     async def perform(self, command: cmd.AnyCommand) -> None:
         match command:
@@ -68,33 +90,42 @@ class Session:
                 self.emit(ev.ModeSet(mode=command.mode))
             case cmd.SetModel():
                 self.emit(ev.ModelSet(model=command.model))
+            case cmd.SetLimits():
+                self.emit(ev.LimitsSet(limits=command.limits))
             case cmd.SetTitle():
                 self.emit(ev.TitleSet(title=command.title))
             case cmd.RunChecks():
-                await self.check()
+                await self._aside(self.check())
+            case cmd.Compact(undo=True):
+                self._undo_compaction()
+            case cmd.Compact():
+                await self._aside(self._compact())
             case _:
                 raise UserError(f"A session cannot take the command {type(command).__name__}.")
 
     async def interrupt(self) -> None:
-        """Cancels the running turn and waits until its tools are gone. Nothing that was queued starts by itself."""
-        if self._task is not None and not self._task.done():
-            self._task.cancel()
-            await asyncio.wait({self._task})
+        """Cancels what runs and waits until its tools are gone. Prompts that are waiting now do not start by themselves."""
+        self._held = frozenset(self._waiting())
+        if self._work is not None and self._watch is not None and not self._watch.done():
+            self._work.cancel()
+            await asyncio.wait({self._watch})
 
     async def idle(self) -> None:
-        """Waits until no turn runs and none follows. Raises what a turn died of, if that was a bug."""
-        while (task := self._task) is not None:
-            await asyncio.wait({task})
-            if self._task is not task:
-                continue
-            self._task = None
-            if not task.cancelled() and (error := task.exception()) is not None:
-                raise error
+        """Waits until nothing runs and nothing follows. Raises what a turn died of: a bug, or a log that cannot be
+        written."""
+        while (watch := self._watch) is not None:
+            await asyncio.wait({watch})
+            if self._watch is watch:
+                self._watch = None
+                self._failure = self._failure or watch.exception()
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
 
     async def check(self) -> Sequence[ev.VerificationFinished]:
         """Runs the session's checks on the present files and logs each result."""
         checks = self.state.started.checks if self.state.started is not None else ()
-        tree = await self._ports.workspace.snapshot()
+        tree = await self._ports.workspace.snapshot() if checks else None
         results: list[ev.VerificationFinished] = []
         for command in checks:
             result = await self._ports.workspace.verify(command, tree)
@@ -102,31 +133,41 @@ class Session:
             results.append(result)
         return results
 
+    # Commands
+
     def _prompt(self, command: cmd.Prompt) -> None:
-        if not command.parts:
+        if not any(isinstance(part, Image) or part.text.strip() for part in command.parts):
             raise UserError("The message is empty.")
-        running = self.running()
-        delivery = command.delivery if running else "now"
+        if self.running():
+            delivery = command.delivery
+        else:
+            delivery = "now"
+            self._close_broken_turn()
+            self._deliver(self.state.steering)
         self.emit(ev.PromptReceived(prompt_id=command.prompt_id, parts=command.parts, delivery=delivery))
-        if not running:
+        if not self.running():
             self._start_turn()
 
     def _withdraw(self, command: cmd.WithdrawPrompt) -> None:
-        if command.prompt_id not in self.state.conversation.undelivered():
+        if command.prompt_id not in self._waiting():
             raise UserError("That message has already been delivered.")
         self.emit(ev.PromptWithdrawn(prompt_id=command.prompt_id))
 
     def _continue(self) -> None:
         if self.running():
             raise UserError("A turn is already running.")
-        if not self._deliver_waiting():
-            messages = self.state.conversation.messages()
-            if not messages or not isinstance(messages[-1], (UserMessage, ToolMessage)):
+        self._close_broken_turn()
+        if waiting := self.state.steering or self.state.queued[:1]:
+            self._deliver(waiting)
+        elif not self._owes_an_answer():
+            outcome = self.state.outcome
+            if outcome is None or outcome.outcome in ("done", "awaiting_plan"):
                 raise UserError("There is nothing to continue: the last turn came to its end. Say what to do next.")
+            self.emit(ev.ContextAdded(source="continue", text=GO_ON))
         self._start_turn()
 
     def _decide_plan(self, command: cmd.DecidePlan) -> None:
-        if self.state.plan.plan is None or self.state.plan.approved:
+        if not self.state.plan.undecided:
             raise UserError("There is no plan that waits for a decision.")
         self.emit(ev.PlanDecided(approved=command.approve, by="user", comment=command.comment))
         if command.approve and self.state.mode == "plan":
@@ -138,40 +179,131 @@ class Session:
         if not self.running() and (command.approve or command.comment):
             self._start_turn()
 
+    def _undo_compaction(self) -> None:
+        self._must_be_idle()
+        if not self.state.conversation.compactions():
+            raise UserError("There is no compaction to undo.")
+        self.emit(ev.ContextCompacted(summary="", keep_from=0, method="undo"))
+
+    async def _compact(self) -> None:
+        ports = CompactionPorts(emit=self.emit, summariser=self._summariser, check_limits=self._check_limits)
+        if not await Compaction(self.state, ports).compact():
+            raise UserError("There is nothing to compact: the conversation is as short as it can be.")
+
+    async def _summariser(self) -> Answering:
+        def retried(attempt: int, delay: float, reason: str) -> None:
+            self.emit(ev.ModelRetried(attempt=attempt, delay=delay, reason=reason))
+
+        return await self._ports.answering(self.state.model, "summarise", retried)
+
+    def _check_limits(self) -> None:
+        if (reached := exceeded(self.state.spending, self.state.limits, self._ports.now())) is not None:
+            raise reached
+
+    # What runs
+
     def _start_turn(self) -> None:
-        name = f"turn {self.state.turns + 1}"
-        self._task = asyncio.get_running_loop().create_task(self._run_turn(), name=name)
-
-    async def _run_turn(self) -> None:
         self.emit(ev.TurnStarted(turn=self.state.turns + 1))
-        before: str | None = None
-        ending = Ending(outcome="failed", detail="A bug in goose-py ended this turn.")
-        try:
-            before = await self._ports.workspace.snapshot()
-            ending = await Turn(self.state, self._ports, self.emit, self._approvals, self.check, before).run()
-        except asyncio.CancelledError:
-            ending = Ending(outcome="interrupted")
-            raise
-        except GooseError as error:
-            ending = Ending(outcome="failed", detail=str(error))
-        finally:
-            # The changes are recorded after a cancel too, and a second cancel must not stop that half way.
-            await asyncio.shield(asyncio.ensure_future(self._end_turn(before, ending)))
-        if ending.outcome in ("done", "failed", "denied", "awaiting_plan") and self._deliver_waiting():
-            self._start_turn()
+        self._held = frozenset()
+        self._before = None
+        self._work = self._task(self._run_turn(), f"turn {self.state.turns}")
+        self._watch = self._task(self._watch_turn(self._work), f"end of turn {self.state.turns}")
 
-    async def _end_turn(self, before: str | None, ending: Ending) -> None:
+    async def _run_turn(self) -> Ending:
+        turn = Turn(self.state, self._ports, self.emit, self._approvals, self.check)
+        self._before = await self._ports.workspace.snapshot()
+        return await turn.run(self._before)
+
+    async def _watch_turn(self, work: "asyncio.Task[Ending]") -> None:
+        await asyncio.wait({work})
+        ending = self._ending_of(work)
+        try:
+            await self._record_changes()
+            self.emit(ev.TurnEnded(outcome=ending.outcome, detail=ending.detail))
+        except GooseError as error:
+            self._failure = self._failure or error
+            return
+        self._follow_up(ending)
+
+    def _ending_of(self, work: "asyncio.Task[Ending]") -> Ending:
+        if work.cancelled():
+            return Ending(outcome="interrupted")
+        error = work.exception()
+        if error is None:
+            return work.result()
+        if isinstance(error, GooseError):
+            return Ending(outcome="failed", detail=str(error))
+        self._failure = error
+        return Ending(outcome="failed", detail=f"A bug in goose-py ended this turn: {type(error).__name__}.")
+
+    async def _record_changes(self) -> None:
         try:
             after = await self._ports.workspace.snapshot()
-            if before is not None and after is not None and before != after:
-                self.emit(await self._ports.workspace.changes(before, after))
+            if self._before is None or after is None or self._before == after:
+                return
+            changes = await self._ports.workspace.changes(self._before, after)
         except GooseError as error:
             self.emit(ev.Warned(text=f"The changes of this turn could not be recorded: {error}"))
-        self.emit(ev.TurnEnded(outcome=ending.outcome, detail=ending.detail))
+        else:
+            self.emit(changes)
 
-    def _deliver_waiting(self) -> bool:
-        """Steering that came too late goes in whole, queued prompts one a turn."""
-        waiting = self.state.steering or self.state.queued[:1]
-        for prompt_id in waiting:
+    def _follow_up(self, ending: Ending) -> None:
+        """Steering that came too late goes in whole, queued prompts one a turn. After a turn that did not come to its own
+        end only what was said since starts another one."""
+        came_to_an_end = ending.outcome in ("done", "failed", "denied")
+        steering, queued = self.state.steering, self.state.queued if ending.outcome != "awaiting_plan" else ()
+        if ending.outcome in ("interrupted", "awaiting_plan") or came_to_an_end:
+            steering = tuple(item for item in steering if item not in self._held)
+            queued = tuple(item for item in queued if item not in self._held)
+            self._begin_with(steering or queued[:1])
+
+    def _begin_with(self, prompts: Sequence[str]) -> None:
+        if prompts:
+            self._deliver(prompts)
+            self._start_turn()
+
+    async def _aside(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Work that is no turn: nothing else runs meanwhile, and it can be interrupted. Raises what it raises."""
+        try:
+            self._must_be_idle()
+        except UserError:
+            work.close()
+            raise
+        task = self._work = self._task(work, "aside")
+        self._watch = self._task(self._watch_aside(task), "end of aside")
+        await asyncio.wait({self._watch})
+        if task.cancelled():
+            raise UserError("It was interrupted.")
+        task.result()
+
+    async def _watch_aside(self, work: "asyncio.Task[Any]") -> None:
+        await asyncio.wait({work})
+        try:
+            self._begin_with([item for item in self.state.steering or self.state.queued[:1] if item not in self._held])
+        except GooseError as error:
+            self._failure = error
+
+    def _must_be_idle(self) -> None:
+        if self.running():
+            raise UserError("A turn is running: wait for its end, or interrupt it.")
+
+    def _task(self, work: Coroutine[Any, Any, Any], name: str) -> "asyncio.Task[Any]":
+        return asyncio.get_running_loop().create_task(work, name=name)
+
+    # What waits
+
+    def _waiting(self) -> tuple[str, ...]:
+        return (*self.state.steering, *self.state.queued)
+
+    def _deliver(self, prompts: Sequence[str]) -> None:
+        for prompt_id in prompts:
             self.emit(ev.PromptDelivered(prompt_id=prompt_id))
-        return bool(waiting)
+
+    def _owes_an_answer(self) -> bool:
+        messages = self.state.conversation.messages()
+        return bool(messages) and isinstance(messages[-1], (UserMessage, ToolMessage))
+
+    def _close_broken_turn(self) -> None:
+        """A turn whose end could not be logged, because there was no space left."""
+        if self.state.open_turn:
+            self.recover("The session log could not be written when this turn ended.")

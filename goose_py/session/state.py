@@ -13,7 +13,8 @@ from goose_py.protocol.modes import Mode
 class SessionState:
     """`feed` takes every record once, in order. `steering` and `queued` are the ids of prompts that wait, oldest first;
     `open_turn` is true between a TurnStarted and its TurnEnded; `noted_mode` is the mode that the model was last told of;
-    `tree` is the workspace's tree at the end of the last turn."""
+    `tree` is the workspace's tree at the end of the last turn; `questions` are the approvals that were asked for and not
+    resolved; `measured` is what the provider counted last, as (tokens, number of the conversation's entries they stand for)."""
 
     def __init__(self, records: Iterable[ev.Record] = ()) -> None:
         self.conversation = Conversation()
@@ -25,6 +26,7 @@ class SessionState:
         self.mode: Mode = "ask"
         self.noted_mode: Mode | None = None
         self.model = ModelRef(provider="", model="")
+        self.limits = ev.Limits()
         self.turns = 0
         self.open_turn = False
         self.outcome: ev.TurnEnded | None = None
@@ -32,6 +34,8 @@ class SessionState:
         self.steering: tuple[str, ...] = ()
         self.queued: tuple[str, ...] = ()
         self.last_seq = 0
+        self.questions: tuple[str, ...] = ()
+        self.measured: tuple[int, int] | None = None
         for record in records:
             self.feed(record)
 
@@ -44,7 +48,9 @@ class SessionState:
         match event:
             case ev.SessionStarted():
                 self.started, self.mode, self.model, self.title = event, event.mode, event.model, event.title
-                self.tree = event.base_tree
+                self.limits, self.tree = event.limits, event.base_tree
+            case ev.LimitsSet():
+                self.limits = event.limits
             case ev.PrefixSet():
                 self.prefix = event
             case ev.TitleSet():
@@ -62,6 +68,14 @@ class SessionState:
             case ev.PromptDelivered() | ev.PromptWithdrawn():
                 self.steering = tuple(item for item in self.steering if item != event.prompt_id)
                 self.queued = tuple(item for item in self.queued if item != event.prompt_id)
+            case ev.ApprovalRequested():
+                self.questions = (*self.questions, event.approval_id)
+            case ev.ApprovalResolved():
+                self.questions = tuple(item for item in self.questions if item != event.approval_id)
+            case ev.UsageRecorded() if event.phase != "summarise" and not event.usage.estimated:
+                self.measured = (event.usage.context_tokens, self.conversation.said())
+            case ev.ContextCompacted():
+                self.measured, self.noted_mode = None, None
             case ev.TurnStarted():
                 self.turns, self.open_turn, self.outcome = event.turn, True, None
             case ev.TurnEnded():

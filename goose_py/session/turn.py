@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 
-from goose_py.agent.completion import Completion, CompletionPorts, Evidence
+from goose_py.agent.completion import CHECKLIST_SOURCE, Completion, CompletionPorts, Evidence
 from goose_py.agent.context import project
-from goose_py.agent.limits import LimitedModel, exceeded
+from goose_py.agent.limits import LimitedModel, Warnings, exceeded
 from goose_py.agent.loop import Ending, TurnPorts, run_turn
 from goose_py.agent.loop_guard import LoopGuard
 from goose_py.agent.planner import PlannedTools
@@ -20,6 +20,8 @@ from goose_py.protocol.messages import AssistantMessage, ToolCall, Usage
 from goose_py.protocol.model_io import ModelReply, ModelRequest
 from goose_py.protocol.tools import ToolSpec
 from goose_py.session.approvals import Approvals
+from goose_py.session.authorization import Authorization
+from goose_py.session.compaction import Compaction, CompactionPorts, FittingModel
 from goose_py.session.ports import Answering, SessionPorts
 from goose_py.session.state import SessionState
 
@@ -27,8 +29,8 @@ DIFF_FOR_CHECKLIST = 6000
 
 
 class Turn:
-    """`before` is the tree that the turn starts from. `run` returns how it ended and raises CancelledError when interrupted,
-    with every call answered."""
+    """`run` returns how it ended and raises CancelledError when interrupted, with every call answered. `verify` runs the
+    session's checks and logs them."""
 
     def __init__(
         self,
@@ -37,25 +39,31 @@ class Turn:
         emit: Emit,
         approvals: Approvals,
         verify: Callable[[], Awaitable[Sequence[ev.VerificationFinished]]],
-        before: str | None,
     ) -> None:
+        assert state.started is not None, "a log begins with SessionStarted"
+        self._started = state.started
         self._state = state
         self._ports = ports
         self._emit = emit
-        self._approvals = approvals
-        self._before = before
+        self._before: str | None = None
         self._answering: Answering | None = None
-        self._finishing = False
-        self._denied = ""
+        self._looking_over = False
+        self._tools = self._wrapped_tools()
+        self._authorization = Authorization(state, ports, approvals, self._needs_plan)
         self._context = TurnContext()
+        self._warnings = Warnings(ports.warn, state.spending, ports.now())
         self._completion = Completion(
             CompletionPorts(evidence=self._evidence, verify=verify, plan=state.plan, checklist=ports.checklist)
         )
+        self._compaction = Compaction(
+            state, CompactionPorts(emit=emit, summariser=self._summariser, check_limits=self._check_limits)
+        )
 
-    async def run(self) -> Ending:
-        """The time limit ends the turn whatever it is doing; the other limits are looked at before each request."""
-        started = self._started()
-        limit = started.limits.max_seconds
+    async def run(self, before: str | None) -> Ending:
+        """`before` is the tree that the turn starts from. The time limit ends the turn whatever it is doing; the other limits
+        are looked at before each request."""
+        self._before = before
+        limit = self._state.limits.max_seconds
         left = None if limit is None else max(0.0, limit - self._state.spending.seconds)
         deadline = asyncio.timeout(left)
         try:
@@ -66,17 +74,30 @@ class Turn:
                 raise
             return Ending(outcome="limit", detail=f"The time limit of {limit:g} seconds is reached.")
 
-    def _loop_ports(self) -> TurnPorts:
+    async def stream(self, request: ModelRequest) -> AsyncIterator[ModelDelta | ModelReply]:
+        """The Model port: whoever answers this phase."""
+        async with aclosing(self._who_answers().model.stream(request)) as stream:
+            async for item in stream:
+                yield item
+
+    def _wrapped_tools(self) -> Tools:
         tools: Tools = self._ports.tools
         for wrap in self._ports.around_tools:
             tools = wrap(tools, self._emit)
+        self._planned: PlannedTools | None = None
         if self._ports.planning:
-            tools = PlannedTools(tools, self._state.plan, self._emit, self._ports.changes, self._plan_is_automatic)
+            tools = self._planned = PlannedTools(
+                tools, self._state.plan, self._emit, self._ports.changes, self._plan_is_automatic
+            )
+        return tools
+
+    def _loop_ports(self) -> TurnPorts:
+        guard = LoopGuard(self._tools, self._authorization.check)
         return TurnPorts(
             next_request=self._next_request,
-            model=LimitedModel(self, self._check_limits),
-            tools=LoopGuard(tools),
-            authorize=self._authorize,
+            model=FittingModel(LimitedModel(self, self._check_limits), self._make_room, self._request),
+            tools=guard,
+            authorize=guard.authorize,
             emit=self._emit,
             may_finish=self._may_finish,
             record_usage=self._record_usage,
@@ -84,23 +105,25 @@ class Turn:
             now=self._ports.monotonic,
         )
 
-    async def stream(self, request: ModelRequest) -> AsyncIterator[ModelDelta | ModelReply]:
-        """The Model port: whoever answers this phase."""
-        async with aclosing(self._who_answers().model.stream(request)) as stream:
-            async for item in stream:
-                yield item
-
     async def _next_request(self) -> ModelRequest:
         for prompt_id in self._state.steering:
             self._emit(ev.PromptDelivered(prompt_id=prompt_id))
-        if (note := mode_note(self._state.mode, self._state.noted_mode)) is not None:
-            self._emit(ev.ContextAdded(source="mode", text=note))
-        limits = self._started().limits
-        progress = self._context.note(self._state.plan.plan, self._state.spending, limits, self._ports.now())
-        if progress is not None:
-            self._emit(progress)
-        answering = await self._ports.answering(self._state.model, self._phase(), self._on_retry)
-        self._answering = answering
+        self._answering = await self._ports.answering(self._state.model, self._phase(), self._on_retry)
+        await self._compaction.fit(self._answering)
+        for note in self._notes():
+            self._emit(note)
+        return self._request()
+
+    def _notes(self) -> list[ev.DurableEvent]:
+        """What the model, or the user, must be told before the next request."""
+        state, now = self._state, self._ports.now()
+        mode = mode_note(state.mode, state.noted_mode)
+        progress = self._context.note(state.plan.plan, state.spending, self._state.limits, now)
+        notes: list[ev.DurableEvent] = [] if mode is None else [ev.ContextAdded(source="mode", text=mode)]
+        return [*notes, *([] if progress is None else [progress]), *self._warnings.due(state.spending, now)]
+
+    def _request(self) -> ModelRequest:
+        answering = self._who_answers()
         prefix = self._state.prefix
         if prefix is None:
             raise UserError("This session has no system prompt yet: it was not set up to its end.")
@@ -112,63 +135,62 @@ class Turn:
             effort=answering.ref.effort,
             temperature=answering.temperature,
             max_output_tokens=answering.max_output_tokens,
-            cache_key=self._started().session_id,
+            cache_key=self._started.session_id,
         )
+
+    async def _make_room(self, refusals: int) -> bool:
+        """After the provider refused a request as too long: whether a smaller one may be sent."""
+        before = self._state.last_seq
+        if refusals == 1:
+            await self._compaction.after_overflow(self._who_answers())
+        if refusals == 2 or self._state.last_seq == before:
+            return refusals <= 2 and self._compaction.cut()
+        return refusals == 1
 
     async def _may_finish(self, message: AssistantMessage) -> ev.DurableEvent | None:
         if self._state.steering:
             return ev.PromptDelivered(prompt_id=self._state.steering[0])
-        self._finishing = True
-        return await self._completion.may_finish(message)
+        note = await self._completion.may_finish()
+        self._looking_over = note is not None and note.source == CHECKLIST_SOURCE
+        return note
 
     def _judge_end(self, ending: Ending) -> Ending:
         """The truth about a turn that the model thinks is done."""
         if ending.outcome != "done":
             return ending
-        plan = self._state.plan
-        if plan.plan is not None and not plan.approved:
+        if self._state.plan.undecided:
             return Ending(outcome="awaiting_plan", detail="The plan waits for a decision.")
         if failed := self._completion.failed:
             return Ending(outcome="failed", detail=f"The check `{failed[0].command}` does not pass.")
-        if self._denied and not self._completion.verified:
-            return Ending(outcome="denied", detail=self._denied)
+        if self._authorization.denied and not self._completion.verified:
+            return Ending(outcome="denied", detail=self._authorization.denied)
         return ending
 
     async def _evidence(self) -> Evidence:
         tree = await self._ports.workspace.snapshot()
-        since = self._started().base_tree or self._before
-        changed = tree is not None and self._before is not None and tree != self._before
-        diff = ""
-        if changed and since is not None and tree is not None:
-            diff = await self._ports.workspace.diff(since, tree, DIFF_FOR_CHECKLIST)
-        return Evidence(tree=tree, changed=changed, diff=diff)
+        if tree is None or self._before is None:
+            return Evidence(tree=tree, changed=self._authorization.changed)
+        if tree == self._before:
+            return Evidence(tree=tree, changed=False)
+        diff = await self._ports.workspace.diff(self._started.base_tree or self._before, tree, DIFF_FOR_CHECKLIST)
+        return Evidence(tree=tree, changed=True, diff=diff)
 
-    async def _authorize(self, call: ToolCall, spec: ToolSpec) -> str | None:
-        judgement = self._ports.judge(call, spec, self._state.mode)
-        if judgement.verdict == "allow":
-            return None
-        if judgement.verdict == "deny":
-            return f"Not allowed: {judgement.reason} Find another way, or say why there is none."
-        snapshot = await self._ports.workspace.snapshot()
-        answer = await self._approvals.ask(call, judgement, snapshot)
-        if answer.allow:
-            if answer.scope != "once":
-                self._ports.keep(answer, judgement, call)
-            return None
-        self._denied = self._denied or f"{call.name} needed an approval and did not get one: {judgement.reason}"
-        said = f" {answer.note}" if answer.note else ""
-        return f"Denied: {judgement.reason}{said} Do not try the same in another form."
+    def _needs_plan(self, call: ToolCall, spec: ToolSpec) -> str | None:
+        return self._planned.refusal(call, spec) if self._planned is not None else None
 
     def _phase(self) -> ev.Phase:
-        if self._ports.planning and (self._state.plan.plan is None or not self._state.plan.approved):
+        if self._ports.planning and not self._state.plan.approved:
             return "plan"
-        return "verify" if self._finishing else "execute"
+        return "verify" if self._looking_over else "execute"
 
     def _plan_is_automatic(self) -> bool:
         return self._state.mode != "plan" and not (self._ports.plan_needs_approval and self._ports.attended())
 
+    async def _summariser(self) -> Answering:
+        return await self._ports.answering(self._state.model, "summarise", self._on_retry)
+
     def _check_limits(self) -> None:
-        reached = exceeded(self._state.spending, self._started().limits, self._ports.now())
+        reached = exceeded(self._state.spending, self._state.limits, self._ports.now())
         if reached is not None:
             raise reached
 
@@ -178,10 +200,6 @@ class Turn:
 
     def _on_retry(self, attempt: int, delay: float, reason: str) -> None:
         self._emit(ev.ModelRetried(attempt=attempt, delay=delay, reason=reason))
-
-    def _started(self) -> ev.SessionStarted:
-        assert self._state.started is not None, "a log begins with SessionStarted"
-        return self._state.started
 
     def _who_answers(self) -> Answering:
         assert self._answering is not None, "a request comes before its answer"
