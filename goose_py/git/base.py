@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from goose_py.git.checkout import viewed
+from goose_py.git.filters import filtered_paths
 from goose_py.git.private import PrivateStore
 from goose_py.git.repository import Repository
 from goose_py.git.runner import Git
@@ -53,7 +54,7 @@ async def base_with_changes(repository: Repository, scratch: Path, caps: Caps | 
     added to the user's repository: its index, stash, refs and files stay as they are and no hook or filter runs. Files that
     git would pass through a filter (LFS, git-crypt) stay as they are in HEAD where they differ, and are named."""
     async with viewed(repository, scratch) as (store, on):
-        snapshot = await record(on, repository.root, caps or Caps())
+        snapshot = await record(store, on, repository.root, caps or Caps())
         tree, kept_back = await _without_filtered(repository, store, on, snapshot.tree)
         parents = [repository.head.commit] if repository.head.commit else []
         commit = await store.commit(tree, parents, "Uncommitted changes, recorded as the base of a goose-py task\n")
@@ -81,13 +82,3 @@ async def _without_filtered(
         for path, name in sorted(filtered.items())
     )
     return await store.edited_tree(tree, kept), warnings
-
-
-async def filtered_paths(on: Git, paths: list[bytes]) -> dict[bytes, str]:
-    """Those of `paths` that git attributes assign a filter, with the filter's name."""
-    if not paths:
-        return {}
-    output = await on.out("check-attr", "-z", "--stdin", "filter", stdin=b"\0".join(paths) + b"\0")
-    fields = output.split(b"\0")
-    rows = zip(fields[0::3], fields[2::3], strict=False)
-    return {path: value.decode("utf-8", "replace") for path, value in rows if value not in (b"unspecified", b"unset", b"")}

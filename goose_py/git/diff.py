@@ -57,6 +57,22 @@ async def file_change(store: PrivateStore, changeset: ChangeSet, path: str) -> F
     return file if file.hunks is not None else (await _load(store, changeset, [file]))[0]
 
 
+async def diff_text(store: PrivateStore, base_tree: str, result_tree: str, limit: int) -> str:
+    """The difference as a unified diff for a reader, at most about `limit` characters: cut at a line, with the number of
+    lines that are missing. Bytes that are not UTF-8 are replaced."""
+    if base_tree == result_tree:
+        return ""
+    options = [option for option in _OPTIONS if option not in ("-z", "--raw")]
+    patch = await store.bound.out("diff-tree", *options, *_PATCH_OPTIONS, base_tree, result_tree)
+    # Cut bytes before decoding: a patch may be many times larger than what is shown.
+    text = patch[: limit * 4].decode("utf-8", "replace")
+    if len(patch) <= limit * 4 and len(text) <= limit:
+        return text
+    shown = text[: text.rfind("\n", 0, limit) + 1]
+    missing = patch.count(b"\n") - shown.count("\n")
+    return f"{shown}... {missing} more lines of the diff are not shown\n"
+
+
 async def _load(store: PrivateStore, changeset: ChangeSet, chosen: Sequence[FileChange]) -> list[FileChange]:
     sizes = await store.blob_sizes(
         oid for file in chosen for oid in (file.old_oid, file.new_oid) if oid.strip("0") and _is_text_pair(file)

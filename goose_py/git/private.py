@@ -24,6 +24,9 @@ from goose_py.git.runner import Git
 Entry = tuple[str, str]
 """(mode, oid) of a path in a tree."""
 
+LANDED = "refs/goose/landed"
+"""The tree of the last approval that was applied."""
+
 ABSENT: Entry = ("000000", "")
 
 
@@ -54,7 +57,11 @@ class PrivateStore:
             store = cls(repository.git, path, repository.objects, repository.object_format, settings)
             await store._configure(repository)
         except OSError as error:
+            shutil.rmtree(path, ignore_errors=True)
             raise from_os_error(error) from None
+        except BaseException:
+            shutil.rmtree(path, ignore_errors=True)
+            raise
         return store
 
     @classmethod
@@ -70,7 +77,7 @@ class PrivateStore:
     @property
     def bound(self) -> Git:
         """For objects and refs: no working tree, so no attributes file of an agent is ever read."""
-        return self.git.at(self.path).with_env(**self._identity())
+        return self.git.at(self.path).with_env(**self.identity())
 
     @property
     def index(self) -> Path:
@@ -80,7 +87,7 @@ class PrivateStore:
         """Git on the files of `work_tree` with an index of ours (this store's own by default). Optional locks are on: the
         index is ours, and a refreshed one makes the next snapshot cheap."""
         bound = self.git.at(self.path, work_tree=work_tree, index=index or self.index)
-        return bound.with_env(GIT_OPTIONAL_LOCKS="1", **self._identity())
+        return bound.with_env(GIT_OPTIONAL_LOCKS="1", **self.identity())
 
     def scratch(self, prefix: str) -> tempfile.TemporaryDirectory[str]:
         """A temporary folder inside the private directory."""
@@ -168,6 +175,19 @@ class PrivateStore:
         flags = [word for parent in parents for word in ("-p", parent)]
         return await self.bound.line("commit-tree", *flags, tree, stdin=message.encode("utf-8", "surrogateescape"))
 
+    async def commit_like(self, original: str, tree: str, parents: Sequence[str]) -> str:
+        """A commit with the author, dates and message of `original`, committed by the user's identity."""
+        layout = "--format=%an%x00%ae%x00%ad%x00%B"
+        shown = await self.bound.out("show", "-s", "--encoding=UTF-8", "--date=raw", layout, original)
+        name, email, date, message = shown.decode("utf-8", "surrogateescape").rstrip("\n").split("\0", 3)
+        flags = [word for parent in parents for word in ("-p", parent)]
+        bound = self.bound.with_env(GIT_AUTHOR_NAME=name, GIT_AUTHOR_EMAIL=email, GIT_AUTHOR_DATE=date)
+        return await bound.line("commit-tree", *flags, tree, stdin=f"{message}\n".encode("utf-8", "surrogateescape"))
+
+    async def mark_landed(self, tree: str) -> None:
+        """Remember that everything in `tree` has reached the user's repository."""
+        await self.bound.run("update-ref", LANDED, tree)
+
     async def publish(self, commits: Sequence[str], known: Sequence[str], repository: Repository) -> None:
         """Copy what `commits` need and the user's repository lacks into its object store. No ref is written."""
         revisions = "".join(f"{oid}\n" for oid in commits) + "".join(f"^{oid}\n" for oid in known)
@@ -178,7 +198,8 @@ class PrivateStore:
     def null_oid(self) -> str:
         return "0" * (64 if self.object_format == "sha256" else 40)
 
-    def _identity(self) -> dict[str, str]:
+    def identity(self) -> dict[str, str]:
+        """Whose commits they are, as environment variables of git."""
         name, email = self.settings.author_name, self.settings.author_email
         return {
             "GIT_AUTHOR_NAME": name,

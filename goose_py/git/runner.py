@@ -17,6 +17,12 @@ OLDEST_GIT = (2, 31)
 """GIT_CONFIG_COUNT, without which the environment cannot be hardened."""
 
 
+_MISSING = re.compile(
+    r"(?:cannot read object|unable to read (?:sha1 file|tree|[0-9a-f]{40})|missing (?:blob|tree|commit)|bad object|"
+    r"could not fetch|lazy fetching disabled)[^\n]*"
+)
+
+
 @dataclass(frozen=True)
 class Completed:
     exit_code: int
@@ -105,7 +111,7 @@ class Git:
                 start_new_session=True,
             )
         except FileNotFoundError as error:
-            if error.filename == os.fspath(self.executable):
+            if str(error.filename) == str(self.executable):
                 raise GitUnavailable(f"git was not found at {self.executable}; install git 2.31 or newer.") from None
             raise GitError(f"{error.filename} does not exist.") from None
         try:
@@ -135,12 +141,8 @@ def translated(args: Sequence[str], exit_code: int, stderr: str) -> GitError:
         return RepositoryBusy(
             f"another git process holds {locked[1]}; wait for it, or remove that file if no git process is running."
         )
-    missing = re.search(
-        r"(?:unable to read (?:sha1 file of .*|tree |)|missing (?:blob|tree|commit)|bad object|"
-        r"could not fetch|lazy fetching disabled)[^\n]*",
-        stderr,
-    )
-    if missing and ("unable to read" in stderr or "missing" in stderr or "fetch" in stderr):
+    missing = _MISSING.search(stderr)
+    if missing:
         return MissingObjects(
             f"the repository lacks content that is needed ({missing[0].strip()}); "
             "fetch it first, for example with `git fetch --refetch` in a partial clone."

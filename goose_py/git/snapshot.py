@@ -5,16 +5,21 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import re
 import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from goose_py.git.errors import GitFailed, WorktreeMissing
+from goose_py.git.filters import unchanged_lfs_files
+from goose_py.git.patch import RawChange, parse_raw
 from goose_py.git.paths import below_symlink, files_below, located
-from goose_py.git.private import ABSENT, index_info
+from goose_py.git.private import ABSENT, PrivateStore, index_info
 from goose_py.git.runner import Git
 from goose_py.protocol.changes import path_from_bytes
+
+_SUBMODULE_PATH = re.compile(rb"^\s*path\s*=\s*(.+?)\s*$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -45,27 +50,27 @@ class _Found:
     warnings: list[str]
 
 
-async def record(on: Git, root: Path, caps: Caps) -> Snapshot:
-    """Bring the private index up to date with the files below `root` and write it as a tree. `on` is git bound to the
-    private git directory, that index and `root`. Runs no program of the repository: no filter, no hook, no nested git.
+async def record(store: PrivateStore, on: Git, root: Path, caps: Caps) -> Snapshot:
+    """Bring the private index up to date with the files below `root` and write it as a tree. `on` is git bound to
+    `store`, that index and `root`. Runs no program of the repository: no filter, no hook, no nested git.
     Raises WorktreeMissing, NoSpace."""
-    found = await _find_changes(on, root, caps)
+    found = await _find_changes(store, on, root, caps)
     try:
-        await _update_index(on, found)
+        await _update_index(on, found, store.null_oid)
     except GitFailed:
         # A file changed or vanished while it was being read: look again, once.
-        found = await _find_changes(on, root, caps)
-        await _update_index(on, found)
+        found = await _find_changes(store, on, root, caps)
+        await _update_index(on, found, store.null_oid)
     tree = await on.line("write-tree")
     return Snapshot(tree, tuple(path_from_bytes(path) for path in found.left_out), tuple(found.warnings))
 
 
-async def _find_changes(on: Git, root: Path, caps: Caps) -> _Found:
+async def _find_changes(store: PrivateStore, on: Git, root: Path, caps: Caps) -> _Found:
     if not root.is_dir():
         raise WorktreeMissing(root)
     modified, untracked = await asyncio.gather(
         # "dirty" keeps git from starting a `git status` inside a submodule, whose configuration is not ours.
-        on.out("diff-files", "-z", "--name-only", "--ignore-submodules=dirty"),
+        on.out("diff-files", "-z", "--raw", "--ignore-submodules=dirty"),
         on.out("ls-files", "-z", "--others", "--exclude-standard"),
     )
     found = _Found([], [], [], [])
@@ -82,8 +87,25 @@ async def _find_changes(on: Git, root: Path, caps: Caps) -> _Found:
             f"{len(beyond)} of {len(beyond) + len(fresh)} new files are not recorded, the first is "
             f"{path_from_bytes(beyond[0])}; add what is generated to .gitignore."
         )
-    _sort_by_state(root, {path for path in modified.split(b"\0") if path}, fresh, caps, found)
+    changes = list(parse_raw(iter(modified.split(b"\0"))))
+    kept = _empty_submodules(root, changes)
+    _sort_by_state(root, {change.path for change in changes} - kept, fresh, caps, found)
+    lfs = await unchanged_lfs_files(store, on, root, found.present)
+    found.present = [path for path in found.present if path not in lfs]
     return found
+
+
+def _empty_submodules(root: Path, changes: Sequence[RawChange]) -> set[bytes]:
+    """Submodules whose folder is gone, yet still named in `.gitmodules`: an empty folder that was tidied away."""
+    links = [change.path for change in changes if change.old_mode == "160000"]
+    gone = {path for path in links if not os.path.lexists(located(root, path))}
+    if not gone:
+        return gone
+    try:
+        named = set(_SUBMODULE_PATH.findall((root / ".gitmodules").read_bytes()))
+    except OSError:
+        return set()
+    return gone & named
 
 
 def _sort_by_state(root: Path, modified: set[bytes], fresh: Iterable[bytes], caps: Caps, found: _Found) -> None:
@@ -113,9 +135,9 @@ def _sort_by_state(root: Path, modified: set[bytes], fresh: Iterable[bytes], cap
             found.present.append(path)
 
 
-async def _update_index(on: Git, found: _Found) -> None:
+async def _update_index(on: Git, found: _Found, null_oid: str) -> None:
     if found.gone:
-        gone = index_info(dict.fromkeys(found.gone, ABSENT), "0" * 40)
+        gone = index_info(dict.fromkeys(found.gone, ABSENT), null_oid)
         await on.run("update-index", "-z", "--index-info", stdin=gone)
     if found.present:
         done = await on.run(

@@ -11,11 +11,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from goose_py.git.base import Base
-from goose_py.git.errors import GitError, GitFailed, WorktreeExists, WorktreeMissing, WouldOverwrite, from_os_error
+from goose_py.git.errors import GitError, GitFailed, WorktreeExists, WorktreeMissing, from_os_error
+from goose_py.git.paths import located, relative
 from goose_py.git.private import PrivateStore
 from goose_py.git.repository import Repository, delete_ref, read_ref, update_ref
+from goose_py.git.rewind import switch
 from goose_py.git.runner import Git
-from goose_py.git.snapshot import Caps, Snapshot, record
+from goose_py.git.snapshot import Caps, Snapshot, ignored_paths, record
 from goose_py.protocol.changes import path_from_bytes, path_to_bytes
 
 _METADATA = "goose-task.json"
@@ -54,9 +56,9 @@ class TaskWorktree:
         if where.exists() and (not where.is_dir() or any(where.iterdir())):
             raise WorktreeExists(where)
         private = await PrivateStore.create(repository, store)
-        made: str | None = None
+        adding = asyncio.ensure_future(_add_worktree(repository, where, branch or f"goose/{task_id}", base.commit))
         try:
-            made = await _add_worktree(repository, where, branch or f"goose/{task_id}", base.commit)
+            made = await asyncio.shield(adding)
             worktree = cls(repository, private, task_id, where.resolve(), made, base, caps=caps or Caps())
             await update_ref(repository.bound, worktree._keep_ref, base.commit, None)
             submodules = await worktree._fill()
@@ -64,7 +66,7 @@ class TaskWorktree:
             worktree._save()
             await worktree.keep(base.tree)
         except BaseException:
-            await asyncio.shield(_undo_creation(repository, where, made, base.commit, task_id, private))
+            await asyncio.shield(_undo_creation(repository, where, adding, base.commit, task_id, private))
             raise
         return worktree
 
@@ -104,9 +106,13 @@ class TaskWorktree:
         directory. Raises WorktreeMissing, NoSpace."""
         on = self._on()
         async with self.store.locked():
-            snapshot = await record(on, self.path, self.caps)
+            snapshot = await record(self.store, on, self.path, self.caps)
             await self.keep(snapshot.tree)
-        return snapshot
+        warnings = tuple(
+            f"{path_from_bytes(relative(self.path, folder))} is a submodule; the files in it are not recorded."
+            for folder in self._filled_submodules()
+        )
+        return replace(snapshot, warnings=snapshot.warnings + warnings)
 
     async def keep(self, tree: str) -> None:
         """Protect a tree of the private store for good. Keeping the newest one again does nothing."""
@@ -133,25 +139,13 @@ class TaskWorktree:
         snapshot holds stands in the way, nothing is changed and WouldOverwrite is raised."""
         on = self._on()
         async with self.store.locked():
-            before = await record(on, self.path, self.caps)
+            before = await record(self.store, on, self.path, self.caps)
             await self.keep(before.tree)
-            await self._switch(on, before.tree, tree)
+            await switch(self.store, on, self.path, before.tree, tree)
+            for folder in await _submodules(on):
+                located(self.path, folder).mkdir(parents=True, exist_ok=True)
             await self.keep(tree)
         return before
-
-    async def _switch(self, on: Git, current: str, target: str) -> None:
-        try:
-            await on.run("read-tree", "-m", "-u", "--exclude-per-directory=.gitignore", current, target)
-        except GitFailed as error:
-            paths = _overwritten(error.stderr)
-            if not paths:
-                raise
-            listed = ", ".join(paths[:5])
-            raise WouldOverwrite(
-                f"restoring would overwrite {listed}, which no snapshot holds; move it away and try again. "
-                "Nothing was changed.",
-                paths,
-            ) from None
 
     async def tip(self) -> str | None:
         """The commit that the task's branch is at, None where the branch is gone."""
@@ -163,8 +157,8 @@ class TaskWorktree:
         Returns the last snapshot (None where the folder was gone already). `recreate` brings all of it back."""
         snapshot = await self.snapshot() if self.exists else None
         if snapshot is not None:
-            await asyncio.to_thread(self._set_aside, snapshot.left_out)
-        await self._keep_tip()
+            await self._set_aside(snapshot.left_out)
+        await self.keep_tip()
         await _remove_worktree(self.repository, self.path)
         tip = await self.tip()
         if tip is not None:
@@ -193,12 +187,13 @@ class TaskWorktree:
             on = worktree._on()
             await on.run("read-tree", "-m", "-u", await self.repository.tree_of(start))
             await worktree._adopt_index()
-            await worktree._switch(on, await self.repository.tree_of(start), tree)
+            await switch(self.store, on, self.path, await self.repository.tree_of(start), tree)
             await asyncio.to_thread(worktree._bring_back)
         worktree._save()
         return worktree
 
-    async def _keep_tip(self) -> None:
+    async def keep_tip(self) -> None:
+        """Protect the commits of the task's branch under `refs/goose/<task>/tip` of the user's repository."""
         tip = await self.tip()
         name = f"refs/goose/{self.task_id}/tip"
         kept = await read_ref(self.repository.bound, name)
@@ -209,9 +204,7 @@ class TaskWorktree:
         on = self._on()
         await on.run("read-tree", "-m", "-u", self.base.tree)
         await self._adopt_index()
-        listing = await on.out("ls-files", "-z", "--stage")
-        links = [row.partition(b"\t")[2] for row in listing.split(b"\0") if row.startswith(b"160000 ")]
-        return tuple(path_from_bytes(path) for path in links)
+        return tuple(path_from_bytes(path) for path in await _submodules(on))
 
     async def _adopt_index(self) -> None:
         """Give the agent's own git the index that belongs to the files, so that its `git status` is clean and fast. The copy
@@ -255,26 +248,69 @@ class TaskWorktree:
         except OSError as error:
             raise from_os_error(error) from None
 
+    # What no tree can hold, and yet somebody made: files above the cap, the history of repositories inside the worktree,
+    # the files of submodules. A removed worktree keeps them in `left-out`, numbered, with a list of where they were.
+
     @property
     def _aside(self) -> Path:
         return self.store.path / "left-out"
 
-    def _set_aside(self, paths: Sequence[str]) -> None:
-        for path in paths:
-            source = self.path / os.fsdecode(path_to_bytes(path))
-            target = self._aside / os.fsdecode(path_to_bytes(path))
-            if os.path.lexists(source):
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.move(source, target)
+    def _filled_submodules(self) -> list[Path]:
+        folders = (located(self.path, path_to_bytes(path)) for path in self.submodules)
+        return [folder for folder in folders if folder.is_dir() and any(folder.iterdir())]
+
+    async def _set_aside(self, left_out: Sequence[str]) -> None:
+        places = [located(self.path, path_to_bytes(path)) for path in left_out] + self._filled_submodules()
+        places += await self._nested_git_dirs()
+        await asyncio.to_thread(self._move_aside, [place for place in places if os.path.lexists(place)])
+
+    async def _nested_git_dirs(self) -> list[Path]:
+        found = await asyncio.to_thread(_git_dirs_below, self.path)
+        if not found:
+            return []
+        owners = [relative(self.path, place.parent) for place in found]
+        ignored = await ignored_paths(self._on(), owners)
+        return [place for place, owner in zip(found, owners, strict=True) if owner not in ignored]
+
+    def _move_aside(self, places: Sequence[Path]) -> None:
+        moved = self._moved()
+        self._aside.mkdir(exist_ok=True)
+        for place in places:
+            name = f"{len(moved)}-{os.urandom(3).hex()}"
+            moved[name] = path_from_bytes(relative(self.path, place))
+            (self._aside / "list.json").write_text(json.dumps(moved, indent=1))
+            shutil.move(place, self._aside / name)
+
+    def _moved(self) -> dict[str, str]:
+        listing = self._aside / "list.json"
+        return json.loads(listing.read_text()) if listing.is_file() else {}
 
     def _bring_back(self) -> None:
-        for folder, _, files in os.walk(self._aside):
-            for name in files:
-                source = Path(folder, name)
-                target = self.path / source.relative_to(self._aside)
-                if not os.path.lexists(target):
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    shutil.move(source, target)
+        moved = self._moved()
+        for name, path in sorted(moved.items()):
+            target = located(self.path, path_to_bytes(path))
+            if target.is_dir() and not target.is_symlink() and not any(target.iterdir()):
+                target.rmdir()
+            if (self._aside / name).exists() and not os.path.lexists(target):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.move(self._aside / name, target)
+                del moved[name]
+        if self._aside.is_dir():
+            (self._aside / "list.json").write_text(json.dumps(moved, indent=1))
+
+
+async def _submodules(on: Git) -> list[bytes]:
+    listing = await on.out("ls-files", "-z", "--stage")
+    return [row.partition(b"\t")[2] for row in listing.split(b"\0") if row.startswith(b"160000 ")]
+
+
+def _git_dirs_below(root: Path) -> list[Path]:
+    found = []
+    for current, folders, files in os.walk(root):
+        if Path(current) != root and ".git" in (*folders, *files):
+            found.append(Path(current) / ".git")
+        folders[:] = [name for name in folders if name != ".git"]
+    return found
 
 
 def read_metadata(store: Path) -> dict:
@@ -315,10 +351,12 @@ def _names(wanted: str) -> Sequence[str]:
 
 
 async def _undo_creation(
-    repository: Repository, where: Path, branch: str | None, commit: str, task_id: str, store: PrivateStore
+    repository: Repository, where: Path, adding: asyncio.Future[str], commit: str, task_id: str, store: PrivateStore
 ) -> None:
     """Only what `create` itself has made, and only while nobody else can have worked in it."""
-    if branch is not None:
+    await asyncio.wait([adding])
+    if adding.exception() is None:
+        branch = adding.result()
         await _remove_worktree(repository, where)
         for name in (f"refs/heads/{branch}", f"refs/goose/{task_id}/base"):
             if await read_ref(repository.bound, name) == commit:
@@ -353,16 +391,3 @@ def _delete_folder(folder: Path) -> None:
         function(name)
 
     shutil.rmtree(folder, onerror=make_writable)
-
-
-def _overwritten(stderr: str) -> list[str]:
-    """Paths that git names when it refuses to overwrite files it does not know."""
-    paths = []
-    for line in stderr.splitlines():
-        if line.startswith("error: Untracked working tree file '") or line.startswith("error: Entry '"):
-            paths.append(line.split("'", 2)[1])
-        elif line.startswith("\t"):
-            paths.append(line.strip())
-        elif line.startswith("error: Updating the following directories would lose untracked files"):
-            continue
-    return paths

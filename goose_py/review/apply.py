@@ -86,6 +86,7 @@ async def apply_to_working_tree(
         seen.refuse()
         placed = await put_in_place(repository, store, seen.todo, stand)
         await asyncio.to_thread(placed.settle)
+    await store.mark_landed(approval.tree)
     return Applied(
         tree=approval.tree,
         files=tuple(path_from_bytes(change.path) for change in seen.todo),

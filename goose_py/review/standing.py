@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from goose_py.git.base import filtered_paths
+from goose_py.git.filters import filtered_paths
 from goose_py.git.paths import files_below, located, parents
 from goose_py.git.private import ABSENT, Entry, PrivateStore
 from goose_py.git.repository import Repository

@@ -1,0 +1,98 @@
+"""Whether two lines of work can be merged, without touching either."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from goose_py.git.errors import GitUnavailable
+from goose_py.git.private import PrivateStore
+from goose_py.protocol.changes import path_from_bytes, path_to_bytes
+
+_MERGE_TREE = (2, 38)
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """`kind` is git's word for it, for example "CONFLICT (contents)"; `message` its sentence."""
+
+    paths: tuple[str, ...]
+    kind: str
+    message: str
+
+
+@dataclass(frozen=True)
+class MergePreview:
+    """`tree` is the merge result; where there are conflicts, its files carry git's conflict markers."""
+
+    tree: str
+    conflicts: tuple[Conflict, ...]
+
+    @property
+    def clean(self) -> bool:
+        return not self.conflicts
+
+
+@dataclass(frozen=True)
+class Side:
+    """A tree and the commit that it started from. `objects`: the store that holds the tree, where that is another task's."""
+
+    tree: str
+    base: str
+    name: str
+    objects: Path | None = None
+
+
+async def preview_merge(store: PrivateStore, ours: Side, theirs: Side) -> MergePreview:
+    """What `git merge` would say about the two, with the merge base taken from their base commits' history. Only objects are
+    written, into `store`. Raises GitUnavailable where git is older than 2.38."""
+    if await store.git.version() < _MERGE_TREE:
+        raise GitUnavailable("previewing merge conflicts needs git 2.38 or newer.")
+    alternates = [side.objects for side in (ours, theirs) if side.objects is not None]
+    bound = store.git.at(store.path, alternates=alternates).with_env(**store.identity())
+    commits = [
+        await bound.line("commit-tree", "-p", side.base, side.tree, stdin=side.name.encode()) for side in (ours, theirs)
+    ]
+    done = await bound.run(
+        "-c", "merge.conflictStyle=diff3", "merge-tree", "--write-tree", "-z", "--messages",
+        "--allow-unrelated-histories", *commits, ok=(0, 1),
+    )  # fmt: skip
+    return _parsed(done.stdout, conflicted=done.exit_code == 1)
+
+
+async def conflicting_text(store: PrivateStore, preview: MergePreview, path: str) -> str:
+    """The file of a conflicted preview with its markers, for the task that has to resolve it. Raises KeyError."""
+    raw = path_to_bytes(path)
+    entries = await store.entries(preview.tree, [raw])
+    blob = (await store.read_blobs([entries[raw][1]]))[entries[raw][1]]
+    return blob.decode("utf-8", "replace")
+
+
+def _parsed(output: bytes, conflicted: bool) -> MergePreview:
+    """git-merge-tree(1), "OUTPUT": oid NUL, conflicted file entries, an empty field, then messages as
+    count NUL path... kind NUL text NUL."""
+    fields = output.split(b"\0")
+    tree = fields[0].decode().strip()
+    if not conflicted:
+        return MergePreview(tree, ())
+    position = fields.index(b"", 1) + 1
+    conflicts = []
+    while position < len(fields) and fields[position].isdigit():
+        count = int(fields[position])
+        paths = fields[position + 1 : position + 1 + count]
+        kind, text = fields[position + 1 + count : position + 3 + count]
+        if kind.startswith(b"CONFLICT"):
+            names = tuple(path_from_bytes(path) for path in paths)
+            conflicts.append(Conflict(names, kind.decode(), text.decode("utf-8", "replace").strip()))
+        position += 3 + count
+    return MergePreview(tree, tuple(conflicts))
+
+
+def overlapping(ours: Sequence[str], theirs: Sequence[str]) -> tuple[str, ...]:
+    """Declared or changed paths that two tasks share; a folder ("src/") overlaps with everything below it. Pure."""
+
+    def within(path: str, folder: str) -> bool:
+        return path == folder or path.startswith(folder.rstrip("/") + "/")
+
+    return tuple(sorted({a for a in ours for b in theirs if within(a, b) or within(b, a)}))

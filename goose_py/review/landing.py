@@ -1,0 +1,235 @@
+"""Approved changes as commits: on the task's own branch, and fast-forward on the user's. Never a checkout, stash or hook."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from goose_py.git.checkout import viewed
+from goose_py.git.errors import GitError, RefMoved, RepositoryBusy
+from goose_py.git.private import PrivateStore, index_info
+from goose_py.git.repository import Repository, update_ref
+from goose_py.git.runner import Git
+from goose_py.git.worktree import TaskWorktree
+from goose_py.protocol.changes import path_from_bytes
+from goose_py.review.apply import put_in_place
+from goose_py.review.approval import Approval
+from goose_py.review.errors import ApprovalOutdated, BaseMoved, CannotApply, UncommittedOverlap, listed
+from goose_py.review.merge import PathChange, merged_onto, path_changes
+from goose_py.review.standing import Standing, standings
+
+History = Literal["squash", "commits"]
+"""One commit with everything that was approved, or the task's own commits (and one more for what they lack)."""
+
+
+@dataclass(frozen=True)
+class Landing:
+    """Commits that are ready: `commit` with `tree` stands on `tip`, where `branch` was. Nothing points to it yet, so it can
+    be verified first. `merged` are the files where both sides had changed."""
+
+    branch: str
+    tip: str
+    commit: str
+    tree: str
+    approval: Approval
+    merged: tuple[str, ...] = ()
+
+
+async def prepare_landing(
+    worktree: TaskWorktree, approval: Approval, branch: str, message: str, history: History = "squash"
+) -> Landing:
+    """Rebase what was approved on the tip of `branch`, in objects only. Raises BaseMoved where it conflicts or the branch is
+    gone, ApprovalOutdated where `history` is "commits" and not everything was approved."""
+    repository, store = worktree.repository, worktree.store
+    tip = await repository.branch_tip(branch)
+    if tip is None:
+        raise BaseMoved(f"the branch {branch} no longer exists; choose another one to merge into. Nothing was changed.")
+    if approval.empty:
+        raise CannotApply("nothing of this change was kept, so there is nothing to merge.")
+    tip_tree = await repository.tree_of(tip)
+    if history == "commits":
+        commit, tree, merged = await _replayed(worktree, approval, tip, tip_tree, message)
+    else:
+        onto = await merged_onto(store, approval.base_tree, approval.tree, tip_tree)
+        tree = await store.edited_tree(tip_tree, {change.path: change.new for change in onto.changes})
+        commit, merged = await store.commit(tree, [tip], message), onto.merged
+    await store.publish([commit], [tip], repository)
+    return Landing(branch, tip, commit, tree, approval, merged)
+
+
+async def land(repository: Repository, store: PrivateStore, landing: Landing, scratch: Path) -> tuple[str, ...]:
+    """Fast-forward the branch to the prepared commit. Where it is checked out, files and index of that checkout follow, path
+    by path; everything else in it stays. Returns the files that were written. Raises RefMoved, UncommittedOverlap,
+    CannotApply, RepositoryBusy, NoSpace; then nothing was changed."""
+    reference = f"refs/heads/{landing.branch}"
+    bound, message = repository.bound, "goose-py: merge approved changes"
+    if await repository.branch_tip(landing.branch) != landing.tip:
+        raise RefMoved(f"{landing.branch} has moved meanwhile; nothing was changed. Merge again.")
+    places = [place for place in await repository.checkouts_of(landing.branch) if place.is_dir()]
+    if len(places) > 1:
+        raise CannotApply(f"{landing.branch} is checked out in {len(places)} places; leave it in one of them only.")
+    if not places:
+        await update_ref(bound, reference, landing.commit, landing.tip, message)
+        await store.mark_landed(landing.approval.tree)
+        return ()
+    checkout = await Repository.open(repository.git, places[0])
+    moving = asyncio.ensure_future(_move_checkout(checkout, store, landing, scratch, reference, message))
+    try:
+        return await asyncio.shield(moving)
+    except asyncio.CancelledError:
+        # Files, index and ref belong together: a cancellation waits for the few milliseconds that this takes.
+        await asyncio.wait([moving])
+        raise
+
+
+async def commit_on_task_branch(
+    worktree: TaskWorktree, approval: Approval, message: str, history: History = "squash"
+) -> str:
+    """Put what was approved on the task's own branch and return the new tip. Earlier commits of the task stay reachable
+    under `refs/goose/<task>/tip`. The worktree's files are not touched."""
+    repository, store = worktree.repository, worktree.store
+    if approval.empty:
+        raise CannotApply("nothing of this change was kept, so there is nothing to commit.")
+    before = await worktree.tip()
+    if before is None:
+        raise BaseMoved(f"the task's branch {worktree.branch} no longer exists. Nothing was changed.")
+    parent = before if history == "commits" else worktree.base.commit
+    if history == "commits" and await repository.tree_of(before) == approval.tree:
+        return before
+    commit = await store.commit(approval.tree, [parent], message)
+    await store.publish([commit], [parent], repository)
+    await worktree.keep_tip()
+    await update_ref(repository.bound, f"refs/heads/{worktree.branch}", commit, before, "goose-py: commit approved changes")
+    return commit
+
+
+async def _move_checkout(
+    checkout: Repository, store: PrivateStore, landing: Landing, scratch: Path, reference: str, message: str
+) -> tuple[str, ...]:
+    if checkout.operation:
+        raise RepositoryBusy(
+            f"a {checkout.operation} is under way in {checkout.root}; finish or abort it, then merge. Nothing was changed."
+        )
+    changes = await path_changes(store, await checkout.tree_of(landing.tip), landing.tree)
+    lock = _lock_index(checkout)
+    try:
+        async with viewed(checkout, scratch) as (_, on):
+            todo, stand = await _still_to_write(checkout, store, on, changes)
+            placed = await put_in_place(checkout, store, todo, stand)
+            try:
+                info = index_info({change.path: change.new for change in changes}, store.null_oid)
+                await on.run("update-index", "-z", "--index-info", stdin=info)
+                await on.run("update-index", "-q", "--refresh", ok=(0, 1))
+                await _commit_index(checkout, Path(on.env["GIT_INDEX_FILE"]), lock, reference, landing, message)
+            except BaseException:
+                placed.take_back()
+                raise
+            placed.settle()
+        await store.mark_landed(landing.approval.tree)
+    finally:
+        lock.unlink(missing_ok=True)
+    return tuple(path_from_bytes(change.path) for change in todo)
+
+
+async def _still_to_write(
+    checkout: Repository, store: PrivateStore, on: Git, changes: Sequence[PathChange]
+) -> tuple[list[PathChange], dict[bytes, Standing]]:
+    stand = await standings(checkout, store, on, changes)
+    todo, dirty, blocked = [], [], []
+    for change in changes:
+        here = stand[change.path]
+        if here.disk == change.new and here.staged in (change.old, change.new):
+            continue
+        if here.obstacle:
+            blocked.append((path_from_bytes(change.path), here.obstacle))
+        elif here.disk != change.old or here.staged != change.old:
+            dirty.append(path_from_bytes(change.path))
+        else:
+            todo.append(change)
+    if dirty:
+        raise UncommittedOverlap(
+            f"you have uncommitted work in {listed(dirty)}, which this change touches too; nothing was changed. Commit it or "
+            "move it away, or leave these files out of what you approve.",
+            dirty,
+        )
+    if blocked:
+        raise CannotApply(f"{blocked[0][0]} cannot be applied: {blocked[0][1]}. Nothing was changed.", [b[0] for b in blocked])
+    return todo, stand
+
+
+def _lock_index(checkout: Repository) -> Path:
+    """Git's own protocol: whoever creates `index.lock` may replace the index."""
+    lock = checkout.git_dir / "index.lock"
+    try:
+        os.close(os.open(lock, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
+    except FileExistsError:
+        raise RepositoryBusy(
+            f"another git process holds {lock}; wait for it, or remove that file if no git process is running. "
+            "Nothing was changed."
+        ) from None
+    return lock
+
+
+async def _commit_index(
+    checkout: Repository, new_index: Path, lock: Path, reference: str, landing: Landing, message: str
+) -> None:
+    """Index first, then the ref: a crash in between leaves the approved change staged, which is true and harmless."""
+    index = checkout.git_dir / "index"
+    before = lock.with_name(f".goose-index-{os.urandom(4).hex()}")
+    if index.exists():
+        shutil.copy2(index, before)
+    try:
+        staged = lock.with_name(f"{before.name}.new")
+        shutil.copy2(new_index, staged)
+        staged.replace(index)
+        try:
+            await update_ref(checkout.bound, reference, landing.commit, landing.tip, message)
+        except GitError:
+            if before.exists():
+                before.replace(index)
+            else:
+                index.unlink()
+            raise
+    finally:
+        before.unlink(missing_ok=True)
+
+
+async def _replayed(
+    worktree: TaskWorktree, approval: Approval, tip: str, tip_tree: str, message: str
+) -> tuple[str, str, tuple[str, ...]]:
+    """The task's commits one by one on `tip`, then one for what was approved beyond them."""
+    repository, store = worktree.repository, worktree.store
+    if approval.tree != approval.result_tree:
+        raise ApprovalOutdated(
+            "the task's own commits can only be kept when its whole change is approved; merge it as one commit instead."
+        )
+    commit, tree, merged = tip, tip_tree, []
+    last_tree = worktree.base.tree
+    for original in await _own_commits(worktree):
+        original_tree = await repository.tree_of(original)
+        onto = await merged_onto(store, last_tree, original_tree, tree)
+        tree = await store.edited_tree(tree, {change.path: change.new for change in onto.changes})
+        commit = await store.commit_like(original, tree, [commit])
+        merged += onto.merged
+        last_tree = original_tree
+    if last_tree != approval.tree:
+        onto = await merged_onto(store, last_tree, approval.tree, tree)
+        tree = await store.edited_tree(tree, {change.path: change.new for change in onto.changes})
+        commit = await store.commit(tree, [commit], message)
+        merged += onto.merged
+    return commit, tree, tuple(sorted(set(merged)))
+
+
+async def _own_commits(worktree: TaskWorktree) -> list[str]:
+    tip = await worktree.tip()
+    if tip is None:
+        return []
+    listing = await worktree.repository.bound.out(
+        "rev-list", "--reverse", "--first-parent", f"{worktree.base.commit}..{tip}"
+    )
+    return listing.decode().split()
