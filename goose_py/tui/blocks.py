@@ -9,6 +9,7 @@ import difflib
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 
@@ -269,7 +270,9 @@ def _diff_rows(diff: Iterable[str], width: int, look: Look, limit: int | None) -
         sign, text = line[:1], safe_text(line[1:]).expandtabs(4)
         role = {"+": "added", "-": "removed"}.get(sign, "dim")
         style = look[role] + look[f"{role}_line"] if sign in "+-" and sign else look[role]
-        rows.append([Segment(fitted(f"{sign} {text}", width), style)])
+        shown_line = fitted(f"{sign or ' '} {text}", width)
+        blank = " " * (width - cell_len(shown_line)) if sign in ("+", "-") else ""
+        rows.append([Segment(shown_line + blank, style)])
     hidden = len(lines) - len(shown)
     if hidden:
         rows.append([Segment(f"… {hidden} more lines · ctrl+o expands · F3 review", look["faint"])])
@@ -277,7 +280,7 @@ def _diff_rows(diff: Iterable[str], width: int, look: Look, limit: int | None) -
 
 
 def _hooked(rows: list[Row], look: Look) -> list[Row]:
-    return [[Segment("  ⎿  " if number == 0 else "     ", look["faint"]), *row] for number, row in enumerate(rows)]
+    return [[Segment("  └  " if number == 0 else "     ", look["faint"]), *row] for number, row in enumerate(rows)]
 
 
 def _plan(item: PlanItem, width: int, look: Look, expanded: bool) -> list[Row]:

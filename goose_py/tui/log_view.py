@@ -121,7 +121,7 @@ class LogView(ScrollView, can_focus=True):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("alt+up,up,k", "cursor(-1)", "Block up", show=False),
         Binding("alt+down,down,j", "cursor(1)", "Block down", show=False),
-        Binding("space,enter", "toggle", "Expand", show=False),
+        Binding("space,enter", "open_block", "Expand", show=False),
         Binding("c,y", "copy_block", "Copy block", show=False),
         Binding("g,home", "scroll_home", "Top", show=False),
         Binding("G,end", "scroll_end", "Bottom", show=False),
@@ -351,17 +351,19 @@ class LogView(ScrollView, can_focus=True):
         width = self.size.width
         block, row = self._heights.find(self.scroll_offset.y + y)
         if block >= len(self._blocks):
-            return Strip.blank(width)
+            return Strip.blank(width, self.look["base"])
         strips = self._blocks[block].strips
         if strips is None or row >= len(strips):
-            return Strip.blank(width)
+            return Strip.blank(width, self.look["base"])
         strip = strips[row]
         name = block * _BLOCK + row
         selection = self.text_selection
         if selection is not None and (span := selection.get_span(name)) is not None:
             strip = _highlighted(strip, *span, self.screen.get_component_rich_style("screen--selection"))
-        strip = strip.apply_offsets(0, name).adjust_cell_length(width)
-        return strip.apply_style(self.look["cursor"]) if block == self.cursor and self.has_focus else strip
+        strip = strip.apply_offsets(0, name).adjust_cell_length(width, self.look["base"])
+        if block != self.cursor or not self.has_focus:
+            return strip
+        return Strip([Segment(text, (style or Style.null()) + self.look["cursor"]) for text, style, _ in strip], width)
 
     # Selecting and copying.
 
@@ -422,7 +424,7 @@ class LogView(ScrollView, can_focus=True):
             self.scroll_to(y=min(top, bottom - self.size.height), animate=False)
         self.refresh()
 
-    def action_toggle(self) -> None:
+    def action_open_block(self) -> None:
         if self.cursor is not None:
             self.toggle(self.cursor)
 

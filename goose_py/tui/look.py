@@ -22,11 +22,12 @@ from goose_py.protocol.safe_text import safe_text
 ROLES = (
     "text", "dim", "faint", "strong", "accent", "user", "user_bar", "thinking", "ok", "bad", "warn", "running", "review",
     "code", "heading", "quote", "link", "added", "removed", "added_line", "removed_line", "added_word", "removed_word",
-    "number", "cursor", "selected", "key", "badge", "title", "hidden", "code_block",
+    "number", "cursor", "selected", "key", "badge", "title", "hidden", "code_block", "base",
+    "surface",
 )  # fmt: skip
 
 _DARK = {
-    "text": "#d7dae0", "dim": "#8b93a1", "faint": "#4b525e", "strong": "bold #eceff4", "accent": "#7aa2f7",
+    "text": "#d7dae0", "dim": "#8b93a1", "faint": "#5d6675", "strong": "bold #eceff4", "accent": "#7aa2f7",
     "user": "#eceff4 on #232833", "user_bar": "#7aa2f7 on #232833", "thinking": "italic #8b93a1", "ok": "#8fce7d",
     "bad": "#f2777a", "warn": "#e6c074", "running": "#7aa2f7", "review": "#c099ff", "code": "#e0b37f",
     "heading": "bold #7aa2f7", "quote": "#9aa3b2", "link": "#6fc3df", "added": "#8fce7d", "removed": "#f2777a",
@@ -34,9 +35,11 @@ _DARK = {
     "number": "#646c79", "cursor": "on #2b3242", "selected": "bold #eceff4 on #2b3242", "key": "bold #d7dae0",
     "badge": "bold #16181d on #7aa2f7", "title": "bold #eceff4", "hidden": "bold #16181d on #e6c074",
     "code_block": "on #1c2027",
+    "base": "#d7dae0 on #14161b",
+    "surface": "#d7dae0 on #1a1d23",
 }  # fmt: skip
 _LIGHT = {
-    "text": "#24292f", "dim": "#57606a", "faint": "#afb8c1", "strong": "bold #0d1117", "accent": "#0550ae",
+    "text": "#24292f", "dim": "#57606a", "faint": "#8c959f", "strong": "bold #0d1117", "accent": "#0550ae",
     "user": "#0d1117 on #e7ecf3", "user_bar": "#0550ae on #e7ecf3", "thinking": "italic #57606a", "ok": "#116329",
     "bad": "#b31d28", "warn": "#7d4e00", "running": "#0550ae", "review": "#6639ba", "code": "#953800",
     "heading": "bold #0550ae", "quote": "#4b5561", "link": "#0a5a80", "added": "#116329", "removed": "#b31d28",
@@ -44,6 +47,8 @@ _LIGHT = {
     "number": "#6e7781", "cursor": "on #dde6f2", "selected": "bold #0d1117 on #dde6f2", "key": "bold #24292f",
     "badge": "bold #ffffff on #0550ae", "title": "bold #0d1117", "hidden": "bold #ffffff on #7d4e00",
     "code_block": "on #f1f3f6",
+    "base": "#24292f on #ffffff",
+    "surface": "#24292f on #f6f8fa",
 }  # fmt: skip
 _ANSI = {
     "text": "default", "dim": "bright_black", "faint": "bright_black", "strong": "bold", "accent": "blue",
@@ -53,6 +58,8 @@ _ANSI = {
     "added_word": "bold underline", "removed_word": "bold underline", "number": "bright_black", "cursor": "reverse",
     "selected": "reverse", "key": "bold", "badge": "reverse", "title": "bold", "hidden": "reverse",
     "code_block": "",
+    "base": "",
+    "surface": "",
 }  # fmt: skip
 _MONO = {
     role: {
@@ -67,7 +74,7 @@ PALETTES = {"dark": _DARK, "light": _LIGHT, "ansi": _ANSI, "mono": _MONO}
 _ASCII = str.maketrans(
     {
         "✓": "+", "✗": "x", "●": "*", "○": "o", "◆": "#", "◐": "~", "▌": "|", "│": "|", "┃": "|", "─": "-", "━": "=",
-        "⎿": "\\", "…": "~", "·": "-", "−": "-", "–": "-", "→": ">", "›": ">", "»": ">", "▸": ">", "▾": "v", "▪": "*",
+        "╱": "/", "…": "~", "·": "-", "−": "-", "–": "-", "→": ">", "›": ">", "»": ">", "▸": ">", "▾": "v", "▪": "*",
         "⏎": "\\", "✻": "*", "⋯": "~", "▓": "#", "░": ".", "•": "*", "╭": "+", "╮": "+", "╰": "+", "╯": "+", "↑": "^",
         "↓": "v", "←": "<", "▞": "%", "⎇": "@", "▏": "|", "┌": "+", "┐": "+", "└": "+", "┘": "+", "├": "+", "┤": "+",
         "┬": "+", "┴": "+", "┼": "+", "⏵": ">", "█": "#", "╺": "-", "╸": "-", "╴": "-", "╶": "-", "═": "=", "×": "x",
@@ -135,13 +142,15 @@ class Look:
     def glyph(self, text: str) -> str:
         return text.translate(_ASCII) if self.ascii else text
 
-    def strip(self, segments: Iterable[Segment]) -> Strip:
-        """One line for the screen. This is the last gate: whatever was forgotten on the way, no control character passes."""
+    def strip(self, segments: Iterable[Segment], base: str = "base") -> Strip:
+        """One line for the screen, on the ground of role `base`. This is the last gate: whatever was forgotten on the way, no
+        control character passes."""
+        ground = self.styles[base]
         out = []
         for text, style, control in segments:
             if control:
                 continue
             if _CONTROL.search(text):
                 text = safe_text(text.replace("\t", "    ").replace("\n", " ⏎ "))
-            out.append(Segment(self.glyph(text), style))
+            out.append(Segment(self.glyph(text), ground + style if style else ground))
         return Strip(out)

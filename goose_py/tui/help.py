@@ -1,0 +1,168 @@
+"""Screens that only say something: help, and the plan where there is no panel for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from rich.segment import Segment
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.screen import ModalScreen
+
+from goose_py.protocol.safe_text import safe_line
+from goose_py.tui.blocks import STEP_MARKS
+from goose_py.tui.lines import Row, wrapped
+from goose_py.tui.rows import Rows
+from goose_py.tui.slash import COMMANDS
+
+if TYPE_CHECKING:
+    from goose_py.tui.app import GooseApp
+
+KEYS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
+    (
+        "Anywhere",
+        (
+            ("F1", "this help"),
+            ("F2", "open tasks"),
+            ("F3", "review the changes"),
+            ("ctrl+c", "copy the selection, clear the prompt, interrupt; twice leaves"),
+            ("ctrl+d", "leave, on an empty prompt"),
+            ("ctrl+l", "draw everything again"),
+        ),
+    ),
+    (
+        "Prompt",
+        (
+            ("enter", "send; while it works, steer it at its next step"),
+            ("tab", "queue for after the turn"),
+            ("shift+enter  ctrl+j  \\ enter", "new line"),
+            ("↑ ↓", "history; ↑ first takes back a queued message"),
+            ("/", "commands"),
+            ("shift+tab", "next mode"),
+            ("esc", "interrupt the running turn"),
+        ),
+    ),
+    (
+        "Conversation",
+        (
+            ("PgUp PgDn", "scroll"),
+            ("ctrl+home ctrl+end", "beginning, end"),
+            ("alt+↑ alt+↓", "move from block to block; then space expands, c copies"),
+            ("ctrl+o", "expand or fold everything"),
+            ("ctrl+t", "show or hide the plan"),
+            ("mouse", "wheel scrolls, click expands, drag selects"),
+        ),
+    ),
+    (
+        "Questions",
+        (
+            ("1 2 3 or y s p a n", "answer"),
+            ("← →", "choose the pattern that a lasting answer is for"),
+            ("PgUp PgDn", "read all of what would run"),
+            ("tab", "write a message first"),
+            ("esc", "deny and stop the turn"),
+        ),
+    ),
+    (
+        "Review",
+        (
+            ("j k  ↑ ↓", "line"),
+            ("J K  ← →", "hunk"),
+            ("[ ]", "file"),
+            ("n N", "next, previous undecided"),
+            ("space", "keep"),
+            ("d", "drop"),
+            ("u", "undecided again"),
+            ("A X", "keep, drop the whole file"),
+            ("z", "undo the last mark"),
+            ("C", "run the checks"),
+            ("M", "apply what was kept, after a question that says what will happen"),
+            ("esc", "back to the conversation"),
+        ),
+    ),
+)
+
+
+class TextScreen(ModalScreen[None]):
+    """Rows over the rest, closed by Esc, q or the key that opened it."""
+
+    DEFAULT_CSS = """
+    TextScreen { align: center middle; background: $background 60%; }
+    TextScreen #box { width: 92%; max-width: 96; height: auto; max-height: 90%; border: round $accent; padding: 0 2;
+        background: $surface; scrollbar-size-vertical: 1; }
+    TextScreen #box.-ascii { border: ascii $accent; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,f1,ctrl+t", "dismiss", "Close", show=False, priority=True),
+        Binding("down,j", "scroll(1)", "Down", show=False),
+        Binding("up,k", "scroll(-1)", "Up", show=False),
+    ]
+
+    def __init__(self, app: GooseApp, title: str) -> None:
+        super().__init__()
+        self._goose = app
+        self._heading = title
+        self._text = Rows(app.look, base="surface")
+        self._box = VerticalScroll(self._text, id="box", classes="-ascii" if app.look.ascii else None)
+
+    def compose(self) -> ComposeResult:
+        yield self._box
+
+    def on_mount(self) -> None:
+        self._box.border_title = self._heading
+        self._box.border_subtitle = "esc closes"
+        self._box.focus()
+
+    def on_resize(self) -> None:
+        width = min(96, int(self.app.size.width * 0.92)) - 8
+        self._text.show(self.rows(max(20, width)))
+
+    def rows(self, width: int) -> list[Row]:
+        raise NotImplementedError
+
+    def action_scroll(self, step: int) -> None:
+        self._box.scroll_relative(y=step, animate=False)
+
+
+class HelpScreen(TextScreen):
+    def __init__(self, app: GooseApp) -> None:
+        super().__init__(app, "goose-py: keys and commands")
+
+    def rows(self, width: int) -> list[Row]:
+        look = self._goose.look
+        rows: list[Row] = []
+        for title, keys in KEYS:
+            rows += [[], [Segment(title.upper(), look["title"])]]
+            rows += [row for key, meaning in keys for row in _pair(key, meaning, width, look)]
+        rows += [[], [Segment("COMMANDS", look["title"])]]
+        for command in COMMANDS:
+            rows += _pair(f"/{command.name} {command.argument}".rstrip(), command.meaning, width, look)
+        closing = "Leaving stops nothing: the work goes on, and `goose-py` opens it again."
+        return [*rows[1:], [], *([Segment(line, look["dim"])] for line in wrapped(closing, width, look))]
+
+
+def _pair(key: str, meaning: str, width: int, look) -> list[Row]:  # type: ignore[no-untyped-def]
+    column = 32 if width >= 70 else 24
+    lines = list(wrapped(meaning, max(10, width - column - 2), look))
+    return [
+        [Segment(f"  {key if number == 0 else '':<{column}}", look["key"]), Segment(line, look["text"])]
+        for number, line in enumerate(lines)
+    ]
+
+
+class PlanScreen(TextScreen):
+    def __init__(self, app: GooseApp) -> None:
+        super().__init__(app, "plan")
+
+    def rows(self, width: int) -> list[Row]:
+        look, plan = self._goose.look, self._goose.state.plan
+        rows: list[Row] = []
+        for step in plan.steps if plan is not None else ():
+            mark, role = STEP_MARKS[step.status]
+            for number, line in enumerate(wrapped(safe_line(step.title), width - 2, look)):
+                rows.append([Segment(f"{mark} " if number == 0 else "  ", look[role]), Segment(line, look["text"])])
+            if step.acceptance:
+                for line in wrapped(safe_line(f"done when: {step.acceptance}"), width - 4, look):
+                    rows.append([Segment("    " + line, look["dim"])])
+        return rows

@@ -1,0 +1,25 @@
+"""The way in. Importing this loads nothing of Textual; `run_app` does, after its settings were made."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import MutableMapping
+
+from goose_py.tui.services import Left, Options, Services
+
+
+def run_app(services: Services, options: Options, env: MutableMapping[str, str], task: str | None = None) -> Left:
+    """Open the app, on `task` or on a new one, and return how it was left. Ask `terminal.refusal` first.
+
+    `env` is the process's environment (`os.environ`): Textual reads its frame rate and escape delay there when it is
+    imported, so this must be the first import of it."""
+    env.setdefault("TEXTUAL_FPS", "30" if options.slow_link else "120")
+    env.setdefault("ESCDELAY", "25")
+    from goose_py.tui.app import GooseApp
+
+    app = GooseApp(services, options, task)
+    # What was imported stays: the collector need not walk it again and again while the user types.
+    gc.collect()
+    gc.freeze()
+    left = app.run()
+    return left if left is not None else Left(app.task_id, app.state.running, app.state.title)

@@ -1,0 +1,82 @@
+"""What the app is handed: everything it needs of the world, and everything that a user may choose about the screen."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from goose_py.protocol.changes import ChangeSet, FileChange
+from goose_py.protocol.commands import AnyCommand
+from goose_py.protocol.messages import ModelRef
+from goose_py.protocol.modes import Mode
+from goose_py.protocol.safe_text import safe_text
+from goose_py.protocol.wire import Ephemeral, Recorded
+from goose_py.tui.task_line import TaskLine
+
+
+class Connection(Protocol):
+    """A consumer's end of a task's socket (`tasks.client.TaskClient`)."""
+
+    async def send(self, command: AnyCommand) -> None: ...
+
+    def frames(self) -> AsyncIterator[Recorded | Ephemeral]: ...
+
+    async def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Services:
+    """`connect(task, after)` reaches the task's worker, and starts one where none runs. `start_task()` makes a new task and
+    returns its id. `load_changes(task)` has no hunks, `load_file(task, path)` has one file's. `now` is Unix time, `monotonic`
+    the clock that key events carry. All raise GooseError with one sentence where they cannot."""
+
+    connect: Callable[[str, int], Awaitable[Connection]]
+    load_changes: Callable[[str], Awaitable[ChangeSet]]
+    load_file: Callable[[str, str], Awaitable[FileChange]]
+    start_task: Callable[[], Awaitable[str]]
+    list_tasks: Callable[[], Awaitable[tuple[TaskLine, ...]]]
+    now: Callable[[], float]
+    monotonic: Callable[[], float]
+    new_id: Callable[[], str]
+    window_of: Callable[[ModelRef], int | None] = lambda model: None
+    history: Callable[[], tuple[str, ...]] = tuple
+    remember: Callable[[str], None] = lambda text: None
+
+
+@dataclass(frozen=True)
+class Options:
+    """`palette` is one of `look.PALETTES`. `slow_link`: flush less often and draw no spinner. `tmux`: copies go through its
+    passthrough too. `grace` and `typing_pause` are seconds: how long a question takes no answer after it was drawn, and how
+    long after the last key it takes the keys away from the prompt."""
+
+    palette: str = "dark"
+    ascii: bool = False
+    slow_link: bool = False
+    tmux: bool = False
+    grace: float = 0.5
+    typing_pause: float = 1.0
+    modes: tuple[Mode, ...] = ("ask", "plan", "auto")
+    place: str = ""
+    program: str = ""
+
+    @property
+    def flush(self) -> float:
+        return 0.15 if self.slow_link else 0.05
+
+
+@dataclass(frozen=True)
+class Left:
+    """How the app was left: which task was open, and whether it still works."""
+
+    task_id: str | None
+    running: bool = False
+    title: str = ""
+
+    def sentence(self) -> str:
+        """For the terminal that comes back."""
+        if self.task_id is None:
+            return ""
+        name = f"Task {self.task_id}" + (f" ({safe_text(self.title)})" if self.title else "")
+        state = "goes on working without a screen" if self.running else "is kept"
+        return f"{name} {state}. `goose-py` opens it again, `goose-py task list` shows all."
