@@ -1,7 +1,9 @@
 """The sandbox of one task: which backend holds here, what it may see, and the environment of what runs inside."""
 
+import asyncio
+import platform
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,12 +12,15 @@ from goose_py.config.settings import Settings
 from goose_py.git.worktree import TaskWorktree
 from goose_py.protocol.errors import GooseError
 from goose_py.sandbox.environment import child_env
+from goose_py.sandbox.find import FoundSandbox, find_sandbox
 from goose_py.sandbox.policy import Policy
-from goose_py.sandbox.probe import Chosen, choose
 from goose_py.sandbox.spawn import BoundSpawn, bind
+from goose_py.sandbox.toolchains import home_toolchains, python_roots
+from goose_py.tasks.checks import Spawn
 from goose_py.tasks.store import TaskFolder
 
 EXIT_SANDBOX = 3
+STRENGTH = {"none": 0, "partial": 1, "full": 2}
 
 
 class SandboxRefused(GooseError):
@@ -26,64 +31,89 @@ class SandboxRefused(GooseError):
 
 @dataclass(frozen=True)
 class Confinement:
-    """`chosen` is the backend with the verdict of its probe; `policy` what a task's processes may touch; `env` what they see."""
+    """`found` is the backend with the verdict of its probe; `policy` what a task's processes may touch; `env` what they see."""
 
-    chosen: Chosen
+    found: FoundSandbox
     policy: Policy
     env: Mapping[str, str]
 
-    def spawn(self, *, read_only: bool = False) -> BoundSpawn:
-        return bind(self.chosen.sandbox, replace(self.policy, read_only=read_only))
+    def spawn(self) -> BoundSpawn:
+        """Starts processes that may write the workspace."""
+        return bind(self.found.sandbox, self.policy)
+
+    def spawn_while(self, read_only: Callable[[], bool]) -> Spawn:
+        """Starts processes that may write the workspace unless `read_only` says at that moment that nothing may."""
+        writing = self.spawn()
+        reading = bind(self.found.sandbox, replace(self.policy, read_only=True))
+
+        async def start(
+            argv: Sequence[str], *, cwd: str, env: Mapping[str, str], stdout: int, stderr: int
+        ) -> asyncio.subprocess.Process:
+            chosen = reading if read_only() else writing
+            return await chosen(argv, cwd=cwd, env=env, stdout=stdout, stderr=stderr)
+
+        return start
 
 
-async def confine(host: Host, settings: Settings, folder: TaskFolder, worktree: TaskWorktree) -> Confinement:
-    """Probes by really trying, once."""
-    env = child_env(host.env, unsafe_path=(str(worktree.path),))
-    policy = policy_of(host, settings, folder, worktree)
-    return Confinement(chosen=await choose(policy, env), policy=policy, env=env)
-
-
-def policy_of(host: Host, settings: Settings, folder: TaskFolder, worktree: TaskWorktree) -> Policy:
-    for path in (folder.logs, folder.scratch, folder.path / "cache"):
-        path.mkdir(parents=True, exist_ok=True, mode=0o700)
-    readable = [Path(path).expanduser() for path in settings.sandbox.readable]
-    return Policy(
-        workspace=worktree.path,
-        home=host.home,
-        writable=(folder.logs,),
-        readable=(*toolchains(host), *readable),
-        git_common=worktree.repository.common_dir,
-        commits=None,
-        tmp=folder.scratch,
-        cache=folder.path / "cache",
-        network=settings.sandbox.network,
+async def probe_here(host: Host, *, none_chosen: bool = False) -> FoundSandbox:
+    """The strongest sandbox that holds on this machine, found out by trying."""
+    return await find_sandbox(
+        platform=sys.platform,
+        machine=platform.machine(),
+        state=host.paths.state / "sandbox",
+        python=Path(sys.executable),
+        readable=_python(),
+        none_chosen=none_chosen,
     )
 
 
-def toolchains(host: Host) -> tuple[Path, ...]:
-    """What the programs on PATH need to run where they are not the system's own: this Python, virtual environments, and
-    toolchains in the home folder (`~/.cargo/bin` needs `~/.cargo`). The home folder itself is never shown."""
-    found: dict[Path, None] = {Path(prefix): None for prefix in (sys.prefix, sys.base_prefix)}
-    for entry in host.env.get("PATH", "").split(":"):
-        path = Path(entry)
-        if not path.is_absolute() or path.is_relative_to("/usr") or path in (Path("/bin"), Path("/sbin")):
-            continue
-        whole = path.parent if path.name in ("bin", "sbin", "shims") else path
-        shown = path if whole in (host.home, host.home / ".local", Path("/")) else whole
-        if not host.home.is_relative_to(shown):
-            found[shown] = None
-    return tuple(path for path in found if path.exists())
+async def confine(host: Host, settings: Settings, folder: TaskFolder, worktree: TaskWorktree) -> Confinement:
+    found = await probe_here(host, none_chosen=settings.sandbox.level == "none")
+    return Confinement(
+        found=found,
+        policy=_policy(host, settings, folder, worktree),
+        env=child_env(host.env, unsafe_path=(str(worktree.path),)),
+    )
 
 
 def require(confinement: Confinement, settings: Settings, *, interactive: bool) -> None:
     """A run without a person refuses to start commands in a weaker sandbox than was asked for. Raises SandboxRefused."""
-    strength = {"none": 0, "partial": 1, "full": 2}
-    level = confinement.chosen.sandbox.level
-    if interactive or strength[level] >= strength[settings.sandbox.level]:
+    level = confinement.found.level.value
+    if interactive or STRENGTH[level] >= STRENGTH[settings.sandbox.level]:
         return
     raise SandboxRefused(
-        f"{confinement.chosen.verdict.sentence} This run asks for {settings.sandbox.level}. Install bubblewrap, or say "
-        f"`--sandbox {level}` to accept it."
+        f"{confinement.found.sentence} This run asks for {settings.sandbox.level}: install bubblewrap, or say "
+        f"`--sandbox {level}` to accept what there is."
     )
 
 
+def _policy(host: Host, settings: Settings, folder: TaskFolder, worktree: TaskWorktree) -> Policy:
+    cache = folder.path / "cache"
+    for path in (folder.logs, folder.scratch, cache):
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    chosen = [Path(path).expanduser() for path in settings.sandbox.readable]
+    return Policy(
+        workspace=worktree.path,
+        home=host.home,
+        writable=(folder.logs,),
+        readable=(*_python(), *home_toolchains(host.env.get("PATH", ""), host.home), *_on_path(host), *chosen),
+        git_common=worktree.repository.common_dir,
+        tmp=folder.scratch,
+        cache=cache,
+        network=settings.sandbox.network,
+    )
+
+
+def _python() -> tuple[Path, ...]:
+    return python_roots(Path(sys.executable), (Path(sys.prefix), Path(sys.base_prefix)))
+
+
+def _on_path(host: Host) -> tuple[Path, ...]:
+    """Folders on PATH that are neither the system's nor in the home folder, such as an activated virtual environment."""
+    found: dict[Path, None] = {}
+    for entry in host.env.get("PATH", "").split(":"):
+        folder = Path(entry)
+        root = folder.parent if folder.name == "bin" else folder
+        if folder.is_absolute() and root.is_dir() and root != Path("/") and not host.home.is_relative_to(root):
+            found[root] = None
+    return tuple(path for path in found if not path.is_relative_to(host.home) or (path / "pyvenv.cfg").is_file())

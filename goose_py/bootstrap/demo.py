@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from goose_py import bundled
-from goose_py.bootstrap.desk import look
+from goose_py.bootstrap.confinement import probe_here
 from goose_py.bootstrap.headless import RunRequest, prepare, run_prepared
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.review import apply_kept, show
@@ -44,12 +44,17 @@ def run_demo(*, yes: bool, folder: str | None, sandbox: str | None) -> int:
 
 
 async def _run(host: Host, sandbox: str | None) -> tuple[int, str]:
+    if sandbox is None:
+        # A demonstration goes on with what there is, and says what that is.
+        found = await probe_here(host)
+        sandbox = found.level.value
+        print(found.sentence, file=sys.stderr)
     overrides = {
         "provider": "scripted",
         "model": "demo",
         "providers.scripted.base_url": str(SCRIPT),
         "mode": "auto",
-        "sandbox.level": sandbox or "none",
+        "sandbox.level": sandbox,
     }
     request = RunRequest(
         recipe=str(bundled.folder("recipes") / "fix-failing-test.yaml"),
@@ -60,7 +65,6 @@ async def _run(host: Host, sandbox: str | None) -> tuple[int, str]:
     folder, first = await prepare(host, request)
     output = TextOutput(sys.stdout, sys.stderr, color=sys.stderr.isatty())
     code = await run_prepared(host, folder, first, output)
-    await look(host, folder)
     return code, folder.task_id
 
 

@@ -56,8 +56,8 @@ async def _git(host: Host) -> list[tuple[str, str]]:
 async def _sandbox(host: Host) -> list[tuple[str, str]]:
     from goose_py.bootstrap.confinement import probe_here
 
-    chosen = await probe_here(host)
-    return [(OK if chosen.sandbox.level.value == "full" else NOTE, f"sandbox: {chosen.verdict.sentence}")]
+    found = await probe_here(host)
+    return [(OK if found.level.value == "full" else NOTE, found.sentence)]
 
 
 async def _model(host: Host) -> list[tuple[str, str]]:

@@ -1,16 +1,19 @@
 """The permission rules with everything bound but the call and the mode."""
 
+import asyncio
 import os
 import shutil
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from goose_py.bootstrap.confinement import Confinement
+from goose_py.bootstrap.confinement import Confinement, probe_here
 from goose_py.bootstrap.host import Host
+from goose_py.bootstrap.settings import load_settings
 from goose_py.config.settings import Settings
 from goose_py.git.worktree import TaskWorktree
 from goose_py.permissions.decide import decide
 from goose_py.permissions.decision import Decision, Place
+from goose_py.permissions.grants import GrantStore, rules_of
 from goose_py.permissions.rules import Rule, parse_rule
 from goose_py.protocol.commands import ResolveApproval
 from goose_py.protocol.messages import ToolCall
@@ -43,12 +46,15 @@ class Created(Collection[str]):
 
 
 class Judge:
-    """`judge`, `keep` and `changes` are what a session is handed. Grants of a task live as long as it; wider ones are kept in
-    the grants file."""
+    """`judge`, `keep` and `changes` are what a session is handed. Grants are keyed by the repository's common git folder, so
+    that they hold in each of its worktrees; they are read anew for each call, since another task may have granted or revoked."""
 
-    def __init__(self, place: Place, rules: Sequence[Rule]) -> None:
+    def __init__(self, place: Place, rules: Sequence[Rule], grants: GrantStore, repository: str, task_id: str) -> None:
         self._place = place
-        self._rules = list(rules)
+        self._rules = tuple(rules)
+        self._grants = grants
+        self._repository = repository
+        self._task_id = task_id
 
     @classmethod
     def create(
@@ -60,25 +66,40 @@ class Judge:
             for entry in settings.rules
             for rule in parse_rule(entry.fields, source=f"{entry.file}:{entry.line}", home=str(host.home))
         ]
-        return cls(place_of(host, settings, confinement, worktree, base_files), rules)
+        return cls(
+            place_of(host, settings, confinement, worktree, base_files),
+            rules,
+            grant_store(host),
+            str(worktree.repository.common_dir),
+            worktree.task_id,
+        )
 
     def judge(self, call: ToolCall, spec: ToolSpec, mode: Mode) -> Decision:
-        return decide(call, spec, self._rules, mode, self._place)
+        rules = (*self._rules, *rules_of(self._grants.standing(), self._repository, self._task_id))
+        return decide(call, spec, rules, mode, self._place)
 
     def changes(self, call: ToolCall, spec: ToolSpec) -> bool:
-        """Whether a call would change anything: what plan mode would not let through."""
-        return decide(call, spec, (), "plan", self._place).verdict != "allow"
+        """Whether a call waits for a plan. Commands do not: a test has to be run before anybody can plan, and what they may do
+        is the mode's and the sandbox's affair."""
+        return not spec.read_only and "command" not in call.arguments
 
     def keep(self, answer: ResolveApproval, judgement: Judgement, call: ToolCall) -> None:
+        if answer.scope == "once":
+            return
         patterns = (answer.pattern,) if answer.pattern else tuple(judgement.patterns)
-        for pattern in patterns:
-            self._rules += parse_rule({"verdict": "allow", "pattern": pattern}, source="a grant")
+        self._grants.grant(
+            patterns, answer.scope, tool=call.name, repository=self._repository, task=self._task_id
+        )
+
+
+def grant_store(host: Host) -> GrantStore:
+    return GrantStore(host.paths.state / "grants.jsonl", host.now, host.new_id)
 
 
 def place_of(
     host: Host, settings: Settings, confinement: Confinement, worktree: TaskWorktree, base_files: Iterable[str]
 ) -> Place:
-    level = confinement.chosen.sandbox.level.value
+    level = confinement.found.sandbox.level.value
     path = confinement.env.get("PATH", "")
     shown = tuple(str(folder) for folder in confinement.policy.readable)
     return Place(
@@ -93,3 +114,37 @@ def place_of(
         writable=("/tmp",) if level == "full" else (),
         created=Created(worktree.path, base_files),
     )
+
+
+def explain_command(command: str, mode: str) -> int:
+    """Prints the verdict on a shell command in the current folder, and that of each of its parts."""
+    from goose_py.protocol.safe_text import safe_text
+    from goose_py.protocol.tools import ToolAnnotations
+
+    host = Host.here()
+    settings = load_settings(host, flags={"mode": mode}).settings
+    rules = [
+        rule
+        for entry in settings.rules
+        for rule in parse_rule(entry.fields, source=f"{entry.file}:{entry.line}", home=str(host.home))
+    ]
+    found = asyncio.run(probe_here(host))
+    path = host.env.get("PATH", "")
+    place = Place(
+        workspace=os.path.realpath(host.cwd),
+        home=str(host.home),
+        sandbox=found.level.value,
+        weakest=settings.sandbox.level,
+        realpath=os.path.realpath,
+        which=lambda name: shutil.which(name, path=path),
+        exists=os.path.lexists,
+    )
+    call = ToolCall(id="test", name="shell", arguments={"command": command})
+    spec = ToolSpec(name="shell", description="", input_schema={}, annotations=ToolAnnotations(), trusted=True)
+    decision = decide(call, spec, (*rules, *rules_of(grant_store(host).standing(), "", "")), settings.mode, place)
+    print(f"{decision.verdict}: {safe_text(decision.reason)}")
+    for part in decision.parts:
+        print(safe_text(f"  {part.verdict:<5} {part.text}  ({part.reason})"))
+    for pattern in decision.patterns:
+        print(safe_text(f"  could be granted as: {pattern}"))
+    return 0

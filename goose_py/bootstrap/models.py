@@ -1,5 +1,7 @@
 """From settings to somebody who answers: providers opened when first asked, and kept open for the life of the task."""
 
+from collections.abc import Mapping
+
 import msgspec
 
 from goose_py.bootstrap.host import Host
@@ -96,13 +98,23 @@ class Models:
         return provider_settings(provider, configured, self._settings, api_key=key, env=self._host.env, values=self._values)
 
 
+def window_of(ref: ModelRef, settings: Settings) -> int | None:
+    """The size of a model's window in tokens, from the catalogue and the settings; None for one that cannot be resolved."""
+    configured = settings.providers.get(ref.provider, Configured())
+    try:
+        known = provider_settings(ref.provider, configured, settings, api_key=None, env={}, values={})
+        return resolve(ref, known).context_window
+    except UserError:
+        return None
+
+
 def provider_settings(
     provider: str,
     configured: Configured,
     settings: Settings,
     *,
     api_key: str | None,
-    env: "dict[str, str] | object",
+    env: Mapping[str, str],
     values: dict[str, str],
 ) -> ProviderSettings:
     """The configuration's words in the providers' own."""
@@ -114,7 +126,6 @@ def provider_settings(
         profile["query"] = dict(configured.query)
     scripted = provider == "scripted" or configured.protocol == "scripted"
     address = configured.base_url
-    environment = dict(env)  # type: ignore[call-overload]
     return ProviderSettings(
         preset=None if provider in presets() else _preset_of(configured),
         base_url=None if scripted else address,
@@ -123,8 +134,8 @@ def provider_settings(
         transport=configured.transport,
         headers=dict(configured.headers),
         timeouts={name: value for name, value in msgspec.structs.asdict(configured.timeouts).items() if value is not None},
-        proxy=environment.get("HTTPS_PROXY") or environment.get("https_proxy"),
-        ca_file=environment.get("SSL_CERT_FILE"),
+        proxy=env.get("HTTPS_PROXY") or env.get("https_proxy"),
+        ca_file=env.get("SSL_CERT_FILE"),
         profile=profile,
         models={
             name.removeprefix(f"{provider}/"): _model_fields(model)

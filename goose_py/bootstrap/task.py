@@ -84,9 +84,20 @@ async def open_task(
         checks = CheckRunner(
             confinement.spawn(), worktree.path, confinement.env, folder.logs, "/bin/bash", settings.check_timeout, host.monotonic
         )
-        late: list[ev.DurableEvent] = []
-        told: list[Callable[[ev.DurableEvent], None]] = []
-        toolbox = await _toolbox(host, spec, settings, folder, confinement, lambda event: (told[0] if told else late.append)(event))
+        opened: list[Session] = []
+        early: list[ev.DurableEvent] = []
+
+        def tell(event: ev.DurableEvent) -> None:
+            """Extensions start before there is a session to log what becomes of them."""
+            if opened:
+                opened[0].emit(event)
+            else:
+                early.append(event)
+
+        def planning() -> bool:
+            return bool(opened) and opened[0].state.mode == "plan"
+
+        toolbox = await _toolbox(host, spec, settings, folder, confinement, tell, planning)
         stack.push_async_callback(toolbox.close)
         files = await base_files(worktree)
         judge = Judge.create(host, settings, confinement, worktree, files)
@@ -110,18 +121,18 @@ async def open_task(
             plan_needs_approval=settings.plan_approval == "ask",
         )
         session = Session(log, bus, ports, records)
-        told.append(session.emit)
+        opened.append(session)
         if not resumed:
             session.emit(_started(spec, settings, ref, workspace))
             for warning in workspace.warnings:
                 session.emit(ev.Warned(text=warning))
         else:
             session.recover()
-        for event in late:
+        for event in early:
             session.emit(event)
         await _set_prefix(session, toolbox, spec, profile, planning=ports.planning)
         if not resumed:
-            environment = describe(host, worktree, files, confinement.chosen.verdict.sentence)
+            environment = describe(host, worktree, files, confinement.found.sentence)
             session.emit(ev.ContextAdded(source="environment", text=environment))
             if text := conventions.initial(_global_conventions(host, settings), worktree.path):
                 session.emit(ev.ContextAdded(source="conventions", text=text))
@@ -154,6 +165,7 @@ async def _toolbox(
     folder: TaskFolder,
     confinement: Confinement,
     tell: Callable[[ev.DurableEvent], None],
+    planning: Callable[[], bool],
 ) -> Toolbox:
     extensions = [] if spec.own_extensions else configured(settings)
     added, warnings = of_recipe(spec.extensions)
@@ -165,7 +177,7 @@ async def _toolbox(
         for warning in change.warnings:
             tell(ev.Warned(text=warning))
 
-    sandbox, policy = confinement.chosen.sandbox, confinement.policy
+    sandbox, policy = confinement.found.sandbox, confinement.policy
 
     def launch(argv, env, cwd):  # type: ignore[no-untyped-def]
         started = sandbox.wrap(argv, cwd, env, policy)
@@ -175,7 +187,7 @@ async def _toolbox(
         [*extensions, *added],
         host=ExtensionHost(
             workspace=policy.workspace,
-            spawn=confinement.spawn(),
+            spawn=confinement.spawn_while(planning),
             state=folder.logs,
             env=confinement.env,
             environment=confinement.env,

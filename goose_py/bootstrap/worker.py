@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import shutil
 import signal
 import sys
 
@@ -9,6 +10,7 @@ from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.launch import report
 from goose_py.bootstrap.task import OpenTask, open_task
 from goose_py.protocol import commands as cmd
+from goose_py.protocol import events as ev
 from goose_py.protocol.errors import GooseError
 from goose_py.session.log import LogBusy
 from goose_py.tasks.server import TaskServer
@@ -59,6 +61,19 @@ async def _work(task_id: str, ready_fd: int) -> None:
             await task.session.interrupt()
             await server.close()
             folder.socket.unlink(missing_ok=True)
+        untouched = await _untouched(task)
+        worktree = task.changes.worktree
+    if untouched:
+        # A conversation that was opened and left without a word: there is nothing in it that could be lost.
+        await worktree.remove()
+        shutil.rmtree(folder.path, ignore_errors=True)
+
+
+async def _untouched(task: OpenTask) -> bool:
+    if any(isinstance(record.event, ev.PromptReceived) for record in task.history()):
+        return False
+    worktree = task.changes.worktree
+    return worktree.exists and (await worktree.snapshot()).tree == worktree.base.tree
 
 
 async def _until_unneeded(task: OpenTask, server: TaskServer, stop: asyncio.Event) -> None:

@@ -37,7 +37,7 @@ def run_command(arguments: Sequence[str]) -> int:
         # Whoever read our output has gone (`| head`): that is their right, and no failure.
         sys.stdout = None
         return 0
-    except Exception as bug:  # the root of the program: nobody above could say it better
+    except Exception as bug:  # noqa: BLE001 - the root of the program: nobody above could say it better
         return _report_bug(bug)
     return result if isinstance(result, int) else 0
 

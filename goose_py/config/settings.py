@@ -244,8 +244,8 @@ class Settings(Section, frozen=True, kw_only=True):
     phases: Phases = Phases()
     mode: Annotated[Mode, user("What may be done without asking: plan, ask, auto, chat")] = "ask"
     plan_approval: Annotated[
-        Literal["ask", "auto", "off"], user("Wait for a person's word on a plan, go on with it, or make none")
-    ] = "ask"
+        Literal["ask", "auto", "off"], user("Wait for your word on a plan, go on with it, or make none; plan mode always waits")
+    ] = "auto"
     limits: LimitSettings = LimitSettings()
     providers: Annotated[Mapping[str, ProviderSettings], user("Providers of your own")] = {}
     models: Annotated[Mapping[str, ModelSettings], user("What differs from the catalogue of models")] = {}

@@ -1,0 +1,202 @@
+"""The terminal interface, with everything it needs of the world handed in."""
+
+import asyncio
+import gc
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from goose_py import __version__
+from goose_py.bootstrap.desk import look, open_worktree
+from goose_py.bootstrap.host import Host
+from goose_py.bootstrap.launch import connect
+from goose_py.bootstrap.settings import load_settings
+from goose_py.config.settings import Settings
+from goose_py.protocol.changes import ChangeSet, FileChange
+from goose_py.protocol.errors import UserError
+from goose_py.protocol.messages import ModelRef
+from goose_py.tasks.client import TaskClient
+from goose_py.tasks.spec import TaskSpec, write_spec
+from goose_py.tasks.store import TaskFolder
+from goose_py.tasks.summary import TaskSummary, list_tasks
+
+NEEDS = {
+    "awaiting approval": "you",
+    "awaiting plan approval": "you",
+    "awaiting review": "review",
+    "running": "running",
+    "planning": "running",
+    "verifying": "running",
+    "failed": "you",
+    "queued": "waiting",
+    "idle": "waiting",
+}
+ATTACHABLE = ("awaiting approval", "awaiting plan approval", "running", "planning", "verifying")
+
+
+def conversation(*, new: bool, flags: Mapping[str, Any]) -> int:
+    """Opens the task of this repository that works or waits for a person, else a new conversation."""
+    host = Host.here()
+    settings = _check(host, flags)
+    task = None if new else _open_task(host)
+    return _run(host, settings, task, flags)
+
+
+def attach(task_id: str) -> int:
+    host = Host.here()
+    return _run(host, _check(host, {}), host.tasks.find(task_id).task_id, {})
+
+
+def _check(host: Host, flags: Mapping[str, Any]) -> Settings:
+    """What can be said in a sentence is said before a screen is drawn."""
+    from goose_py.tui.terminal import refusal
+
+    reason = refusal(
+        host.env, stdin_is_terminal=host.stdin_is_terminal, stdout_is_terminal=host.stdout_is_terminal
+    )
+    if reason is not None:
+        raise UserError(reason)
+    overrides = {key: value for key, value in flags.items() if key != "base"}
+    return load_settings(host, flags=overrides).settings
+
+
+def _open_task(host: Host) -> str | None:
+    for summary in list_tasks(host.tasks):
+        here = any(place and host.cwd.is_relative_to(place) for place in (summary.repository, summary.workspace))
+        if here and summary.alive and summary.state in ATTACHABLE:
+            return summary.task_id
+    return None
+
+
+def _run(host: Host, settings: Settings, task: str | None, flags: Mapping[str, Any]) -> int:
+    # Read by textual when it is imported: twice its usual rate halves the time from a key to its echo.
+    os.environ.setdefault("TEXTUAL_FPS", "120")
+    from goose_py.tui.app import GooseApp
+    from goose_py.tui.services import Options
+    from goose_py.tui.terminal import is_slow_link, needs_ascii, palette_of
+
+    options = Options(
+        palette=palette_of(host.env, settings.ui.theme or "auto"),
+        ascii=settings.ui.ascii or needs_ascii(host.env, sys.stdout.encoding),
+        slow_link=is_slow_link(host.env),
+        tmux=bool(host.env.get("TMUX")),
+        place=_place(host),
+        program=__version__,
+    )
+    app = GooseApp(_services(host, flags), options, task)
+    gc.collect()
+    gc.freeze()
+    left = app.run()
+    if left is not None and (sentence := left.sentence()):
+        print(sentence)
+    return app.return_code or 0
+
+
+def _services(host: Host, flags: Mapping[str, Any]):  # type: ignore[no-untyped-def]
+    from goose_py.bootstrap.models import window_of
+    from goose_py.tui.chrome import TaskLine
+    from goose_py.tui.services import Services
+
+    settings = load_settings(host, flags={key: value for key, value in flags.items() if key != "base"}).settings
+    prompts = host.paths.state / "prompts"
+
+    async def reach(task_id: str, after: int) -> TaskClient:
+        return await connect(host, host.tasks.folder(task_id), after)
+
+    async def changes(task_id: str) -> ChangeSet:
+        return (await look(host, host.tasks.folder(task_id))).changes
+
+    async def file(task_id: str, path: str) -> FileChange:
+        from goose_py.git.diff import file_change
+
+        folder = host.tasks.folder(task_id)
+        looked = await look(host, folder)
+        worktree = await open_worktree(host, folder, looked.records)
+        return await file_change(worktree.store, looked.changes, path)
+
+    async def start() -> str:
+        folder = await _new_task(host, flags)
+        return folder.task_id
+
+    async def tasks() -> tuple[TaskLine, ...]:
+        found = await asyncio.to_thread(list_tasks, host.tasks)
+        return tuple(_line(summary) for summary in found)
+
+    def _line(summary: TaskSummary) -> TaskLine:
+        return TaskLine(
+            task_id=summary.task_id,
+            title=summary.title,
+            need=NEEDS.get(summary.state, "done"),
+            doing=summary.question or summary.detail or summary.state,
+            files=summary.files,
+            added=summary.added,
+            removed=summary.removed,
+            cost=summary.cost,
+            updated_at=summary.updated_at,
+            repository=summary.repository,
+            checks=summary.checks,
+        )
+
+    def window(ref: ModelRef) -> int | None:
+        return window_of(ref, settings)
+
+    return Services(
+        connect=reach,
+        load_changes=changes,
+        load_file=file,
+        start_task=start,
+        list_tasks=tasks,
+        now=host.now,
+        monotonic=host.monotonic,
+        new_id=host.new_id,
+        window_of=window,
+        history=lambda: _history(prompts),
+        remember=lambda text: _remember(prompts, text),
+    )
+
+
+async def _new_task(host: Host, flags: Mapping[str, Any]) -> TaskFolder:
+    folder = host.tasks.new(host.now)
+    spec = TaskSpec(
+        task_id=folder.task_id,
+        folder=str(host.cwd),
+        base=flags.get("base") or "head",
+        interactive=True,
+        overrides={key: value for key, value in flags.items() if key != "base"},
+    )
+    write_spec(folder.path, spec)
+    return folder
+
+
+def _place(host: Host) -> str:
+    return host.cwd.name or str(host.cwd)
+
+
+def _history(file: Path) -> tuple[str, ...]:
+    """The last prompts, oldest first. One JSON text a line."""
+    import json
+
+    try:
+        lines = file.read_bytes().split(b"\n")[-500:]
+    except OSError:
+        return ()
+    found: list[str] = []
+    for line in lines:
+        try:
+            found.append(str(json.loads(line)))
+        except ValueError:
+            continue
+    return tuple(found)
+
+
+def _remember(file: Path, text: str) -> None:
+    import json
+
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    fd = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    with os.fdopen(fd, "wb") as stream:
+        stream.write(json.dumps(text).encode() + b"\n")
+
+

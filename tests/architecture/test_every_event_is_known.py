@@ -1,0 +1,39 @@
+"""Every event can be written and read, and every consumer has a case for it."""
+
+import inspect
+from typing import get_args
+
+import pytest
+
+from goose_py.config.keys import table
+from goose_py.protocol.commands import AnyCommand
+from goose_py.protocol.events import DurableEvent
+from goose_py.tui import reducer
+
+EVENTS = get_args(DurableEvent)
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.__name__)
+def test_the_screen_has_a_case_for_every_event(event):
+    assert event.__name__ in inspect.getsource(reducer)
+
+
+def test_no_two_events_and_no_two_commands_share_a_tag():
+    for union in (DurableEvent, AnyCommand):
+        tags = [kind.__struct_config__.tag for kind in get_args(union)]
+        assert len(set(tags)) == len(tags)
+
+
+def test_every_key_of_the_configuration_is_read_by_the_program():
+    from pathlib import Path
+
+    import goose_py
+
+    source = Path(goose_py.__file__).parent
+    code = "\n".join(
+        path.read_text("utf-8")
+        for layer in ("bootstrap", "cli")
+        for path in sorted((source / layer).rglob("*.py"))
+    )
+    unread = [key.name for key in table().values() if key.name.split(".")[-1] not in code]
+    assert unread == []
