@@ -119,6 +119,8 @@ class Connection:
         """End the server and wait until it is gone: a few seconds at most."""
         self._stop.set()
         if self._task is not None:
+            if self.phase not in ("ready", "failed"):
+                self._task.cancel()  # it waits for a server that has not answered yet
             done, _ = await asyncio.wait([self._task], timeout=_CLOSE_GRACE)
             if not done:
                 self._task.cancel()

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import struct
 from typing import Any
 
 from goose_py.protocol.messages import Image
@@ -18,6 +19,10 @@ MAX_PIXELS = 60_000_000
 _MEDIA = {"PNG": "image/png", "JPEG": "image/jpeg", "GIF": "image/gif", "WEBP": "image/webp"}
 
 
+_PNG = b"\x89PNG\r\n\x1a\n"
+_SHOWN_CHUNKS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
+
+
 def bounded_image(raw: bytes) -> Image | None:
     """The image as a part of a message: as it is where the APIs take it, scaled down and in PNG or JPEG where not.
 
@@ -26,17 +31,39 @@ def bounded_image(raw: bytes) -> Image | None:
     from PIL import UnidentifiedImageError
 
     try:
-        picture = Pillow.open(io.BytesIO(raw))
-        media = _MEDIA.get(picture.format or "")
-        if picture.width * picture.height > MAX_PIXELS:
-            return None
-        if media and max(picture.size) <= LONG_SIDE and len(raw) <= MAX_BYTES:
-            picture.verify()
-            return Image(media_type=media, data=base64.b64encode(raw).decode("ascii"))
-        picture.thumbnail((LONG_SIDE, LONG_SIDE))
-        return _encode(picture)
+        return _bounded(raw)
     except (UnidentifiedImageError, Pillow.DecompressionBombError, OSError, ValueError, SyntaxError):
+        pass
+    try:
+        return _bounded(_without_extras(raw)) if raw.startswith(_PNG) else None
+    except (UnidentifiedImageError, Pillow.DecompressionBombError, OSError, ValueError, SyntaxError, struct.error):
         return None
+
+
+def _bounded(raw: bytes) -> Image | None:
+    from PIL import Image as Pillow
+
+    picture = Pillow.open(io.BytesIO(raw))
+    media = _MEDIA.get(picture.format or "")
+    if picture.width * picture.height > MAX_PIXELS:
+        return None
+    if media and max(picture.size) <= LONG_SIDE and len(raw) <= MAX_BYTES:
+        picture.verify()
+        return Image(media_type=media, data=base64.b64encode(raw).decode("ascii"))
+    picture.thumbnail((LONG_SIDE, LONG_SIDE))
+    return _encode(picture)
+
+
+def _without_extras(png: bytes) -> bytes:
+    """A PNG without its descriptive chunks (colour profile, text, …): the picture is whole where one of those is not, as
+    in the tiny image of the official everything server."""
+    kept, place = [_PNG], len(_PNG)
+    while place < len(png):
+        end = place + 12 + struct.unpack(">I", png[place : place + 4])[0]
+        if png[place + 4 : place + 8] in _SHOWN_CHUNKS:
+            kept.append(png[place:end])
+        place = end
+    return b"".join(kept)
 
 
 def _encode(picture: Any) -> Image | None:

@@ -4,7 +4,8 @@
 name = "developer"
 description = "Shell, files and search in the workspace."
 entry = "server:create_server"   # module in this folder : function
-plain_names = true               # offer `shell`, not `developer__shell`
+instructions = "Read a file before you edit it."   # for the system prompt, optional
+plain_names = true               # the default: offer `shell`, not `developer__shell`
 ```
 
 `tools.json` beside it is what `tools/list` answers, so that the tools can be offered before the server, and the MCP SDK
@@ -30,6 +31,8 @@ from goose_py.toolbox.names import RemoteTool, remote_tools
 MANIFEST = "extension.toml"
 TOOLS = "tools.json"
 
+_FIELDS = (("name", str), ("entry", str), ("description", str), ("instructions", str), ("plain_names", bool))
+
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """One bundled extension. `entry` is "module:function"; the function is called as
@@ -39,7 +42,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     description: str = ""
     entry: str
-    plain_names: bool = False
+    instructions: str = ""
+    plain_names: bool = True
 
     @classmethod
     def load(cls, folder: Path) -> "Manifest":
@@ -52,7 +56,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
             raise UserError(f"{path}: cannot be read ({error.strerror}): the extension is not complete") from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise UserError(f"{path}: is not valid TOML: {error}") from error
-        for key, kind in (("name", str), ("entry", str), ("description", str), ("plain_names", bool)):
+        for key, kind in _FIELDS:
             if key not in raw and key in ("name", "entry"):
                 raise UserError(f"{path}: {key!r} is missing")
             if key in raw and not isinstance(raw[key], kind):
@@ -68,7 +72,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
             name=raw["name"],
             description=raw.get("description", ""),
             entry=raw["entry"],
-            plain_names=raw.get("plain_names", False),
+            instructions=raw.get("instructions", ""),
+            plain_names=raw.get("plain_names", True),
         )
 
     def tools(self) -> tuple[RemoteTool, ...]:

@@ -92,12 +92,12 @@ def admit(
         spec = _spec(origin, tool)
         problem = _problem(origin, tool.name, spec.name, specs, taken)
         if problem:
-            warnings.append(f"{origin.extension}: the tool {visible(tool.name, 80)!r} is not offered: {problem}")
+            warnings.append(f"{origin.extension}: the tool {_quoted(tool.name)} is not offered: {problem}")
             continue
         specs[spec.name] = spec
     for name in origin.only:
         if all(tool.name != name for tool in tools):
-            warnings.append(f"{origin.extension}: available_tools names {visible(name, 80)!r}, which it does not have")
+            warnings.append(f"{origin.extension}: available_tools names {_quoted(name)}, which it does not have")
     return tuple(specs[name] for name in sorted(specs)), tuple(warnings)
 
 
@@ -107,7 +107,7 @@ def _problem(origin: Origin, remote: str, name: str, specs: Collection[str], tak
     if "__" in remote:
         return "its name has '__' in it, which parts an extension's name from its tool's"
     if len(name) > MAX_NAME:
-        return f"the name {visible(name, 40)!r}… has {len(name)} characters, at most {MAX_NAME} are possible"
+        return f"the name {_quoted(name, 40)} has {len(name)} characters, at most {MAX_NAME} are possible"
     if name in specs:
         return "another tool of this extension has the same name"
     if name in taken:
@@ -133,12 +133,17 @@ def _plain(name: str) -> str:
     return name.replace(".", "_").replace("/", "_")
 
 
-def visible(text: str, limit: int | None = None) -> str:
+def visible(text: str) -> str:
     r"""`text` with every control and invisible character but newline and tab written as `\u{…}`: what a person approves
-    must be what the model reads. At most `limit` characters of it."""
-    if not text.isascii() or not text.isprintable():
-        text = "".join(c if c in "\n\t" or not _hidden(c) else f"\\u{{{ord(c):04x}}}" for c in text)
-    return text if limit is None or len(text) <= limit else text[:limit]
+    must be what the model reads."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(c if c in "\n\t" or not _hidden(c) else f"\\u{{{ord(c):04x}}}" for c in text)
+
+
+def _quoted(name: str, limit: int = 80) -> str:
+    shown = visible(name).replace("\n", "\\n").replace("\t", "\\t")
+    return f"'{shown}'" if len(shown) <= limit else f"'{shown[:limit]}…'"
 
 
 def _hidden(character: str) -> bool:

@@ -90,17 +90,17 @@ def _rename(arguments: dict[str, Any], schema: Mapping[str, Any], notes: list[st
     for name in properties:
         if name in arguments:
             continue
-        spellings = [given for given in arguments if given not in properties and _same_word(given, name)]
-        spellings += [alias for alias in ALIASES.get(name, ()) if alias in arguments and alias not in properties]
+        known_as = {_squashed(name), *map(_squashed, ALIASES.get(name, ()))}
+        spellings = [given for given in arguments if given not in properties and _squashed(given) in known_as]
         if spellings:
             arguments[name] = arguments.pop(spellings[0])
             notes.append(f"{spellings[0]} taken as {name}")
     return arguments
 
 
-def _same_word(given: str, name: str) -> bool:
-    """True for another spelling of one name: oldString, old-string and old_string."""
-    return given.replace("_", "").replace("-", "").lower() == name.replace("_", "").replace("-", "").lower()
+def _squashed(name: str) -> str:
+    """One form for all spellings of a name: oldString, old-string and old_string."""
+    return name.replace("_", "").replace("-", "").lower()
 
 
 def _resolve(schema: Any, root: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -167,7 +167,7 @@ def _mend(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any], where:
     if len(readings) != 1:
         return value
     notes.append(f"{where}: {_brief(value)} taken as {_brief(readings[0])}")
-    return readings[0]
+    return _mend_inside(readings[0], schema, root, where, notes)
 
 
 def _mend_inside(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any], where: str, notes: list[str]) -> Any:

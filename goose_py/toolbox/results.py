@@ -121,7 +121,7 @@ def _image(data: str, kind: str, shelf: Shelf, stem: str) -> tuple[str | None, I
 
 def _decode(data: str) -> bytes | None:
     try:
-        return base64.b64decode(data, validate=False)
+        return base64.b64decode("".join(data.split()), validate=True)
     except (binascii.Error, ValueError):
         return None
 
@@ -144,7 +144,8 @@ def cut(text: str, limit: int, shelf: Shelf, stem: str) -> str:
     tail = _from_line_start(text[len(text) - (limit - head_size) :])
     left_out = text[len(head) : len(text) - len(tail)]
     path = shelf.keep(text.encode("utf-8", "replace"), stem, ".txt")
-    note = f"{left_out.count(chr(10)):,} lines, {len(left_out):,} of {len(text):,} characters left out"
+    lines = left_out.strip("\n").count("\n") + 1
+    note = f"{lines:,} line{'' if lines == 1 else 's'}, {len(left_out):,} of {len(text):,} characters left out"
     kept = f"; the whole is in {path}" if path else ""
     return f"{head}\n[… {note}{kept} …]\n{tail}"
 

@@ -108,9 +108,7 @@ class Toolbox:
         for spec in sorted(extensions, key=lambda spec: not isinstance(spec, Builtin)):
             way = launching(spec, host=host, bundled=bundled, logs=self._places.logs, ask=ask, version=version, load=load)
             if spec.key in self._extensions:
-                self._extensions[spec.key].warnings += (
-                    f"{spec.key}: two extensions have this name; the second one is left out",
-                )
+                self._extensions[spec.key].warn(f"{spec.key}: two extensions have this name; the second one is left out")
                 continue
             self._extensions[spec.key] = _Extension(spec, way, self, backoff, probe_timeout)
 
@@ -144,6 +142,8 @@ class Toolbox:
         for task in waiting:
             task.cancel()
         self._offered = self._choose()
+        for extension in self._extensions.values():
+            extension.freeze()
         return self._offered
 
     def specs(self) -> tuple[ToolSpec, ...]:
@@ -218,10 +218,7 @@ class Toolbox:
         for extension in self._extensions.values():
             if not extension.way.trusted:
                 extension.pin([tool for tool in offered if tool.extension == extension.key])
-
-    def is_late(self, extension: str) -> bool:
-        offered = self._offered
-        return offered is not None and all(tool.extension != extension for tool in offered)
+            extension.freeze()
 
     def taken(self, besides: str) -> set[str]:
         """The names that other extensions' tools and ours have."""
@@ -262,7 +259,10 @@ class Toolbox:
         return states
 
     def _search(self, call: ToolCall, resolved: Resolved) -> ToolResult:
-        sources = [extension.source() for extension in self._extensions.values() if not extension.way.trusted]
+        strangers = [extension for extension in self._extensions.values() if not extension.way.trusted]
+        for extension in strangers:
+            extension.freeze()
+        sources = [extension.source() for extension in strangers]
         text = deferred.search(resolved.call.arguments["query"], sources, self._waiting())
         return ToolResult(call_id=call.id, content=(Text(text),))
 
@@ -283,7 +283,8 @@ class _Extension:
     ) -> None:
         self.key = spec.key
         self.way = way
-        self.warnings: tuple[str, ...] = way.warnings
+        self._standing = way.warnings
+        self._rejected: tuple[str, ...] = ()
         self.detail = way.problem
         self._spec = spec
         self._toolbox = toolbox
@@ -291,6 +292,8 @@ class _Extension:
         self._approved: dict[str, ToolSpec] | None = None
         self._changes: dict[str, ToolChange] = {}
         self._started = False
+        self._frozen = False
+        self._is_late = False
         self.connection: Connection | None = None
         if not way.problem:
             self.connection = Connection(
@@ -305,6 +308,14 @@ class _Extension:
             )
 
     # What is known
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        return (*self._standing, *self._rejected)
+
+    def warn(self, text: str) -> None:
+        if text not in self._standing:
+            self._standing += (text,)
 
     @property
     def is_known(self) -> bool:
@@ -347,9 +358,9 @@ class _Extension:
             self._report("failed", self.detail)
             return
         if self.way.tools is not None:
-            self._approved, rejected = self._admit(self.way.tools)
-            self.warnings += rejected
+            self._approved, self._rejected = self._admit(self.way.tools)
         elif (listing := self._load()) is not None:
+            self._frozen = True
             kept = catalogue.trusted_never(listing.tools, self.key)
             only = self._spec.available_tools
             self._approved = {t.remote_name: t for t in kept if not only or t.remote_name in only}
@@ -365,6 +376,12 @@ class _Extension:
         """Take tools of a logged prefix for what was approved, beside what is known already."""
         if tools:
             self._approved = {**(self._approved or {}), **{tool.remote_name: tool for tool in tools}}
+
+    def freeze(self) -> None:
+        """From here on another listing is a change. Before its tools were shown or used it is not: some servers add tools
+        once they have learnt what the client can do."""
+        self._frozen = self.is_known
+        self._is_late = not self.is_known
 
     async def close(self) -> None:
         if self.connection is not None:
@@ -383,16 +400,15 @@ class _Extension:
 
     def _listed(self, tools: tuple[RemoteTool, ...], era: str) -> None:
         """The server has listed its tools: the first time they are pinned, later they are compared."""
-        now, rejected = self._admit(tools)
-        self.warnings = (*self.way.warnings, *rejected)
-        if self._approved is None:
+        now, self._rejected = self._admit(tools)
+        if self._approved is None or not (self._frozen or self.way.trusted):
             self._approved = now
             self._save(era)
             return
         changes = pins.compare(self.key, self._approved, tuple(now.values()))
         if self.way.trusted:
             if changes and self.way.tools is not None:
-                self.warnings += (f"{self.key}: tools.json is not what the server lists: {_listed_changes(changes)}",)
+                self.warn(f"{self.key}: tools.json is not what the server lists: {_listed_changes(changes)}")
             return
         told = changes != self._changes
         self._changes = changes
@@ -429,7 +445,7 @@ class _Extension:
         try:
             catalogue.save(folder, self.way.identity, listing)
         except OSError as error:
-            self.warnings += (f"{self.key}: its tools cannot be remembered in {folder}: {error.strerror}",)
+            self.warn(f"{self.key}: its tools cannot be remembered in {folder}: {error.strerror}")
 
     # Telling of it
 
@@ -450,7 +466,7 @@ class _Extension:
                 tools=len(self._approved or ()),
                 warnings=self.warnings,
                 changes=changes,
-                late=state == "ready" and not self.way.trusted and self._toolbox.is_late(self.key),
+                late=state == "ready" and self._is_late,
             )
         )
 
@@ -464,6 +480,7 @@ class _Extension:
             session = await self.connection.ready()
         except CallFailed as error:
             return _error(call, f"{call.name} was not run: the extension {self.key!r} is not available: {error}")
+        self.freeze()
         if (change := self._changes.get(spec.remote_name)) is not None:
             return _error(call, _withheld(call.name, change))
         try:
