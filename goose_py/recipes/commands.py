@@ -60,12 +60,18 @@ def _refuse_evaluation(quote: "_Quotes", literal: str) -> None:
 
 
 class _Quotes:
-    """Which quotes are open after the text read so far. It only chooses how a variable is written, and errs harmlessly: a
-    variable is never code."""
+    """Which quotes are open after the text read so far, through substitutions. It only chooses how a variable is written, and
+    errs harmlessly: a variable is never code."""
 
     def __init__(self) -> None:
-        self.open = ""
+        self._open: list[str] = []
         self.escaped = False
+        self._after_dollar = False
+
+    @property
+    def open(self) -> str:
+        """`'` or `"`, or nothing."""
+        return self._open[-1] if self._open and self._open[-1] in "'\"" else ""
 
     def read(self, text: str) -> None:
         for character in text:
@@ -73,7 +79,17 @@ class _Quotes:
                 self.escaped = False
             elif character == "\\" and self.open != "'":
                 self.escaped = True
-            elif self.open:
-                self.open = "" if character == self.open else self.open
-            elif character in "'\"":
-                self.open = character
+            else:
+                self._step(character)
+            self._after_dollar = character == "$"
+
+    def _step(self, character: str) -> None:
+        """What is open is named by the character that closes it."""
+        if self._open and character == self._open[-1]:
+            self._open.pop()
+        elif self.open == "'":
+            return
+        elif character == "`" or (character == '"' and not self.open) or (character == "'" and not self.open):
+            self._open.append(character)
+        elif character == "(" and (not self.open or self._after_dollar):
+            self._open.append(")")

@@ -3,6 +3,7 @@ as further queries. The format is Goose's (its `recipe_deeplink.rs`)."""
 
 import base64
 import binascii
+import io
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -53,4 +54,28 @@ def decode(link: str) -> Linked:
         data = base64.urlsafe_b64decode(config.replace("+", "-").replace("/", "_").replace(" ", "-") + "=" * (-len(config) % 4))
     except (binascii.Error, ValueError):
         raise RecipeError("the link is damaged: its recipe is not base64.") from None
-    return Linked(recipe=parse(data, where="recipe.json (from a link)", folder=None), parameters=query)
+    return Linked(recipe=parse(_as_written(data), where="recipe (from a link)", folder=None), parameters=query)
+
+
+def _as_written(data: bytes) -> bytes:
+    """The JSON as the YAML that a person would have written, texts of several lines as blocks: templates trim white space
+    (`{%- if %}`), which has to be there and not in escapes. The JSON itself where YAML cannot say it as blocks."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+    from ruamel.yaml.scalarstring import LiteralScalarString
+
+    def block(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: block(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [block(item) for item in value]
+        return LiteralScalarString(value) if isinstance(value, str) and "\n" in value else value
+
+    try:
+        value = json.loads(data)
+        written = io.StringIO()
+        YAML().dump(block(value), written)
+        root = document.parse(written.getvalue(), "recipe")
+        return written.getvalue().encode() if root is not None and document.plain_value(root) == value else data
+    except (ValueError, RecursionError, YAMLError, RecipeError):
+        return data

@@ -11,7 +11,7 @@ from goose_py.recipes import document
 from goose_py.recipes.decode import Decoder
 from goose_py.recipes.errors import RecipeError
 from goose_py.recipes.recipe import RECIPE_DIR, Content, Recipe, Source
-from goose_py.recipes.template import Templates, is_structural
+from goose_py.recipes.template import GLOBALS, Templates, is_structural
 
 SUFFIXES = (".yaml", ".yml", ".json")
 MAX_BYTES = document.MAX_BYTES
@@ -99,8 +99,7 @@ def parse(data: bytes, *, where: str, folder: Path | None) -> Recipe:
     except UnicodeDecodeError as error:
         raise RecipeError(f"{where}:{data.count(10, 0, error.start) + 1}: not UTF-8.") from None
     templates = Templates(text, where, folder)
-    structural = is_structural(text)
-    root = parse_text(templates.draft() if structural else text, where, as_json=where.endswith(".json"))
+    root = parse_text(templates.draft() if is_structural(text) else text, where, as_json=where.endswith(".json"))
     decoder = Decoder(where)
     content = decoder.content(root)
     if content is None:
@@ -109,6 +108,7 @@ def parse(data: bytes, *, where: str, folder: Path | None) -> Recipe:
     problems = _parameter_problems(content, variables, where)
     if problems:
         raise RecipeError(*problems)
+    templates.check()
     return Recipe(
         **{field: getattr(content, field) for field in content.__struct_fields__},
         source=Source(where=where, text=text, folder=folder, sha256=_hash(text, templates.loaded)),
@@ -131,7 +131,7 @@ def parse_text(text: str, where: str, *, as_json: bool) -> document.Node | None:
 def _parameter_problems(content: Content, variables: dict[str, int], where: str) -> list[str]:
     """Goose's two: each name in a template is a parameter, and each parameter is used."""
     declared = {parameter.key: parameter for parameter in content.parameters}
-    missing = sorted(set(variables) - set(declared) - {RECIPE_DIR})
+    missing = sorted(set(variables) - set(declared) - GLOBALS - {RECIPE_DIR})
     unused = [key for key in declared if key not in variables]
     problems = []
     if missing:

@@ -7,6 +7,7 @@ The private characters are those of plane 15 (U+F0000 to U+FFFFD), which no reci
 """
 
 import re
+from collections.abc import Callable
 
 _FIRST, _LAST = 0xF0000, 0xFFFFD
 OPEN, CLOSE, SOFT = chr(_FIRST), chr(_FIRST + 1), chr(_FIRST + 2)
@@ -19,36 +20,38 @@ _SOFT_RUN = re.compile(f"{SOFT}+")
 
 
 class Seal:
-    """The seal of one rendering. `apply` before YAML, `text` and `pieces` after."""
+    """The seal of one rendering. `value` before the template, `apply` on what it prints, `text` and `pieces` after YAML.
+    Raises `ValueError` once more than `most` characters were sealed."""
 
-    def __init__(self) -> None:
-        self._sealed: dict[str, str] = {}
+    def __init__(self, most: int = 8 << 20) -> None:
         self._plain: dict[str, str] = {}
-
-    def apply(self, value: str) -> str:
-        """`value` may hold pieces that are sealed already (the output of a block that was captured): they become part of it."""
-        inner = value.replace(OPEN, "").replace(CLOSE, "") if OPEN in value else value
-        return OPEN + "".join(self._character(character) for character in inner) + CLOSE
+        self._outside: dict[str, str] = {}
+        self._alphabet = _Alphabet(self._allocate)
+        self._left = most
 
     def value(self, value: str) -> str:
-        """A value that comes from outside, on its way into the template. Only characters of the seal itself have to be
-        told apart from ours."""
-        return RESERVED.sub(lambda match: self._allocate(match[0]), value) if RESERVED.search(value) else value
+        """A value from outside. Only characters of the seal itself have to be told apart from ours."""
+        return RESERVED.sub(lambda match: self._outside.get(match[0]) or self._own(match[0]), value)
 
-    def _character(self, character: str) -> str:
-        if character.isalnum() or character == SOFT or character in self._plain:
-            return character
-        return self._sealed.get(character) or self._allocate(character)
+    def _own(self, character: str) -> str:
+        self._outside[character] = self._allocate(character)
+        return self._outside[character]
 
     def _allocate(self, character: str) -> str:
-        sealed = self._sealed.get(character)
-        if sealed is None:
-            sealed = chr(_FIRST + 3 + len(self._sealed))
-            if sealed > chr(_LAST):
-                raise ValueError("more different characters than can be sealed")
-            self._sealed[character] = sealed
-            self._plain[sealed] = character
-        return sealed
+        private = _FIRST + 3 + len(self._plain)
+        if private > _LAST:
+            raise ValueError("the values hold more different characters than can be told apart")
+        self._plain[chr(private)] = character
+        return chr(private)
+
+    def apply(self, value: str) -> str:
+        """What a template prints. It may hold pieces that are sealed already (a block that was captured): they become part
+        of it."""
+        self._left -= len(value)
+        if self._left < 0:
+            raise ValueError("the templates print too much text")
+        inner = value.replace(OPEN, "").replace(CLOSE, "") if OPEN in value else value
+        return OPEN + inner.translate(self._alphabet) + CLOSE
 
     def text(self, sealed: str, indent: int = 0) -> str:
         """The text of a scalar. `indent`: the columns that YAML took away from it."""
@@ -78,3 +81,16 @@ class Seal:
     def _open(self, part: str, indent: int) -> str:
         columns = _SOFT_RUN.sub(lambda run: " " * max(0, len(run[0]) - indent), part)
         return RESERVED.sub(lambda match: self._plain.get(match[0], match[0]), columns)
+
+
+class _Alphabet(dict[int, str]):
+    """Characters (by code point) to private ones, made as they are met. Letters, digits and what is private stay."""
+
+    def __init__(self, allocate: Callable[[str], str]) -> None:
+        super().__init__()
+        self._allocate = allocate
+
+    def __missing__(self, code: int) -> str:
+        character = chr(code)
+        self[code] = character if character.isalnum() or RESERVED.match(character) else self._allocate(character)
+        return self[code]

@@ -27,6 +27,9 @@ _NAME = re.compile(r"\s*[a-zA-Z_][a-zA-Z0-9_]*\s*\Z")
 _INHERITS = re.compile(r"\{%[-+]?\s*(extends|include|import|from)\b")
 _TOP_LEVEL = re.compile(r"^\{%", re.MULTILINE)
 _RAW = re.compile(r"\{%[-+]?\s*raw\s*[-+]?%\}.*?\{%[-+]?\s*endraw\s*[-+]?%\}|\{#.*?#\}", re.DOTALL)
+GLOBALS = frozenset({"range", "dict", "namespace", "cycler", "joiner"})
+"""Names that the engine itself defines."""
+
 _PRODUCES_SAFE = ("safe", "e", "escape", "tojson", "replace", "format", "join")
 """Filters whose result minijinja can take for text that needs no escaping. We keep that mark for captured blocks alone."""
 
@@ -81,9 +84,21 @@ class Templates:
         """The text with every value empty: what a structural recipe is before it has values (as Goose's validation)."""
         env = _environment(undefined="chainable")
         env.loader = self._load
-        names: dict[str, str] = dict.fromkeys(self.variables(), "")
+        names: dict[str, str] = dict.fromkeys(self.variables().keys() - GLOBALS, "")
         env.add_filter("indent", lambda value, *_, **__: value or "")
         return self._run(env, names)
+
+    def check(self) -> None:
+        """Raise `RecipeError` for a filter, test or function that does not exist. Other faults may be those of the empty
+        values that it is tried with."""
+        from minijinja import TemplateError
+
+        try:
+            self.draft()
+        except RecipeError as error:
+            cause = error.__cause__
+            if isinstance(cause, TemplateError) and cause.kind in ("UnknownFilter", "UnknownTest", "UnknownFunction"):
+                raise
 
     def render(self, values: Mapping[str, Any], seal: Seal) -> str:
         """The text with sealed values. Raises `RecipeError` where a name is undefined or a limit is passed."""
@@ -106,7 +121,7 @@ class Templates:
         try:
             output = env.render_str(self._text, self._where, **values)
         except TemplateError as error:
-            raise self._explain(error, self._where) from None
+            raise self._explain(error, self._where) from error
         if len(output) > MAX_OUTPUT:
             raise RecipeError(f"{self._where}: the templates make more than {MAX_OUTPUT >> 20} MiB of text.")
         return output

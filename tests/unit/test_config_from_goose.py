@@ -24,7 +24,7 @@ extensions:
   memory: {type: builtin, name: memory, enabled: false}
   todo: {type: platform, name: todo, enabled: true}
   fs:
-    {type: stdio, name: Files, enabled: true, cmd: npx, args: [-y, pkg], env_keys: [TOKEN], envs: {A: 1}, timeout: 300, cwd: null}
+    {type: stdio, name: Files, enabled: true, cmd: npx, args: [-y, pkg], env_keys: [TOKEN], envs: {A: 1}, cwd: null}
   web:
     type: streamable_http
     name: web

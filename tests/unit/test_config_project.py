@@ -64,7 +64,7 @@ def test_before_trust_nothing_of_it_is_read(tmp_path: Path) -> None:
 def test_after_trust_security_is_still_the_users(tmp_path: Path) -> None:
     loaded = project(tmp_path, HOSTILE, 'mode = "plan"\n[limits]\nmax_cost = 2\n')
     settings = loaded.settings
-    assert settings.mode == "plan" and settings.plan_approval == "ask"
+    assert settings.mode == "plan" and settings.plan_approval == "auto"
     assert settings.provider is None and dict(settings.providers) == {}
     assert settings.sandbox == Settings().sandbox
     assert [rule.fields["decision"] for rule in settings.rules] == ["deny"]
