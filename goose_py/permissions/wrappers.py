@@ -44,8 +44,10 @@ def candidates(words: Words) -> Iterator[Words]:
     """`words` itself, and every command that it might run if it is a wrapper's, outermost first."""
     yield words
     if is_wrapper(words):
+        # What these run gets further arguments that nobody can see.
+        unseen: Words = (None,) if program_name(words[0] or "") in ("xargs", "parallel") else ()
         for position in range(1, len(words)):
-            yield words[position:]
+            yield words[position:] + unseen
 
 
 def hidden_scripts(words: Words) -> Iterator[str]:
