@@ -58,8 +58,8 @@ def _edit(workspace: Workspace, ledger: Ledger, name: str, request: EditRequest)
         if isinstance(located, AlreadyDone):
             ledger.saw(name, stored.data)
             return (
-                f"{printable(name)} already has the new text at {_range(located.first, located.last)} "
-                "and no longer the old one; nothing was written."
+                f"{printable(name)} already reads as new_string at {_range(located.first, located.last)}; "
+                "nothing was written."
             )
         found = _found(name, located)
     drift = ledger.drift(name, stored.data)
@@ -125,8 +125,8 @@ def _refuse_overlap(ledger: Ledger, name: str, stored: Stored, lines: Lines, fou
     first = max(min(first for first, _ in spans) - 10, 0)
     last = max(end for _, end in spans) + 10
     raise Refused(
-        f"{printable(name)} was changed since you last read it ({drift}), right where this edit applies; nothing was written. "
-        f"The region is now:\n{_listing(lines, first, last)}"
+        f"{printable(name)} was changed since you last read it ({drift}), right where this edit applies; "
+        f"nothing was written. The region is now:\n{_listing(lines, first, last)}"
     )
 
 
@@ -233,8 +233,8 @@ def _refuse_unseen_changes(ledger: Ledger, name: str, stored: Stored) -> None:
         return
     ledger.saw(name, stored.data)
     raise Refused(
-        f"{printable(name)} was changed since you last read it ({drift}); nothing was written, so that those changes are not lost. "
-        "Read it again, then write it with them, or make the change with edit."
+        f"{printable(name)} was changed since you last read it ({drift}); nothing was written, so that those changes "
+        "are not lost. Read it again, then write it with them, or make the change with edit."
     )
 
 

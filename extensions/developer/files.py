@@ -45,6 +45,19 @@ def read_file(workspace: Workspace, path: str, limit: int = MAX_TEXT_BYTES) -> S
 
     Raises Refused.
     """
+    stored, size_ = _read(workspace, path, limit + 1, limit)
+    if len(stored.data) > limit:  # it grew, or its size cannot be known beforehand (files of /proc)
+        raise too_large(path, max(size_, len(stored.data)), limit)
+    return stored
+
+
+def read_head(workspace: Workspace, path: str, count: int) -> bytes:
+    """The first `count` bytes of a regular file of any size. Raises Refused."""
+    return _read(workspace, path, count, None)[0].data
+
+
+def _read(workspace: Workspace, path: str, count: int, limit: int | None) -> tuple[Stored, int]:
+    """At most `count` bytes, and the size that the system tells. More than `limit` of it is refused unread."""
     try:
         # O_NONBLOCK: opening a pipe nobody writes to would wait for a writer.
         descriptor, name = workspace.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
@@ -55,16 +68,13 @@ def read_file(workspace: Workspace, path: str, limit: int = MAX_TEXT_BYTES) -> S
         if not stat.S_ISREG(status.st_mode):
             hint = "; use list to see what is in it" if stat.S_ISDIR(status.st_mode) else ""
             raise Refused(f"{printable(path)} is {kind_of(status.st_mode)}, not a file{hint}.")
-        if status.st_size > limit:
+        if limit is not None and status.st_size > limit:
             raise too_large(path, status.st_size, limit)
-        data = _read_all(descriptor, limit)
+        return Stored(name, _read_up_to(descriptor, count), stat.S_IMODE(status.st_mode)), status.st_size
     except OSError as error:
         raise refusal_of(error, path, "read") from error
     finally:
         os.close(descriptor)
-    if len(data) > limit:  # it grew, or its size cannot be known beforehand (files of /proc)
-        raise too_large(path, len(data), limit)
-    return Stored(name, data, stat.S_IMODE(status.st_mode))
 
 
 def too_large(path: str, bytes_: int, limit: int) -> Refused:
@@ -74,9 +84,8 @@ def too_large(path: str, bytes_: int, limit: int) -> Refused:
     )
 
 
-def _read_all(descriptor: int, limit: int) -> bytes:
+def _read_up_to(descriptor: int, left: int) -> bytes:
     pieces: list[bytes] = []
-    left = limit + 1
     while left > 0 and (piece := os.read(descriptor, min(_CHUNK, left))):
         pieces.append(piece)
         left -= len(piece)

@@ -8,12 +8,13 @@ from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import anyio
 
 from .display import plural, printable
 from .encoding import is_binary
-from .files import read_file
+from .files import read_file, read_head
 from .refusal import Refused
 from .ripgrep import Failed, Ripgrep
 from .workspace import Workspace
@@ -23,7 +24,7 @@ _MAX_SHOWN = 200
 _MAX_CHARS = 20_000
 _MAX_LINE = 300
 _MAX_CONTEXT = 20
-_MAX_FILE_BYTES = 64_000_000
+MAX_FILE_BYTES = 64_000_000
 _MAX_BATCH_FILES = 2000
 _MAX_BATCH_CHARS = 100_000
 _PATIENCE = 10.0  # seconds for one file
@@ -67,7 +68,7 @@ async def grep(workspace: Workspace, ripgrep: Ripgrep | None, files: Sequence[st
     """The matching lines by file, in the order of `files`, within bounds and with a count of what is beyond them.
 
     ripgrep searches where it is given and can read the pattern; Python's `re` does otherwise. Binary files are left
-    out. Raises Refused.
+    out, by the same rule for both. None of the files has more than MAX_FILE_BYTES. Raises Refused.
     """
     query.check()
     report = _Report(query)
@@ -203,7 +204,7 @@ def _take(line: bytes, by_file: dict[str, list[Hit]]) -> None:
 
 def _left_out(workspace: Workspace, path: str) -> bool:
     try:
-        return is_binary(read_file(workspace, path, _MAX_FILE_BYTES).data[:_SNIFFED])
+        return is_binary(read_head(workspace, path, _SNIFFED))
     except Refused:
         return True
 
@@ -223,7 +224,7 @@ async def _by_python(workspace: Workspace, files: Sequence[str], query: Query) -
             )
         for path in files:
             try:
-                data = (await anyio.to_thread.run_sync(read_file, workspace, path, _MAX_FILE_BYTES)).data
+                data = (await anyio.to_thread.run_sync(read_file, workspace, path, MAX_FILE_BYTES)).data
             except Refused:
                 continue  # it vanished, or may not be read
             if is_binary(data[:_SNIFFED]):
@@ -240,7 +241,7 @@ async def _by_python(workspace: Workspace, files: Sequence[str], query: Query) -
             await process.wait()
 
 
-async def _asked(process: asyncio.subprocess.Process, message: bytes, patience: float):  # noqa: ANN202: any JSON
+async def _asked(process: asyncio.subprocess.Process, message: bytes, patience: float) -> Any:
     assert process.stdin is not None and process.stdout is not None
 
     async def exchange() -> bytes:

@@ -2,9 +2,13 @@
 
 import io
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from .display import printable, size
 from .refusal import Refused
+
+if TYPE_CHECKING:
+    from PIL import Image  # loaded when a picture is shown
 
 MAX_EDGE = 1568  # pixels; larger pictures are scaled down by the models' own front ends anyway
 MAX_FILE_BYTES = 50_000_000
@@ -54,13 +58,15 @@ def picture(data: bytes, path: str) -> Picture:
             sent, media_type = _encoded(upright)
             first = f", the first of {frames} frames" if frames > 1 else ""
             return Picture(sent, media_type, f"{name}; shown at {upright.width}x{upright.height}{first}")
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError:
+        raise Refused(f"{printable(path)} is a picture of so many pixels that it is too large to show.") from None
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
         raise Refused(
             f"{printable(path)} looks like a picture but cannot be read: it is damaged or incomplete."
         ) from error
 
 
-def _encoded(image: "Image.Image") -> tuple[bytes, str]:  # type: ignore[name-defined] # noqa: F821: pillow loads when needed
+def _encoded(image: "Image.Image") -> tuple[bytes, str]:
     """PNG when it is small enough that way (screenshots, plots), else JPEG."""
     if image.mode not in ("RGB", "RGBA", "L", "LA"):
         image = image.convert("RGBA" if "transparency" in image.info else "RGB")

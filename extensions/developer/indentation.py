@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from itertools import pairwise
 from math import gcd
 
 _GUESSED_UNIT = 4
@@ -84,7 +85,7 @@ def _uses_tabs(indents: Iterable[str], file_lines: Iterable[str]) -> bool:
 
 def _step(known: dict[str, str], tabs: bool, model_lines: Iterable[str], file_lines: Iterable[str]) -> float:
     points = sorted({_width(old): _width(there) for old, there in known.items()}.items())
-    slopes = [(f2 - f1) / (o2 - o1) for (o1, f1), (o2, f2) in zip(points, points[1:], strict=False) if o2 > o1]
+    slopes = [(f2 - f1) / (o2 - o1) for (o1, f1), (o2, f2) in pairwise(points) if o2 > o1]
     if slopes and slopes[0] > 0:
         return slopes[0]
     model_tabs = any("\t" in indent_of(line) for line in model_lines)

@@ -84,7 +84,8 @@ class Jobs:
         met = await self._waited(job, wait_for, timeout) if wait_for else ""
         capture = job.running.pump.capture
         output = capture.excerpt(with_head=False)
-        facts = f"[job {job.id} {await job.status()}; {plural(capture.newlines, 'line')}, {size(capture.total)} so far{met}]"
+        amount = f"{plural(capture.newlines, 'line')}, {size(capture.total)} so far"
+        facts = f"[job {job.id} {await job.status()}; {amount}{met}]"
         return f"{output}\n{facts}" if output else facts
 
     async def kill(self, id: str) -> str:
@@ -107,7 +108,7 @@ class Jobs:
         seen = Watcher(job, wait_for) if port is None else None
         with anyio.move_on_after(timeout):
             while True:
-                if seen.seen() if seen is not None else await _listens(job, port or 0):
+                if await (_listens(job, port or 0) if seen is None else anyio.to_thread.run_sync(seen.seen)):
                     return f"; {wait_for} is there" if port is not None else f"; its output has {wait_for!r}"
                 if not await job.living():
                     return f"; it ended before {wait_for!r} came"

@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
+from threading import Lock
 
 from .encoding import decode
 from .files import digest
@@ -35,25 +36,28 @@ class Drift:
 
 @dataclass
 class Ledger:
-    """Contents by path, newest last, within a budget of memory. One per connection; not for several threads."""
+    """Contents by path, newest last, within a budget of memory. One per connection; safe in several threads."""
 
     _seen: "OrderedDict[str, tuple[str, bytes | None]]" = field(default_factory=OrderedDict)
     _failures: dict[str, tuple[str, int]] = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock)
 
     def saw(self, path: str, data: bytes) -> None:
         """The model was shown, or wrote, this content."""
-        self._seen[path] = (digest(data), data if len(data) <= _KEPT_FILE_BYTES else None)
-        self._seen.move_to_end(path)
-        kept = sum(len(content) for _, content in self._seen.values() if content)
-        for old in list(self._seen):
-            if kept <= _KEPT_BYTES:
-                break
-            name, content = self._seen[old]
-            kept -= len(content or b"")
-            self._seen[old] = (name, None)
+        name = digest(data)
+        with self._lock:
+            self._seen[path] = (name, data if len(data) <= _KEPT_FILE_BYTES else None)
+            self._seen.move_to_end(path)
+            kept = sum(len(content) for _, content in self._seen.values() if content)
+            for old, (old_name, content) in list(self._seen.items()):
+                if kept <= _KEPT_BYTES:
+                    break
+                kept -= len(content or b"")
+                self._seen[old] = (old_name, None)
 
     def forget(self, path: str) -> None:
-        self._seen.pop(path, None)
+        with self._lock:
+            self._seen.pop(path, None)
 
     def knows(self, path: str) -> bool:
         return path in self._seen

@@ -79,22 +79,22 @@ class Lines:
         return [splice for change in changes if (splice := self._splice(*change)) is not None]
 
     def replacement(
-        self, first: int, end: int, new: list[tuple[str, bool]], ended: bool = False
+        self, first: int, end: int, new: list[tuple[str, str | None]], ended: bool = False
     ) -> tuple[int, int, str]:
-        """The change of `raw` that puts whole lines, given as (text, without line end), in place of the lines [first,
-        end).
+        """The change of `raw` that puts whole lines in place of the lines [first, end).
 
-        Where as many lines come as go, each takes the line end of the one it replaces; else they take the dominant
-        one. A text whose last line has no line end keeps that, unless `ended` says that the new last line is to have
-        one.
+        `new` gives each line's text and its line end, None for the file's own: where as many lines come as go, each
+        takes that of the one it replaces; else they take the dominant one. A text whose last line has none keeps that,
+        unless `ended` says that the new last line is to have one; `""` is heeded there only.
         """
         at_end = end == len(self.texts)
         unfinished = at_end and len(self.ends) < end
         replaced = [*self.ends[first:end], *([""] if unfinished and first < end else [])]
-        ends = [end or self.dominant_end for end in replaced]
-        if len(ends) != len(new):
-            ends = [self.dominant_end] * len(new)
-        if new and at_end and (new[-1][1] or (unfinished and not ended)):
+        own = [line_end or self.dominant_end for line_end in replaced]
+        if len(own) != len(new):
+            own = [self.dominant_end] * len(new)
+        ends = [told or line_end for (_, told), line_end in zip(new, own, strict=True)]
+        if new and at_end and (new[-1][1] == "" or (unfinished and not ended)):
             ends[-1] = ""
         text = "".join(line + line_end for (line, _), line_end in zip(new, ends, strict=True))
         if new and unfinished and first == end > 0:

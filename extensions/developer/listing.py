@@ -33,8 +33,11 @@ def kind_at(workspace: Workspace, path: str) -> tuple[str, bool]:
     return name, stat.S_ISDIR(mode)
 
 
-async def files_at(workspace: Workspace, ripgrep: Ripgrep | None, path: str, glob: str | None) -> list[str]:
-    """The files at and beneath `path` that are not ignored and match `glob` (relative to `path`), in `path_order`.
+async def files_at(
+    workspace: Workspace, ripgrep: Ripgrep | None, path: str, glob: str | None, max_bytes: int | None = None
+) -> list[str]:
+    """The files at and beneath `path` that are not ignored, match `glob` (relative to `path`) and have no more than
+    `max_bytes`, in `path_order`. A file that `path` itself names is given as it is.
 
     Both engines give the same. Raises Refused.
     """
@@ -42,24 +45,24 @@ async def files_at(workspace: Workspace, ripgrep: Ripgrep | None, path: str, glo
     matcher = compile_glob(glob) if glob else None
     if not is_folder:
         return [name]
-    found = await _all_files(workspace, ripgrep, name)
+    found = await _all_files(workspace, ripgrep, name, max_bytes)
     start = 0 if name == "." else len(name) + 1
     return [file for file in found if matcher is None or matcher.fullmatch(file[start:])]
 
 
-async def _all_files(workspace: Workspace, ripgrep: Ripgrep | None, folder: str) -> list[str]:
+async def _all_files(workspace: Workspace, ripgrep: Ripgrep | None, folder: str, max_bytes: int | None) -> list[str]:
     if ripgrep is not None:
         try:
-            return await _by_ripgrep(workspace, ripgrep, folder)
+            return await _by_ripgrep(workspace, ripgrep, folder, max_bytes)
         except Failed:
             pass  # it does not run here (a sandbox without it); the walk below needs no program
-    return await anyio.to_thread.run_sync(lambda: list(walked_files(workspace, folder)))
+    return await anyio.to_thread.run_sync(lambda: list(walked_files(workspace, folder, max_bytes)))
 
 
-async def _by_ripgrep(workspace: Workspace, ripgrep: Ripgrep, folder: str) -> list[str]:
+async def _by_ripgrep(workspace: Workspace, ripgrep: Ripgrep, folder: str, max_bytes: int | None) -> list[str]:
     ignored = await anyio.to_thread.run_sync(rules_at, workspace, folder) is None
     # From the top, so that the rules of the folders above count; but not for a folder that they would hide.
-    found = await ripgrep.files(folder if ignored else ".")
+    found = await ripgrep.files(folder if ignored else ".", max_bytes)
     beneath = "" if folder == "." else folder + "/"
     return sorted((file for file in found if file.startswith(beneath)), key=path_order)
 

@@ -44,7 +44,7 @@ class Ambiguous:
 
 @dataclass(frozen=True)
 class AlreadyDone:
-    """The old text is gone and the new text is there, at these lines (from 1, inclusive)."""
+    """The new text is there, at these lines (from 1, inclusive), and the old one nowhere but perhaps in it."""
 
     first: int
     last: int
@@ -78,7 +78,8 @@ class Nearest:
         there = "(the file ends here)" if self.there is None else visible(self.there)
         return (
             f"The nearest text is at line {self.first}:\n{numbered(shown, self.first)}{cut}\n"
-            f"First difference, line {self.line} (· is a space, → a tab):\n  file: {there}\n  yours: {visible(self.wanted)}"
+            f"First difference, line {self.line} (· is a space, → a tab):\n"
+            f"  file: {there}\n  yours: {visible(self.wanted)}"
         )
 
 
@@ -90,6 +91,8 @@ def locate(text: str, old: str, new: str, every: bool = False) -> Found | Ambigu
     dashes.
     """
     exact = _occurrences(text, old)
+    if len(exact) == 1 and (done := _within_new(text, exact[0], old, new)) is not None:
+        return done
     if exact:
         return _chosen(text, exact, len(old), new, every, "exact")
     bare_old = without_line_numbers(old)
@@ -195,12 +198,28 @@ def _chosen(
     return Found(tuple((place, place + length, new) for place in places), how)
 
 
+def _within_new(text: str, place: int, old: str, new: str) -> AlreadyDone | None:
+    """The only place of the old text is part of the new one, which is there already: applied again, it would double."""
+    at = new.find(old)
+    while at >= 0:
+        start = place - at
+        if start >= 0 and text.startswith(new, start):
+            return AlreadyDone(*_span_of_lines(text, start, new))
+        at = new.find(old, at + 1)
+    return None
+
+
 def _already(text: str, new: str) -> AlreadyDone | None:
     places = _occurrences(text, new) if new else []
     if len(places) != 1 or len(new.strip()) < _TELLING:
         return None
-    body = places[0] + len(new) - len(new.lstrip("\n"))
-    return AlreadyDone(_line(text, body), _line(text, places[0] + max(len(new.rstrip("\n")) - 1, 0)))
+    return AlreadyDone(*_span_of_lines(text, places[0], new))
+
+
+def _span_of_lines(text: str, start: int, part: str) -> tuple[int, int]:
+    """The lines of `part`, which is at `start`, without empty ones at its ends."""
+    first = _line(text, start + len(part) - len(part.lstrip("\n")))
+    return first, max(first, _line(text, start + max(len(part.rstrip("\n")) - 1, 0)))
 
 
 def _changes_nothing(text: str, found: Found) -> bool:

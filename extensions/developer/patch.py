@@ -84,7 +84,7 @@ def _prepare(workspace: Workspace, result: _Result, file_patch: FilePatch) -> No
 
 def _add(name: str, file: _File, file_patch: FilePatch) -> str:
     lines = [line for hunk in file_patch.hunks for line in hunk.lines if line.kind == "+"]
-    text = "".join(line.text + ("" if line.no_end else "\n") for line in lines)
+    text = "".join(line.text + ("\n" if line.end is None else line.end) for line in lines)
     _refuse_replacement_characters(name, text, "")
     data = encode_new(text, name)
     if file.data == data:
@@ -144,7 +144,7 @@ def _patched(name: str, file: TextFile, hunks: tuple[Hunk, ...]) -> tuple[bytes,
     cursor = 0
     for number, hunk in enumerate(hunks, 1):
         placed = place(
-            name, lines, hunk, cursor, f"change {number} of {len(hunks)}" if len(hunks) > 1 else "the change"
+            name, lines, hunk, cursor, f"Change {number} of {len(hunks)}" if len(hunks) > 1 else "The change"
         )
         cursor = placed.end
         if isinstance(placed, AlreadyApplied):
@@ -169,6 +169,6 @@ def _notes(placed: Placed, number: int) -> list[str]:
 def _refuse_replacement_characters(name: str, new: str, before: str) -> None:
     if _REPLACEMENT in new and _REPLACEMENT not in before:
         raise Refused(
-            f"The patch puts U+FFFD, the sign for a character that could not be decoded, into {printable(name)}; nothing was written. "
-            "Copy the real characters."
+            f"The patch puts U+FFFD, the sign for a character that could not be decoded, into {printable(name)}; "
+            "nothing was written. Copy the real characters."
         )

@@ -11,11 +11,12 @@ MAX_PATCH_CHARS = 4_000_000
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a hunk, without its line end. `no_end` marks a last line of a file that has none."""
+    """One line of a hunk, without its line end. `end` is that where the patch says it: `""` for the last line of a file
+    that has none, `\\r\\n` or `\\n` in a patch that tells the two apart. None leaves it to the file."""
 
     kind: Literal[" ", "-", "+"]
     text: str
-    no_end: bool = False
+    end: str | None = None
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,19 @@ class FilePatch:
     mode: int | None = None
 
 
+def body_line(line: str, exact: bool) -> Line:
+    """A line of a hunk that begins with its kind. `exact`: some lines of this patch end in `\\r\\n`, so all tell theirs."""
+    kind: Literal[" ", "-", "+"] = line[0]  # type: ignore[assignment]
+    if not exact:
+        return Line(kind, line[1:])
+    return Line(kind, line[1:].removesuffix("\r"), "\r\n" if line.endswith("\r") else "\n")
+
+
+def tells_line_ends(lines: Sequence[str]) -> bool:
+    """Whether lines of hunks carry a `\\r`: git's diffs of files with CRLF line ends do, a model's hardly ever."""
+    return any(line.endswith("\r") and line[:1] in (" ", "-", "+") for line in lines)
+
+
 def read_patch(text: str) -> Sequence[FilePatch]:
     """The changes of a patch in V4A (`*** Begin Patch`) or unified format, in order. Raises Refused, naming the
     line."""
@@ -62,12 +76,15 @@ def read_patch(text: str) -> Sequence[FilePatch]:
 
     if len(text) > MAX_PATCH_CHARS:
         raise Refused(f"The patch has {len(text):,} characters; at most {MAX_PATCH_CHARS:,} are taken. Split it.")
-    lines = text.replace("\r\n", "\n").split("\n")
+    lines = text.split("\n")
+    if all(line.endswith("\r") for line in lines[:-1]):  # what carried the patch changed its line ends
+        lines = [line.removesuffix("\r") for line in lines]
     first = next((i for i, line in enumerate(lines) if line.strip() == "*** Begin Patch"), None)
     if first is not None:
         return read_v4a(lines, first)
     if any(line.startswith(("--- ", "diff --git ")) for line in lines):
         return read_unified(lines)
     raise Refused(
-        "This is no patch: it has neither a '*** Begin Patch' line nor the '--- a/file' and '+++ b/file' lines of a unified diff."
+        "This is no patch: it has neither a '*** Begin Patch' line nor the '--- a/file' and '+++ b/file' lines of a "
+        "unified diff."
     )

@@ -79,7 +79,7 @@ def _readings(hunk: Hunk) -> list[Hunk]:
     stripped = []
     for line in hunk.lines:
         text = without_line_numbers(line.text) if line.text.strip() else line.text
-        stripped.append(Line(line.kind, line.text if text is None else text, line.no_end))
+        stripped.append(Line(line.kind, line.text if text is None else text, line.end))
     return [hunk, Hunk(tuple(stripped), hunk.anchors, hunk.start, hunk.at_end)]
 
 
@@ -94,12 +94,13 @@ def _after_anchors(name: str, texts: Sequence[str], hunk: Hunk, cursor: int, wha
                 near = nearest(texts, [anchor])
                 hint = f" The nearest line is {near.first}: {printable(near.lines[0])}" if near else ""
                 raise Refused(
-                    f"{what[0].upper()}{what[1:]} to {printable(name)}: there is no line {printable(anchor.strip())!r} "
+                    f"{what} to {printable(name)}: there is no line {printable(anchor.strip())!r} "
                     f"(its @@ anchor) from line {at + 1} on; nothing was written.{hint}"
                 )
             raise Refused(
-                f"{what[0].upper()}{what[1:]} to {printable(name)}: its @@ anchor {printable(anchor.strip())!r} is at line "
-                f"{earlier + 1}, before the place of the previous change; nothing was written. Put the changes in the file's order."
+                f"{what} to {printable(name)}: its @@ anchor {printable(anchor.strip())!r} is at line "
+                f"{earlier + 1}, before the place of the previous change; nothing was written. Put the changes in the "
+                "file's order."
             )
         at = found + 1
     # The anchor may also be the first line of what follows.
@@ -131,8 +132,8 @@ def _chosen(name: str, hunk: Hunk, places: list[int], anchored: bool, what: str,
             return by_distance[0]
     shown = ", ".join(str(at + 1) for at in places[:_SHOWN_PLACES]) + (", …" if len(places) > _SHOWN_PLACES else "")
     raise Refused(
-        f"{what[0].upper()}{what[1:]} to {printable(name)} fits in {len(places)} places, at lines {shown}; nothing was written. "
-        "Add context lines, or an '@@ line' that stands before the right one."
+        f"{what} to {printable(name)} fits in {len(places)} places, at lines {shown}; nothing was "
+        "written. Add context lines, or an '@@ line' that stands before the right one."
     )
 
 
@@ -167,8 +168,10 @@ def _applied_elsewhere(texts: Sequence[str], hunk: Hunk, start: int) -> AlreadyA
     """The old lines are gone and the new ones are there, once."""
     if not hunk.new or not _telling(hunk.new):
         return None
-    places = _places(texts, hunk.new, start, _trimmed)
-    return AlreadyApplied(places[0] + len(hunk.new)) if len(places) == 1 else None
+    for key in _LEVELS:
+        if places := _places(texts, hunk.new, start, key):
+            return AlreadyApplied(places[0] + len(hunk.new)) if len(places) == 1 else None
+    return None
 
 
 def _telling(lines: Sequence[str]) -> bool:
@@ -192,8 +195,8 @@ def _splices(lines: Lines, hunk: Hunk, at: int) -> list[tuple[int, int, str]]:
     def close() -> None:
         nonlocal removed, added
         if removed or added:
-            new = [(line.text if exact else reindent(line.text), line.no_end) for line in added]
-            ended = bool(removed and removed[-1].no_end)
+            new = [(line.text if exact else reindent(line.text), line.end) for line in added]
+            ended = bool(removed and removed[-1].end == "")
             splices.append(lines.replacement(position - len(removed), position, new, ended))
         removed, added = [], []
 
@@ -213,7 +216,7 @@ def _splices(lines: Lines, hunk: Hunk, at: int) -> list[tuple[int, int, str]]:
 
 def _not_found(name: str, texts: Sequence[str], hunk: Hunk, start: int, what: str) -> Refused:
     near = nearest(texts, hunk.old)
-    begin = f"{what[0].upper()}{what[1:]} to {printable(name)} does not fit; nothing was written."
+    begin = f"{what} to {printable(name)} does not fit; nothing was written."
     if near is None:
         return Refused(f"{begin} No line of the file is like its first one: {visible(hunk.old[0])}")
     before = f" Its lines are before line {start + 1}, where the previous change ended." if near.first <= start else ""

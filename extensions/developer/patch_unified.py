@@ -3,10 +3,9 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 from .display import printable
-from .patch_format import FilePatch, Hunk, Line
+from .patch_format import FilePatch, Hunk, Line, body_line, tells_line_ends
 from .refusal import Refused
 
 _HUNK = re.compile(r"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
@@ -15,7 +14,17 @@ _SYMLINK_MODE = 0o120000
 _FILE_MODE = 0o100000
 _QUOTED = re.compile(r'\\([0-7]{3}|["\\abfnrtv])')
 _ESCAPES = {"a": 7, "b": 8, "f": 12, "n": 10, "r": 13, "t": 9, "v": 11, '"': 34, "\\": 92}
-_HEADERS = ("index ", "similarity index", "dissimilarity index")
+_GIT_LINES = (
+    "diff --git ",
+    "index ",
+    "old mode ",
+    "new mode ",
+    "new file mode ",
+    "deleted file mode ",
+    "similarity index ",
+    "dissimilarity index ",
+    "rename ",
+)
 
 
 @dataclass
@@ -39,7 +48,8 @@ class _Section:
         path = new if added else old
         if not path or path == _NOWHERE or not new:
             raise Refused(
-                f"The patch names no file for the change before its line {at + 1}; give '--- a/PATH' and '+++ b/PATH' lines."
+                f"The patch names no file for the change before its line {at + 1}; give '--- a/PATH' and "
+                "'+++ b/PATH' lines."
             )
         if added:
             return FilePatch(
@@ -54,6 +64,7 @@ def read_unified(lines: Sequence[str]) -> list[FilePatch]:
     """The files of a diff, in order; what stands before the first header is passed over. Raises Refused."""
     found: list[FilePatch] = []
     section: _Section | None = None
+    exact = tells_line_ends(lines)
     at = 0
     while at < len(lines):
         line = lines[at]
@@ -73,7 +84,7 @@ def read_unified(lines: Sequence[str]) -> list[FilePatch]:
             section.old, section.new = _name(line), _name(lines[at + 1])
             at += 1
         elif line.startswith("@@") and section is not None:
-            hunk, at = _hunk(lines, at)
+            hunk, at = _hunk(lines, at, exact)
             section.hunks.append(hunk)
             continue
         elif section is not None:
@@ -84,19 +95,6 @@ def read_unified(lines: Sequence[str]) -> list[FilePatch]:
     if not found:
         raise Refused("The patch has no file in it: a unified diff needs '--- a/PATH' and '+++ b/PATH' lines.")
     return found
-
-
-_GIT_LINES = (
-    "diff --git ",
-    "index ",
-    "old mode ",
-    "new mode ",
-    "new file mode ",
-    "deleted file mode ",
-    "similarity",
-    "rename ",
-    "dissimilarity",
-)
 
 
 def _extended_header(section: _Section, line: str, at: int) -> None:
@@ -131,10 +129,9 @@ def _mode(line: str, at: int) -> int:
 def _git_names(line: str) -> tuple[str | None, str | None]:
     """The two names of `diff --git a/X b/X`; only needed where no other line has them, and then both are the same."""
     rest = line[len("diff --git ") :]
-    half = len(rest) // 2
-    if rest[:2] == "a/" and rest[half : half + 3] == " b/" and rest[2:half] == rest[half + 3 :]:
-        return rest[:half], rest[half + 1 :]
-    return None, None
+    old, new = rest[: len(rest) // 2], rest[len(rest) // 2 + 1 :]
+    old, new = _unquoted(old), _unquoted(new)
+    return (old, new) if old.removeprefix("a/") == new.removeprefix("b/") else (None, None)
 
 
 def _name(line: str) -> str:
@@ -171,33 +168,35 @@ def _without_prefixes(old: str | None, new: str | None) -> tuple[str | None, str
     return old, new
 
 
-def _hunk(lines: Sequence[str], at: int) -> tuple[Hunk, int]:
-    """The hunk whose header is at index `at`, and the index after it."""
+def _hunk(lines: Sequence[str], at: int, exact: bool) -> tuple[Hunk, int]:
+    """The hunk whose header is at index `at`, and the index after it.
+
+    The header's counts are only believed where a line could be read in two ways: models often count wrong.
+    """
     header = _HUNK.match(lines[at])
     start = int(header[1]) if header else None
-    old_left, new_left = (int(header[2] or 1), int(header[4] or 1)) if header else (None, None)
-    if header is not None and int(header[2] or 1) == 0:
-        start = int(header[1]) + 1  # of no old lines, the number is that of the line before
+    old_left = int(header[2] or 1) if header else 0
+    new_left = int(header[4] or 1) if header else 0
+    if start is not None and old_left == 0:
+        start += 1  # of no old lines, the number is that of the line before
     anchor = "" if header else lines[at][2:].strip().removesuffix("@@").strip()
     body: list[Line] = []
     at += 1
     while at < len(lines):
         line = lines[at]
-        counted = bool(old_left is not None and new_left is not None and (old_left > 0 or new_left > 0))
         if line.startswith("\\"):
             if body:
-                body[-1] = Line(body[-1].kind, body[-1].text, no_end=True)
-        elif line[:1] in (" ", "+", "-") and (counted or not _starts_file(lines, at)):
-            kind: Literal[" ", "-", "+"] = line[0]  # type: ignore[assignment]
-            body.append(Line(kind, line[1:]))
-        elif not line and (counted or _goes_on(lines, at)):
-            body.append(Line(" ", ""))
-            kind = " "
+                body[-1] = Line(body[-1].kind, body[-1].text, "")
+            at += 1
+            continue
+        if line[:1] in (" ", "+", "-") and (old_left > 0 or new_left > 0 or not _starts_file(lines, at)):
+            body.append(body_line(line, exact))
+        elif line in ("", "\r") and (_goes_on(lines, at) or 0 < old_left == new_left <= _empty_lines(lines, at)):
+            body.append(body_line(" " + line, exact))
         else:
             break
-        if not line.startswith("\\") and old_left is not None and new_left is not None:
-            old_left -= kind != "+"
-            new_left -= kind != "-"
+        old_left -= body[-1].kind != "+"
+        new_left -= body[-1].kind != "-"
         at += 1
     if not body:
         raise Refused(f"Line {at} of the patch begins a change that has no lines.")
@@ -212,3 +211,8 @@ def _goes_on(lines: Sequence[str], at: int) -> bool:
     """Whether lines of the same hunk follow an empty line: then it is an empty context line that lost its space."""
     rest = next((i for i in range(at, len(lines)) if lines[i]), None)
     return rest is not None and lines[rest][:1] in (" ", "+", "-") and not _starts_file(lines, rest)
+
+
+def _empty_lines(lines: Sequence[str], at: int) -> int:
+    """How many empty lines follow, not counting what is after the patch's last line end."""
+    return next((i for i in range(at, len(lines)) if lines[i].strip("\r")), len(lines) - 1) - at

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from .display import printable
-from .patch_format import FilePatch, Hunk, Line
+from .patch_format import FilePatch, Hunk, Line, body_line, tells_line_ends
 from .refusal import Refused
 
 _END = "*** End Patch"
@@ -29,7 +29,8 @@ def read_v4a(lines: Sequence[str], first: int) -> list[FilePatch]:
         at = end
     if not found:
         raise Refused(
-            "The patch has no file in it: give '*** Update File: PATH', '*** Add File: PATH' or '*** Delete File: PATH'."
+            "The patch has no file in it: give '*** Update File: PATH', '*** Add File: PATH' or "
+            "'*** Delete File: PATH'."
         )
     return found
 
@@ -67,12 +68,14 @@ def _file_patch(action: str, path: str, lines: Sequence[str], start: int, end: i
 
 def _added(path: str, lines: Sequence[str], start: int, end: int) -> Hunk:
     body: list[Line] = []
+    exact = tells_line_ends(lines[start:end])
     for at in range(start, end):
         if lines[at].startswith("+"):
-            body.append(Line("+", lines[at][1:]))
+            body.append(body_line(lines[at], exact))
         elif lines[at].strip() and lines[at].strip() != _END_OF_FILE:
             raise Refused(
-                f"Line {at + 1} of the patch, in the new file {printable(path)}, does not begin with '+'; every line of it must."
+                f"Line {at + 1} of the patch, in the new file {printable(path)}, does not begin with '+'; every line "
+                "of it must."
             )
         elif not lines[at].strip() and any(line.startswith("+") for line in lines[at:end]):
             body.append(Line("+", ""))  # the + of an empty line is what models forget
@@ -84,6 +87,7 @@ def _hunks(lines: Sequence[str], start: int, end: int) -> list[Hunk]:
     anchors: list[str] = []
     body: list[Line] = []
     at_end = False
+    exact = tells_line_ends(lines[start:end])
 
     def close() -> None:
         nonlocal anchors, body, at_end
@@ -102,12 +106,13 @@ def _hunks(lines: Sequence[str], start: int, end: int) -> list[Hunk]:
             at_end = True
             close()
         elif line[:1] in ("+", "-", " "):
-            body.append(Line(line[0], line[1:]))  # type: ignore[arg-type]
+            body.append(body_line(line, exact))
         elif not line:
             body.append(Line(" ", ""))  # an empty context line whose space was lost
         else:
             raise Refused(
-                f"Line {at + 1} of the patch is {printable(line)!r}; lines of a change begin with a space, '+', '-' or '@@'."
+                f"Line {at + 1} of the patch is {printable(line)!r}; lines of a change begin with a space, '+', '-' "
+                "or '@@'."
             )
     close()
     if anchors:

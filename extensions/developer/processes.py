@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 _POLL = 0.02
 _KILL_ROUNDS = 100
-_PROC = Path("/proc")
 
 
 class Spawn(Protocol):
@@ -118,12 +117,9 @@ def _signal_all(processes: "Iterable[psutil.Process]", number: signal.Signals) -
 def _marked_on_linux(marker: str, pipe: int | None) -> set[int]:
     wanted = f"{MARKER}={marker}".encode()
     found: set[int] = set()
-    for entry in os.listdir(_PROC):
-        if not entry.isdigit():
-            continue
+    for entry in filter(str.isdigit, os.listdir("/proc")):  # noqa: PTH208
         with suppress(OSError):
-            environment = (_PROC / entry / "environ").read_bytes()
-            if wanted in environment or (pipe is not None and _holds(entry, pipe)):
+            if wanted in Path(f"/proc/{entry}/environ").read_bytes() or (pipe is not None and _holds(entry, pipe)):
                 found.add(int(entry))
     return found
 
@@ -132,7 +128,7 @@ def _holds(pid: str, pipe: int) -> bool:
     """Whether the process has the pipe open as its output: how one that cleared its environment is found."""
     for descriptor in ("1", "2"):
         with suppress(OSError):
-            if os.readlink(f"/proc/{pid}/fd/{descriptor}") == f"pipe:[{pipe}]":
+            if os.readlink(f"/proc/{pid}/fd/{descriptor}") == f"pipe:[{pipe}]":  # noqa: PTH115
                 return True
     return False
 

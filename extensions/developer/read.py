@@ -64,7 +64,7 @@ def _similar_names(workspace: Workspace, name: str) -> str:
     except (OSError, Refused):
         return ""
     try:
-        names = os.listdir(descriptor)[:_NAMES_LOOKED_AT]
+        names = os.listdir(descriptor)[:_NAMES_LOOKED_AT]  # noqa: PTH208
     finally:
         os.close(descriptor)
     lowered = {other.casefold(): other for other in sorted(names, reverse=True)}

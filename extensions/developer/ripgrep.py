@@ -53,13 +53,15 @@ class Ripgrep:
     cwd: Path
     env: Mapping[str, str] | None
 
-    async def files(self, folder: str) -> list[str]:
-        """The files beneath `folder` (relative to cwd, `.` for all) that are not ignored, in no order. Raises Failed.
+    async def files(self, folder: str, max_bytes: int | None = None) -> list[str]:
+        """The files beneath `folder` (relative to cwd, `.` for all) that are not ignored, nor larger than `max_bytes`,
+        in no order. Raises Failed.
 
         Rules of folders above `folder` do not count.
         """
         pieces: list[bytes] = []
-        async with aclosing(self._output([*_FILES, "--", "./"], self.cwd / folder)) as output:
+        size = [] if max_bytes is None else ["--max-filesize", str(max_bytes)]
+        async with aclosing(self._output([*_FILES, *size, "--", "./"], self.cwd / folder)) as output:
             async for piece in output:
                 pieces.append(piece)
         names = b"".join(pieces).split(b"\0")

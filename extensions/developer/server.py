@@ -1,9 +1,9 @@
 """The MCP server: the tools as models see them, bound to one workspace.
 
-For hosts: a tool's text is for the model. What a host may want to know beside it is in the result's `_meta`:
-`developer/exit_code` (int or null), `developer/ended` ("exit", "timeout", "flood", "background"),
-`developer/output_bytes`, `developer/log` (path of the full log, or null) and `developer/job` (id, or null) for
-`shell`.
+For hosts: a tool's text is for the model. What a host may want to know beside it is in the result's `_meta`, for `shell`:
+`developer/ended` ("exit", "timeout", "flood" or "background") and `developer/output_bytes` always; `developer/exit_code`
+when the shell exited, `developer/log` (path of the full log) when there is one, `developer/job` (id) when something of it
+still runs.
 
 Live output of `shell` comes as MCP progress notifications, at most ten a second and only if the call carries a
 progress token (`call_tool(..., progress_callback=...)`): `message` is text to append to what came before, `progress`
@@ -15,7 +15,7 @@ import logging
 import shutil
 import tempfile
 import tomllib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +30,7 @@ from pydantic import Field
 
 from . import listing, shell
 from .edit import EditRequest, edit_file, write_file
-from .grep import Query
+from .grep import MAX_FILE_BYTES, Query
 from .grep import grep as grep_files
 from .images import Picture
 from .jobs import Jobs
@@ -125,7 +125,7 @@ def create_server(
 
 
 @contextmanager
-def _root_logger_left_alone():
+def _root_logger_left_alone() -> Iterator[None]:
     """MCPServer() gives a root logger without handlers one that writes to the terminal: here it finds that it has
     one."""
     nothing = logging.NullHandler()
@@ -158,23 +158,24 @@ async def shell_tool(
 
 
 def _command_result(outcome: shell.Outcome) -> CallToolResult:
+    facts = {
+        "developer/ended": outcome.ended,
+        "developer/exit_code": outcome.exit_code,
+        "developer/output_bytes": outcome.output_bytes,
+        "developer/log": str(outcome.log) if outcome.log else None,
+        "developer/job": outcome.job,
+    }
     return CallToolResult(
         content=[TextContent(text=outcome.text)],
         is_error=outcome.ended in ("timeout", "flood"),
-        _meta={
-            "developer/exit_code": outcome.exit_code,
-            "developer/ended": outcome.ended,
-            "developer/output_bytes": outcome.output_bytes,
-            "developer/log": str(outcome.log) if outcome.log else None,
-            "developer/job": outcome.job,
-        },
+        _meta={name: value for name, value in facts.items() if value is not None},
     )
 
 
 async def job_tool(
     action: Literal["list", "log", "kill"],
     ctx: DeveloperContext,
-    id: str | None = None,
+    id: Annotated[str | None, Field(coerce_numbers_to_str=True)] = None,
     wait_for: Annotated[str | None, Field(description="log: wait for this text in the output, or for port:N")] = None,
     timeout: Annotated[float | None, Field(description="seconds to wait, default 30")] = None,
 ) -> str:
@@ -252,7 +253,7 @@ async def grep_tool(
     held = _held(ctx)
     query = Query(pattern, ignore_case, context, files_only)
     query.check()
-    files = await listing.files_at(held.workspace, held.ripgrep, path, glob)
+    files = await listing.files_at(held.workspace, held.ripgrep, path, glob, MAX_FILE_BYTES)
     return await grep_files(held.workspace, held.ripgrep, files, query)
 
 
@@ -265,8 +266,9 @@ _TOOLS = [
     make_tool(
         shell_tool,
         "shell",
-        "Run a bash command in the workspace folder. Each call is a new shell: no cd or variable lasts. No terminal and no "
-        "input. Returns the output (head and tail when long), then the exit code. What still runs after the shell exits becomes a job.",
+        "Run a bash command in the workspace folder. Each call is a new shell: no cd or variable lasts. No terminal "
+        "and no input. Returns the output (head and tail when long), then the exit code. What still runs after the "
+        "shell exits becomes a job.",
         _RUNS,
     ),
     make_tool(job_tool, "job", "List background jobs, read the end of one's log, or kill one.", _RUNS),
@@ -280,16 +282,16 @@ _TOOLS = [
     make_tool(
         edit_tool,
         "edit",
-        "Replace old_string by new_string in a file. old_string must be in the file once, copied without line numbers; add lines around "
-        "it until it is unique.",
+        "Replace old_string by new_string in a file. old_string must be in the file once, copied without line "
+        "numbers; add lines around it until it is unique.",
         _EDITS,
     ),
     make_tool(
         apply_patch_tool,
         "apply_patch",
-        "Apply a patch to one or more files, all of it or nothing. Either\n*** Begin Patch\n*** Update File: a.py\n@@ def f():\n"
-        " context\n-old\n+new\n*** End Patch\n(also *** Add File: with + lines, *** Delete File:, *** Move to: after Update File), "
-        "or a unified diff.",
+        "Apply a patch to one or more files, all of it or nothing. Either\n*** Begin Patch\n*** Update File: a.py\n"
+        "@@ def f():\n context\n-old\n+new\n*** End Patch\n(also *** Add File: with + lines, *** Delete File:, "
+        "*** Move to: after Update File), or a unified diff.",
         _EDITS,
     ),
     make_tool(list_tool, "list", "List a folder as a tree, without what .gitignore leaves out.", _READS),

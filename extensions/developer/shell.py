@@ -1,7 +1,6 @@
 """The `shell` tool: one command, its whole family of processes, its output, its time."""
 
 import asyncio
-import os
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -82,7 +81,8 @@ class Shell:
         """
         if not 0 < timeout <= MAX_TIMEOUT:
             raise Refused(
-                f"timeout is in seconds, more than 0 and at most {MAX_TIMEOUT:.0f}; use background for what runs longer."
+                f"timeout is in seconds, more than 0 and at most {MAX_TIMEOUT:.0f}; use background for what runs "
+                "longer."
             )
         running = await self._start(command)
         try:
@@ -122,15 +122,15 @@ class Shell:
     async def _start(self, command: str, *, eager: bool = False) -> Running:
         if not command.strip() or "\0" in command:
             raise Refused("The command is empty." if "\0" not in command else "The command contains a NUL character.")
-        if len(os.fsencode(command.encode("utf-8", "replace"))) > _MAX_COMMAND:
-            raise Refused(
-                f"The command has {size(len(command.encode('utf-8', 'replace')))}; at most {size(_MAX_COMMAND)} can be run. "
-                "Write it to a script with write, and run that."
-            )
         try:
-            command.encode()
+            length = len(command.encode())
         except UnicodeEncodeError:
             raise Refused("The command contains half of a surrogate pair, which no program can be given.") from None
+        if length > _MAX_COMMAND:
+            raise Refused(
+                f"The command has {size(length)}; at most {size(_MAX_COMMAND)} can be run. Write it to a script with "
+                "write, and run that."
+            )
         self._count += 1
         marker = secrets.token_hex(8)
         capture = Capture(self._logs / f"command-{self._count:04d}-{marker[:6]}.log", eager=eager)

@@ -98,6 +98,7 @@ class Entry:
     is_file: bool  # a regular one; links are neither
     ignored: bool
     link_to: str | None = None
+    size: int = 0  # bytes, of regular files only
 
 
 def entries_of(workspace: Workspace, folder: str, rules: Rules) -> tuple[list[Entry], Rules]:
@@ -119,7 +120,9 @@ def entries_of(workspace: Workspace, folder: str, rules: Rules) -> tuple[list[En
                 is_folder = entry.is_dir(follow_symlinks=False)
                 is_file = entry.is_file(follow_symlinks=False)
                 link_to = os.readlink(entry.name, dir_fd=descriptor) if entry.is_symlink() else None
-                entries.append(Entry(path, is_folder, is_file, rules.ignores(path, is_folder), link_to))
+                ignored = rules.ignores(path, is_folder)
+                size = entry.stat(follow_symlinks=False).st_size if is_file and not ignored else 0
+                entries.append(Entry(path, is_folder, is_file, ignored, link_to, size))
     except OSError as error:
         raise refusal_of(error, folder, "list") from error
     finally:
@@ -142,9 +145,9 @@ def rules_at(workspace: Workspace, folder: str) -> Rules | None:
     return rules
 
 
-def walked_files(workspace: Workspace, folder: str) -> Iterator[str]:
-    """The regular files beneath `folder` that are not ignored, in `path_order`. Symlinks are neither listed nor
-    followed.
+def walked_files(workspace: Workspace, folder: str, max_bytes: int | None = None) -> Iterator[str]:
+    """The regular files beneath `folder` that are not ignored, nor larger than `max_bytes`, in `path_order`. Symlinks
+    are neither listed nor followed.
 
     When `folder` itself is ignored, it was asked for by name: then only the rules written in it count. Raises Refused.
     """
@@ -158,7 +161,8 @@ def walked_files(workspace: Workspace, folder: str) -> Iterator[str]:
         elif entry.ignored:
             continue
         elif entry.is_file:
-            yield entry.path
+            if max_bytes is None or entry.size <= max_bytes:
+                yield entry.path
         elif entry.is_folder:
             with suppress(Refused):  # it vanished, or may not be read
                 entries, rules = entries_of(workspace, entry.path, pending[-1][1])

@@ -39,11 +39,13 @@ def canonical_name(name: str) -> str:
 class Workspace:
     """A folder and the names in it that no tool may write.
 
-    `root` is absolute and free of symlinks. Every path that leaves this class is relative to it, with `/`, and `.`
+    `root` is absolute and free of symlinks; `given` is how it was spelled, and absolute paths below either are taken.
+    Every path that leaves this class is relative to it, with `/`, and `.`
     for the root.
     """
 
     root: Path
+    given: Path
     protected: frozenset[str] = frozenset([".git"])
     opener: Opener | None = None
 
@@ -55,7 +57,7 @@ class Workspace:
         root = Path(os.path.realpath(folder))
         if not root.is_dir():
             raise Refused(f"The workspace {printable(str(folder))} is not a folder.")
-        return cls(root, frozenset(map(canonical_name, protected)), opener)
+        return cls(root, Path(os.path.abspath(folder)), frozenset(map(canonical_name, protected)), opener)  # noqa: PTH100
 
     def relative(self, path: str) -> str:
         """The path below the root that `path` (relative, or absolute and inside) spells. Symlinks are not looked at.
@@ -69,18 +71,17 @@ class Workspace:
                 f"{printable(path)} is in the home folder, which is outside the workspace {self.root}; "
                 "give a path relative to the workspace."
             )
-        resolved = os.path.normpath(os.path.join(self.root, path))  # noqa: PTH118: pathlib keeps `..`
-        inside = self._inside("/" + resolved.lstrip("/"))
+        resolved = os.path.normpath(self.root / path)
+        absolute = "/" + resolved.lstrip("/")
+        inside = self._inside(absolute)
+        if inside is None:
+            inside = _beneath(str(self.given), absolute)
         if inside is None:
             raise self._outside(path, resolved)
         return inside
 
     def _inside(self, absolute: str) -> str | None:
-        root = str(self.root)
-        if absolute == root:
-            return "."
-        prefix = root if root.endswith("/") else root + "/"
-        return absolute[len(prefix) :] if absolute.startswith(prefix) else None
+        return _beneath(str(self.root), absolute)
 
     def _outside(self, path: str, resolved: str) -> Refused:
         return Refused(
@@ -135,6 +136,8 @@ class Workspace:
         Raises Refused when it is outside or protected.
         """
         self._refuse_protected(path, self.relative(path))
+        if path.endswith("/"):
+            raise Refused(f"{printable(path)} ends with a slash: that names a folder, not a file.")
         target = self._real(path)
         self._refuse_protected(path, target)
         if target == ".":
@@ -185,6 +188,14 @@ class Workspace:
         return self.open(folder, flags)[0]
 
 
+def _beneath(root: str, absolute: str) -> str | None:
+    """`absolute` relative to `root`, by whole names; None when it is not in it."""
+    if absolute == root:
+        return "."
+    prefix = root if root.endswith("/") else root + "/"
+    return absolute[len(prefix) :] if absolute.startswith(prefix) else None
+
+
 def _path_of(descriptor: int) -> str | None:
     """The path of an open folder as the kernel knows it; None where that cannot be told."""
     try:
@@ -192,7 +203,7 @@ def _path_of(descriptor: int) -> str | None:
             import fcntl
 
             return os.fsdecode(fcntl.fcntl(descriptor, _F_GETPATH, b"\0" * _PATH_MAX).rstrip(b"\0"))
-        return os.readlink(f"/proc/self/fd/{descriptor}")
+        return os.readlink(f"/proc/self/fd/{descriptor}")  # noqa: PTH115
     except OSError:
         return None
 
