@@ -108,10 +108,8 @@ def _judge(key: keys.Key, path: tuple[str, ...], value: Any, user: Settings) -> 
 
 
 def is_restriction(rule: Mapping[str, Any]) -> bool:
-    """Whether a rule asks or denies and does nothing else. Read without knowing the rules' own fields, so that a rule that
-    is not understood is none."""
-    words = {value for value in rule.values() if isinstance(value, str)}
-    return bool(words & {"ask", "deny"}) and "allow" not in words
+    """Whether a rule asks or denies. Anything else, also a rule that is not understood, may allow something."""
+    return rule.get("verdict") in ("ask", "deny")
 
 
 def executable(path: tuple[str, ...], fields: Mapping[str, Any]) -> Executable:

@@ -103,16 +103,16 @@ def test_a_phase_answers_with_its_own_model_and_else_with_the_default() -> None:
 
 
 def test_rules_keep_their_fields_and_know_where_they_stand(tmp_path: Path) -> None:
-    text = 'mode = "ask"\n\n[[rules]]\ndecision = "allow"\nmatch = ["git log"]\n\n# why\n[[rules]]\ndecision = "deny"\n'
+    text = 'mode = "ask"\n\n[[rules]]\nverdict = "allow"\nmatch = ["git log"]\n\n# why\n[[rules]]\nverdict = "deny"\n'
     path = write(tmp_path / "c.toml", text)
     first, second = load(user=path).settings.rules
-    assert (first.fields["decision"], first.fields["match"], first.line, first.file) == (
+    assert (first.fields["verdict"], first.fields["match"], first.line, first.file) == (
         "allow",
         ("git log",),
         3,
         str(path),
     )
-    assert (second.fields["decision"], second.line) == ("deny", 8)
+    assert (second.fields["verdict"], second.line) == ("deny", 8)
 
 
 def test_settings_cannot_be_changed_after_parsing(tmp_path: Path) -> None:

@@ -35,11 +35,11 @@ cmd = "npx"
 args = ["fmt"]
 
 [[rules]]
-decision = "allow"
+verdict = "allow"
 command = "curl"
 
 [[rules]]
-decision = "deny"
+verdict = "deny"
 command = "git push"
 """
 
@@ -67,7 +67,7 @@ def test_after_trust_security_is_still_the_users(tmp_path: Path) -> None:
     assert settings.mode == "plan" and settings.plan_approval == "auto"
     assert settings.provider is None and dict(settings.providers) == {}
     assert settings.sandbox == Settings().sandbox
-    assert [rule.fields["decision"] for rule in settings.rules] == ["deny"]
+    assert [rule.fields["verdict"] for rule in settings.rules] == ["deny"]
     assert settings.rules[0].layer == "project"
     assert settings.limits.max_cost == 2.0
     reasons = {entry.key: entry.reason for entry in loaded.ignored}
