@@ -102,15 +102,21 @@ def selected_entries(file: FileChange, review: FileReview, content_oid: str | No
 
 async def _selected_contents(store: PrivateStore, changeset: ChangeSet, review: Review) -> dict[str, str]:
     """Blobs for the files of which only a part is kept, by path."""
-    partial = [
-        file for file in changeset.files if file.hunks and _extent(file.hunks, review.of(file.path)) == "some"
-    ]
+    partial = [file for file in changeset.files if _has_content_of_its_own(file, review.of(file.path))]
     old = await store.read_blobs(file.old_oid for file in partial if file.old_oid.strip("0"))
     contents = [
         selected_bytes(old.get(file.old_oid, b""), file.hunks or (), review.of(file.path).hunks) for file in partial
     ]
     oids = await store.write_blobs(contents)
     return {file.path: oid for file, oid in zip(partial, oids, strict=True)}
+
+
+def _has_content_of_its_own(file: FileChange, review: FileReview) -> bool:
+    """Neither the old nor the new blob: some of the lines, or all of them removed from a file that is to stay, empty."""
+    if not file.hunks:
+        return False
+    extent = _extent(file.hunks, review)
+    return extent == "some" or (extent == "all" and file.status == "deleted" and review.attributes == "drop")
 
 
 def _whole(file: FileChange, path: bytes, old_path: bytes) -> dict[bytes, Entry]:

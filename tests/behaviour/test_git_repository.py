@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 from git_repos import GIT, Place
 
-from goose_py.git.base import base_from_head, base_from_revision, base_with_changes, uncommitted_paths
+from goose_py.git.base import Base, base_from_head, base_from_revision, base_with_changes, uncommitted_paths
 from goose_py.git.errors import BareRepository, GitError, GitUnavailable, NotARepository, UnbornHead, UnknownRevision
 from goose_py.git.repository import Repository
 from goose_py.git.runner import Git
+from goose_py.git.worktree import TaskWorktree
 from goose_py.review.apply import apply_to_working_tree
 from goose_py.review.approval import Approval
 
@@ -44,6 +44,7 @@ async def test_a_linked_worktree_is_a_repository_with_a_shared_common_directory(
     assert repository.head.branch == "other"
 
 
+@pytest.mark.case("R37")
 async def test_no_repository_is_one_clear_sentence(tmp_path: Path):
     place = Place(tmp_path)
     with pytest.raises(NotARepository, match="not inside a git repository; start in one, or run `git init`"):
@@ -51,12 +52,14 @@ async def test_no_repository_is_one_clear_sentence(tmp_path: Path):
     assert not (place.root / ".git").exists()
 
 
+@pytest.mark.case("R37")
 async def test_a_bare_repository_is_explained(place: Place):
     place.sh("git init -q --bare .")
     with pytest.raises(BareRepository, match="bare repository without working files"):
         await Repository.open(place.git, place.root)
 
 
+@pytest.mark.case("R37")
 async def test_an_unborn_head_is_explained_and_changes_can_still_be_a_base(place: Place):
     place.sh("git init -q -b main .")
     place.write({"a.txt": "a\n"})
@@ -74,6 +77,7 @@ async def test_an_unborn_head_is_explained_and_changes_can_still_be_a_base(place
     assert (place.root / "b.txt").read_text() == "b\n"
 
 
+@pytest.mark.case("R37")
 async def test_a_detached_head_is_a_base_without_a_branch(place: Place):
     commit = place.commit({"a.txt": "a\n"})
     place.sh("git checkout -q --detach")
@@ -83,6 +87,7 @@ async def test_a_detached_head_is_a_base_without_a_branch(place: Place):
     assert (base.commit, base.branch) == (commit, None)
 
 
+@pytest.mark.case("R37")
 async def test_a_shallow_clone_works(place: Place):
     place.commit({"a.txt": "a\n"})
     place.commit({"a.txt": "b\n"})
@@ -95,9 +100,7 @@ async def test_a_shallow_clone_works(place: Place):
     assert (await worktree.snapshot()).tree != base.tree
 
 
-async def place_task(place: Place, repository: Repository, base):
-    from goose_py.git.worktree import TaskWorktree
-
+async def place_task(place: Place, repository: Repository, base: Base) -> TaskWorktree:
     return await TaskWorktree.create(
         repository, "x", where=place.top / "wt-x", store=place.top / "state" / "x", base=base
     )
@@ -165,7 +168,6 @@ async def test_uncommitted_paths_names_staged_unstaged_and_new_files_and_touches
     assert not list(place.scratch.iterdir())
 
 
-@pytest.mark.case("U18")
 async def test_the_base_is_head_the_users_changes_or_a_named_revision_and_is_recorded(place: Place):
     first = place.commit({"a.txt": "a\n"})
     place.sh("git update-ref refs/remotes/origin/main HEAD")
@@ -187,8 +189,6 @@ async def test_the_base_is_head_the_users_changes_or_a_named_revision_and_is_rec
 
     for number, base in enumerate((remote, mine)):
         worktree = await place.task(f"t{number}", base)
-        from goose_py.git.worktree import TaskWorktree
-
         again = await TaskWorktree.open(repository, worktree.store.path)
         assert again.base == base and again.path == worktree.path and again.branch == f"goose/t{number}"
         assert place.sh("git rev-parse HEAD", cwd=worktree.path).strip() == base.commit
@@ -245,5 +245,5 @@ async def test_a_repository_with_sha256_objects_works_whole(place: Place):
     approval = Approval(worktree.base.tree, tree, tree)
     await apply_to_working_tree(await place.open(), worktree.store, approval, place.scratch)
     assert (place.root / "a.txt").read_text() == "b\n"
-    os.unlink(worktree.path / "a.txt")  # noqa: PTH108
+    (worktree.path / "a.txt").unlink()
     assert (await worktree.snapshot()).tree != tree

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import resource
+import os
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from goose_py.git.base import base_from_head, base_with_changes
 from goose_py.git.diff import changeset_summary
 from goose_py.git.errors import NoSpace
 from goose_py.git.repository import Repository
+from goose_py.git.runner import Git
 from goose_py.git.worktree import TaskWorktree
 
 
@@ -179,13 +180,11 @@ async def test_a_full_disk_loses_nothing_and_snapshots_work_again_with_space(pla
     place.commit({"a.txt": "a\n", "b.txt": "b\n"})
     worktree = await place.task()
     first = await worktree.snapshot()
-    place.write({"a.txt": "changed\n", "noise.bin": __import__("os").urandom(200_000)}, worktree.path)
+    place.write({"a.txt": "changed\n", "noise.bin": os.urandom(200_000)}, worktree.path)
 
     wrapper = place.top / "limited-git"
     wrapper.write_text(f'#!/bin/sh\nulimit -f 16\nexec {GIT} "$@"\n')
     wrapper.chmod(0o755)
-    from goose_py.git.runner import Git
-
     limited = Git.create(wrapper, place.env)
     cramped = await TaskWorktree.open(await Repository.open(limited, place.root), worktree.store.path)
     with pytest.raises(NoSpace, match="no space left"):
@@ -196,4 +195,3 @@ async def test_a_full_disk_loses_nothing_and_snapshots_work_again_with_space(pla
     snapshot = await worktree.snapshot()
     assert snapshot.tree != first.tree
     place.sh(f"git --git-dir {worktree.store.path} fsck --strict {snapshot.tree}")
-    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY

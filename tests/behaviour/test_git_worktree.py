@@ -12,6 +12,7 @@ from git_repos import Place, tree_of_folder
 
 from goose_py.git.base import base_from_head
 from goose_py.git.cleanup import find_worktrees
+from goose_py.git.diff import changeset_summary
 from goose_py.git.errors import GitError, WorktreeExists, WorktreeMissing, WouldOverwrite
 from goose_py.git.included import copy_included
 from goose_py.git.snapshot import Caps
@@ -207,8 +208,6 @@ async def test_a_rewind_covers_shell_changes_and_new_files_and_can_be_undone(pla
     assert not (worktree.path / "two.txt").exists()
     assert (worktree.path / "build.log").read_text() == "keep\n"
 
-    from goose_py.git.diff import changeset_summary
-
     preview = await changeset_summary(worktree.store, first.tree, before.tree)
     assert {file.path for file in preview.files} == {"a.txt", "src/b.py", "two.txt", "one/new.txt"}
     await worktree.restore(before.tree)
@@ -285,7 +284,6 @@ async def test_a_moved_repository_is_found_again(place: Place):
     assert (await again.snapshot()).tree == (await worktree.snapshots())[-1]
 
 
-@pytest.mark.case("U02")
 async def test_the_main_checkout_is_the_same_before_and_after_a_whole_task(place: Place):
     place.write({"a.txt": "mine\n", "notes.txt": "n\n"})
     place.sh("echo stashed > src/b.py && git stash push -q src/b.py && git add notes.txt")
