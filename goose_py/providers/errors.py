@@ -79,7 +79,8 @@ _OVERFLOW = re.compile(
             r"input length and `?max_tokens`? exceed context limit",  # Anthropic
             r"maximum context length",  # OpenAI, DeepSeek, vLLM, OpenRouter, Together
             r"exceeds the context window",  # OpenAI Responses
-            r"exceeds the (?:model'?s? )?maximum (?:number of tokens|input|prompt length|allowed number)",  # xAI
+            r"maximum prompt length is",  # xAI
+            r"exceeds the (?:model'?s? )?maximum (?:number of tokens|input|allowed number)",
             r"input token count .{0,40}exceeds the maximum",  # Gemini
             r"input is too long for requested model",  # Bedrock
             r"too large for model with \d+ maximum context",  # Mistral
@@ -162,12 +163,12 @@ def retry_after(headers: Mapping[str, str], now: Callable[[], float]) -> float |
         return None
 
 
-def from_network(error: BaseException, *, provider: str, url: str, emitted: bool = False) -> ModelError:
-    """A failure below HTTP. Names the host and the cause; transient only where the same attempt may work later."""
+def from_network(error: BaseException, *, provider: str, url: str, answered: bool = False) -> ModelError:
+    """A failure below HTTP. Names the host and the cause; transient only where the same attempt may work later.
+    `answered`: the head of the answer had arrived, so that what broke was its stream."""
     place = _place(url)
     chain = tuple(_chain(error))
-    if failed := _find(chain, ssl.SSLCertVerificationError):
-        reason = getattr(failed, "verify_message", "") or str(failed)
+    if reason := _distrust(chain):
         return EndpointUnreachable(
             f"{place} shows a certificate that this machine does not trust: {one_line(reason)}. If it is your own server, "
             "name its CA file in the provider's settings.",
@@ -182,7 +183,7 @@ def from_network(error: BaseException, *, provider: str, url: str, emitted: bool
     if _find(chain, ConnectionRefusedError):
         return ProviderUnavailable(f"Nothing answers at {place}: connection refused. Is the server running?", provider=provider)
     names = {type(link).__name__ for link in chain}
-    detail = one_line(next((str(link) for link in chain if str(link)), type(error).__name__))
+    detail = one_line(next((str(link) for link in chain if str(link)), type(error).__name__)).rstrip(".")
     if "ProxyError" in names:
         return EndpointUnreachable(f"The proxy on the way to {place} failed: {detail}.", provider=provider)
     if names & {"UnsupportedProtocol", "InvalidURL", "LocalProtocolError"}:
@@ -190,7 +191,8 @@ def from_network(error: BaseException, *, provider: str, url: str, emitted: bool
     if names & {"ConnectTimeout", "PoolTimeout", "ConnectError"} and not names & {"ReadError"}:
         cause = "no connection in time" if "ConnectTimeout" in names else detail
         return ProviderUnavailable(f"{place} could not be reached: {cause}.", provider=provider)
-    return StreamInterrupted(f"The connection to {place} broke off: {detail}.", provider=provider, emitted=emitted)
+    kind = StreamInterrupted if answered else ProviderUnavailable
+    return kind(f"The connection to {place} broke off: {detail}.", provider=provider)
 
 
 def one_line(text: str) -> str:
@@ -286,7 +288,7 @@ def _place(url: str) -> str:
         port = f":{parts.port}" if parts.port else ""
     except ValueError:
         port = ""
-    return f"{parts.hostname or url!r}{port}"
+    return f"{parts.hostname or repr(url)}{port}"
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -301,6 +303,16 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         pending += [link.__context__, link.__cause__]
         if isinstance(link, BaseExceptionGroup):
             pending += link.exceptions
+
+
+def _distrust(chain: tuple[BaseException, ...]) -> str:
+    """Why a certificate was not accepted; "" where that is not the cause. httpx2 keeps only the text of ssl's error."""
+    for link in chain:
+        if isinstance(link, ssl.SSLCertVerificationError):
+            return link.verify_message or str(link)
+        if found := re.search(r"CERTIFICATE_VERIFY_FAILED\][^:]*: ([^(]*)", str(link)):
+            return found.group(1).strip()
+    return ""
 
 
 def _find(chain: tuple[BaseException, ...], kind: type[BaseException]) -> BaseException | None:

@@ -115,7 +115,7 @@ class ProtocolModel:
         chunks = response.chunks()
         try:
             while not reader.done:
-                with self._translating(watch):
+                with self._translating(watch, answered=True):
                     try:
                         async with asyncio.timeout_at(watch.deadline(ended=reader.ended)):
                             chunk = await anext(chunks)
@@ -142,13 +142,15 @@ class ProtocolModel:
             raise
 
     @contextmanager
-    def _translating(self, watch: "Watch") -> Iterator[None]:
+    def _translating(self, watch: "Watch", *, answered: bool = False) -> Iterator[None]:
         try:
             yield
         except TimeoutError as error:
             raise self._interrupted(watch.silence()) from error
         except network_errors() as error:
-            raise errors.from_network(error, provider=self.profile.provider, url=self.profile.base_url) from error
+            raise errors.from_network(
+                error, provider=self.profile.provider, url=self.profile.base_url, answered=answered
+            ) from error
         except (UnicodeDecodeError, msgspec.DecodeError, LineTooLong) as error:
             raise self._interrupted(f"its bytes are no valid stream ({error})") from error
 

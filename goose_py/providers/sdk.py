@@ -34,8 +34,9 @@ class SdkTransport:
             answered = getattr(error, "response", None)
             if isinstance(answered, httpx2.Response):
                 return HttpxResponse(answered)
-            if isinstance(error.__cause__, httpx2.HTTPError | OSError):
-                raise error.__cause__ from error
+            cause = error.__cause__
+            if isinstance(cause, httpx2.HTTPError | OSError):
+                raise cause from cause.__cause__  # its own chain names the reason
             raise
         return HttpxResponse(response, _aws_events if self._endpoint.profile.sdk == "bedrock" else None)
 

@@ -28,7 +28,7 @@ def view(body: dict[str, Any]) -> RequestView:
         replies=sum(message["role"] == "assistant" for message in messages),
         results=len(results),
         last_is_error=any(block.get("is_error") for block in results),
-        model=body["model"],
+        model=body.get("model", ""),
         effort=(body.get("output_config") or {}).get("effort"),
     )
 

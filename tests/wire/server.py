@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 import struct
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import suppress
@@ -47,10 +48,12 @@ class WireServer:
         key: str | None = None,
         strict: bool = True,
         models: Mapping[str, dict[str, Any]] | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         script = script if isinstance(script, Script) else Script(turns=script)
         self._play = Play(script, values)
         self._key = key
+        self._tls = tls
         self._strict = strict
         self._models = dict(models or {"test-model": {}})
         self._server: asyncio.Server | None = None
@@ -64,7 +67,9 @@ class WireServer:
         self.closed_early = 0
 
     async def start(self, port: int = 0) -> None:
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", port, limit=64 * 1024 * 1024)
+        self._server = await asyncio.start_server(
+            self._connected, "127.0.0.1", port, limit=64 * 1024 * 1024, ssl=self._tls
+        )
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
@@ -84,7 +89,7 @@ class WireServer:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}"
 
     def base_url(self, protocol: str) -> str:
         return self.url + _BASES[protocol]
