@@ -1,7 +1,7 @@
 """Puts this very process under Landlock and seccomp, then becomes the command. Run as a file: `python -I -S confine.py JSON`.
 
 It imports nothing of ours, so that it starts fast and under any Python. JSON is one object: `read` and `write` (paths, with
-everything beneath them), `filter` (file with the assembled system-call filter, "" for none), `tcp` (whether TCP is left
+everything beneath them), `filter` (file with the assembled system-call filter), `tcp` (whether TCP is left
 alone), `limits` (names of `resource` constants and values), `cwd` and `argv`. Exits 126 with one sentence on standard error
 when the kernel refuses: the command is never run unconfined.
 
@@ -124,6 +124,17 @@ def limit(limits):
         resource.setrlimit(number, (value, value))
 
 
+def find_program(name):
+    """Like execvp, which imports modules when the library's folder may be out of reach already."""
+    if "/" in name:
+        return name
+    for folder in os.environ.get("PATH", "/usr/bin:/bin").split(":"):
+        candidate = f"{folder}/{name}"
+        if os.access(candidate, os.X_OK):
+            return candidate
+    raise OSError(f"there is no program {name}")
+
+
 def main():
     try:
         wanted = json.loads(sys.argv[1])
@@ -132,18 +143,16 @@ def main():
             raise OSError(f"Landlock is version {version} here, and 4 is needed")
         _prctl(_PR_SET_PDEATHSIG, _SIGKILL)
         limit(wanted["limits"])
-        program = b""
-        if wanted["filter"]:
-            # pathlib would double the time to start
-            with open(wanted["filter"], "rb") as file:  # noqa: PTH123
-                program = file.read()
+        # pathlib would double the time to start
+        with open(wanted["filter"], "rb") as file:  # noqa: PTH123
+            calls = file.read()
+        argv = wanted["argv"]
+        program_file = find_program(argv[0])
         os.chdir(wanted["cwd"])
         restrict(version, wanted["read"], wanted["write"], wanted["tcp"])
         drop_capabilities()
-        if program:
-            filter_calls(program)
-        argv = wanted["argv"]
-        os.execvp(argv[0], argv)
+        filter_calls(calls)
+        os.execv(program_file, argv)
     except (OSError, ValueError, KeyError) as error:
         sys.stderr.write(f"The sandbox could not be set up, so the command was not run: {error}\n")
         sys.exit(126)
