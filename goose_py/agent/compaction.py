@@ -156,16 +156,16 @@ def digest(entries: Sequence[Entry]) -> str:
     return "\n\n".join(parts)
 
 
-def kept_word_for_word(entries: Sequence[Entry], plan: Plan | None, limit: int) -> str:
-    """What a summary is followed by: what the user said before the last prompt, the plan, and the files touched, in at most
-    about `limit` characters."""
-    prompts = [_text_of(entry.message) for entry in entries if entry.source == PROMPT]
+def kept_word_for_word(hidden: Sequence[Entry], plan: Plan | None, limit: int) -> str:
+    """What a summary of the hidden entries is followed by: what the user said in them (the view itself keeps the last of
+    it), the plan, and the files touched, in at most about `limit` characters."""
+    prompts = [_text_of(entry.message) for entry in hidden if entry.source == PROMPT]
     parts = []
     if said := _said(prompts[:-1], limit // 2):
         parts.append(f"What the user said before, word for word:\n{said}")
     if plan is not None:
         parts.append(describe(plan))
-    changed, read = touched(entries)
+    changed, read = touched(hidden)
     if changed:
         parts.append("Files you changed: " + _without_middle(", ".join(changed), limit // 4))
     if read:

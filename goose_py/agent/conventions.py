@@ -157,11 +157,15 @@ def _read(file: Path, *, follow: bool = True) -> str:
         fd = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW))
     except (OSError, ValueError):
         return ""
-    with os.fdopen(fd, "rb") as stream:
+    try:
         opened = os.fstat(fd)
         if not stat.S_ISREG(opened.st_mode) or not (follow or _stands_there(opened, file)):
             return ""
-        return stream.read(MAX_FILE).decode("utf-8", "replace")
+        return os.read(fd, MAX_FILE).decode("utf-8", "replace")
+    except OSError:
+        return ""
+    finally:
+        os.close(fd)
 
 
 def _stands_there(opened: os.stat_result, file: Path) -> bool:

@@ -45,16 +45,15 @@ def view(entries: Sequence[Entry], compactions: Sequence[ContextCompacted]) -> l
 
 
 def _with_summary(entries: Sequence[Entry], summary: ContextCompacted) -> list[Entry]:
-    """What is kept of old, the summary, the last prompt if it is old, and all that came after."""
+    """What is kept of old, the summary, the last prompt among the old, and all that came after. None of it depends on what
+    comes later, so that a compacted history, too, only grows at its end."""
     cut = next((n for n, entry in enumerate(entries) if entry.seq >= summary.keep_from), len(entries))
     old, new = entries[:cut], entries[cut:]
     text = Text(from_harness("summary of the conversation so far", summary.summary))
-    prompts = [entry for entry in old if entry.source == PROMPT]
-    last = prompts[-1:] if not any(entry.source == PROMPT for entry in new) else []
     return [
         *(entry for entry in old if entry.source in KEPT_SOURCES),
         Entry(summary.keep_from, UserMessage((text,)), "summary"),
-        *last,
+        *[entry for entry in old if entry.source == PROMPT][-1:],
         *new,
     ]
 

@@ -95,7 +95,7 @@ class Compaction:
         if not hidden:
             return False
         said = await self._summary_of(hidden)
-        kept = compaction.kept_word_for_word(entries, self._state.plan.plan, limit=int(room.limit * KEPT_SHARE * 3.5))
+        kept = compaction.kept_word_for_word(hidden, self._state.plan.plan, limit=int(room.limit * KEPT_SHARE * 3.5))
         event = compaction.measured(
             ev.ContextCompacted(
                 summary="\n\n".join(part for part in (said or compaction.digest(hidden), kept) if part),

@@ -127,6 +127,8 @@ def _lines(data: bytes) -> Iterator[bytes]:
 
 def _header(line: bytes, path: Path) -> Header:
     """Raises CodecError where the line is damaged (what follows can still be read), UserError for a newer format."""
+    if not line.startswith(b'{"format":'):
+        raise CodecError("the header is damaged")
     header: Header = decode(line, Header)
     if header.format != Header().format:
         raise UserError(f"{path} is not a goose-py session log.")
