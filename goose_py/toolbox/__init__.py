@@ -2,11 +2,12 @@
 
 from goose_py.toolbox.elicitation import Answer, Ask, Question
 from goose_py.toolbox.host import ExtensionHost, Launch
+from goose_py.toolbox.live import ExtensionStatus, Resolved, StateChange
 from goose_py.toolbox.manifest import Manifest
 from goose_py.toolbox.pins import ToolChange, fingerprint
 from goose_py.toolbox.processes import ProcessRecord, reap
 from goose_py.toolbox.spec import Builtin, ExtensionSpec, InProcess, Stdio, StreamableHttp
-from goose_py.toolbox.toolbox import ExtensionStatus, Places, Resolved, StateChange, Toolbox
+from goose_py.toolbox.toolbox import Places, Toolbox
 
 __all__ = [
     "Answer",

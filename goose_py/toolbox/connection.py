@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Literal
 
 from goose_py.protocol.errors import GooseError
+from goose_py.toolbox.journal import plain
 from goose_py.toolbox.names import RemoteTool
 from goose_py.toolbox.session import CallFailed, Reply, Session
 
@@ -21,6 +22,7 @@ _MAX_CALL = 12.0
 """A call that keeps reporting progress is ended after this many of its timeouts: progress alone proves nothing."""
 
 _CLOSE_GRACE = 6.0
+_MAX_REASON = 2000
 
 Phase = Literal["idle", "connecting", "ready", "listing", "failed", "closed"]
 Notice = Literal["ready", "failed", "restarted", "closed"]
@@ -68,7 +70,7 @@ class Connection:
             self._task = asyncio.create_task(self._own(), name=f"extension {self._name}")
 
     def restart(self) -> None:
-        """Try again, however often it failed; at once, also in the middle of a wait between two attempts."""
+        """End the server if it runs and start it; however often it failed, and without a wait."""
         self._failures = 0
         self._wanted.set()
         self.start()
@@ -165,15 +167,18 @@ class Connection:
     async def _serve(self, session: Session) -> None:
         await self._list(session)
         self._session = session
+        self._wanted.clear()
         self._set("ready")
         self._on_notice("restarted" if self._was_ready else "ready", "")
         self._was_ready = True
         watching = asyncio.create_task(session.watch(), name=f"extension {self._name} watch")
         try:
             while True:
-                await self._first(self._stop, session.lost, session.changed, self._suspect)
+                await self._first(self._stop, session.lost, session.changed, self._suspect, self._wanted)
                 if self._stop.is_set():
                     return
+                if self._wanted.is_set():
+                    raise CallFailed("it is restarted as asked", lost=True)
                 if session.lost.is_set():
                     raise CallFailed("the connection was lost", lost=True)
                 self._set("listing")
@@ -205,6 +210,7 @@ class Connection:
 
     def _fail(self, reason: str, phase: Phase) -> None:
         tail = self._tail()
+        reason = plain(reason)[:_MAX_REASON]
         self.detail = f"{reason}\n{tail}" if tail else reason
         self._set(phase)
         self._on_notice("failed", self.detail)

@@ -30,13 +30,11 @@ class RemoteTool(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True):
-    """Whose tools they are. `plain_names` offers them without the extension's name; `only` is the user's choice of
-    tools, by their own names, empty for all."""
+    """Whose tools they are. `plain_names` offers them without the extension's name."""
 
     extension: str
     trusted: bool = False
     plain_names: bool = False
-    only: tuple[str, ...] = ()
 
 
 def remote_tools(listed: Any) -> tuple[RemoteTool, ...]:
@@ -87,18 +85,21 @@ def admit(
     specs: dict[str, ToolSpec] = {}
     warnings: list[str] = []
     for tool in tools:
-        if origin.only and tool.name not in origin.only:
-            continue
         spec = _spec(origin, tool)
         problem = _problem(origin, tool.name, spec.name, specs, taken)
         if problem:
             warnings.append(f"{origin.extension}: the tool {_quoted(tool.name)} is not offered: {problem}")
             continue
         specs[spec.name] = spec
-    for name in origin.only:
-        if all(tool.name != name for tool in tools):
-            warnings.append(f"{origin.extension}: available_tools names {_quoted(name)}, which it does not have")
     return tuple(specs[name] for name in sorted(specs)), tuple(warnings)
+
+
+def not_there(extension: str, wanted: Collection[str], tools: Sequence[RemoteTool]) -> tuple[str, ...]:
+    """A warning for each tool that the user wanted, by its own name, and that is not listed."""
+    listed = {tool.name for tool in tools}
+    return tuple(
+        f"{extension}: available_tools names {_quoted(name)}, which it does not have" for name in wanted if name not in listed
+    )
 
 
 def _problem(origin: Origin, remote: str, name: str, specs: Collection[str], taken: Collection[str]) -> str:

@@ -5,6 +5,7 @@ A repair is made only where the schema leaves one reading: nothing is invented, 
 
 import difflib
 import functools
+import itertools
 import json
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
@@ -37,6 +38,8 @@ ALIASES: dict[str, tuple[str, ...]] = {
 and the other name is not one of the tool's."""
 
 _SHOWN = 5
+_MAX_VARIANTS = 32
+_MAX_REFERENCES = 2000
 
 
 class Repaired(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,17 +125,20 @@ def _resolve(schema: Any, root: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _variants(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """The alternatives of `anyOf`/`oneOf` and of a list of types, else the schema itself."""
-    for key in ("anyOf", "oneOf"):
-        if isinstance(schema.get(key), list):
-            for option in schema[key]:
-                yield from _variants(_resolve(option, root), root)
+    """The alternatives of `anyOf`/`oneOf` and of a list of types, else the schema itself; bounded, because a schema may
+    refer to itself."""
+    waiting = [schema]
+    for _ in range(_MAX_VARIANTS):
+        if not waiting:
             return
-    if isinstance(schema.get("type"), list):
-        for kind in schema["type"]:
-            yield {**schema, "type": kind}
-        return
-    yield schema
+        one = waiting.pop(0)
+        options = next((one[key] for key in ("anyOf", "oneOf") if isinstance(one.get(key), list)), None)
+        if options is not None:
+            waiting += [_resolve(option, root) for option in options[:_MAX_VARIANTS]]
+        elif isinstance(one.get("type"), list):
+            yield from ({**one, "type": kind} for kind in one["type"])
+        else:
+            yield one
 
 
 def _accepts(schema: Mapping[str, Any], value: Any, root: Mapping[str, Any]) -> bool:
@@ -242,14 +248,16 @@ def _brief(value: Any) -> str:
 
 def _violation(arguments: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
     """One sentence on the first things that are wrong, "" where nothing is."""
-    validator = _validator(json.dumps(schema, sort_keys=True))
-    if validator is None:
+    compiled = _validator(json.dumps(schema, sort_keys=True))
+    if compiled is None:
         return ""
+    validator, steps = compiled
+    steps.count = 0
     from referencing.exceptions import Unresolvable
 
     try:
         errors = sorted(validator.iter_errors(arguments), key=lambda error: [str(part) for part in error.absolute_path])
-    except (Unresolvable, RecursionError):
+    except (Unresolvable, RecursionError, _TooManyReferences):
         return ""
     if not errors:
         return ""
@@ -258,21 +266,56 @@ def _violation(arguments: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
     return f"The arguments do not fit: {'; '.join(dict.fromkeys(complaints))}{more}. Expected: {expected(schema)}."
 
 
+class _TooManyReferences(Exception):
+    """A schema's references multiply: no honest one needs so many for one set of arguments."""
+
+
+class _Steps:
+    """How many references one validation has followed."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def bounding(self, check: Any) -> Any:
+        def follow(*args: Any) -> Any:
+            self.count += 1
+            if self.count > _MAX_REFERENCES:
+                raise _TooManyReferences
+            return check(*args)
+
+        return follow
+
+
 @functools.lru_cache(maxsize=256)
-def _validator(schema: str) -> Any:
-    """A compiled validator, None where the schema is not valid itself. It fetches nothing: references outside of the
-    schema do not resolve."""
+def _validator(schema: str) -> tuple[Any, _Steps] | None:
+    """A compiled validator and its steps, to be set to 0 before each use; None where the schema is not valid itself.
+
+    It is a stranger's schema and runs in our event loop: nothing is fetched, and what could run for ever is left to the
+    server, regular expressions (which backtrack) and references that multiply."""
     from jsonschema import SchemaError
-    from jsonschema.validators import Draft202012Validator, validator_for
+    from jsonschema.validators import Draft202012Validator, extend, validator_for
     from referencing import Registry
 
     parsed = json.loads(schema)
     kind = validator_for(parsed, default=Draft202012Validator)
     try:
         kind.check_schema(parsed)
-    except SchemaError:
+    except (SchemaError, RecursionError):
         return None
-    return kind(parsed, registry=Registry())
+    steps = _Steps()
+    known = kind.VALIDATORS
+
+    def unchecked(*_: Any) -> tuple[()]:
+        return ()
+
+    def closed(validator: Any, allowed: Any, instance: Any, within: Any) -> Any:
+        if "patternProperties" in within:
+            return ()
+        return known["additionalProperties"](validator, allowed, instance, within)
+
+    checks = {"pattern": unchecked, "patternProperties": unchecked, "additionalProperties": closed}
+    checks |= {name: steps.bounding(known[name]) for name in ("$ref", "$dynamicRef") if name in known}
+    return extend(kind, checks)(parsed, registry=Registry()), steps
 
 
 def _complaint(error: Any, arguments: Mapping[str, Any]) -> str:
@@ -304,7 +347,7 @@ def expected(schema: Mapping[str, Any]) -> str:
         return "no arguments"
     required = schema.get("required") or ()
     parts = []
-    for name, wanted in properties.items():
+    for name, wanted in itertools.islice(properties.items(), 40):
         kinds = [str(variant.get("type", "any")) for variant in _variants(_resolve(wanted, schema), schema)]
         parts.append(f"{name}{'' if name in required else '?'}: {'|'.join(dict.fromkeys(kinds))}")
     return ", ".join(parts)

@@ -60,6 +60,16 @@ async def test_a_server_that_could_not_start_is_started_again_when_it_is_asked_f
         assert await watched.text("crashes__echo", text="again") == "again"
 
 
+async def test_a_server_that_runs_is_restarted_when_asked(tmp_path: Path) -> None:
+    async with Watched([bad()], tmp_path) as watched:
+        await watched.settled()
+        pid = await watched.text("good__pid")
+        watched.toolbox.restart("good")
+        await watched.state("good", "restarted")
+        assert await watched.text("good__pid") != pid
+        assert watched.changes[-2].detail == "it is restarted as asked; it is started again (1 of 3)"
+
+
 # R20: it is slow to start
 
 

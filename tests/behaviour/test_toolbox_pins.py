@@ -4,6 +4,7 @@ import asyncio
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 from servers.good import create
 from servers.toolboxes import PATIENCE, Watched, bad, words
@@ -84,13 +85,15 @@ async def test_tools_that_change_under_way_are_withheld_with_a_diff_until_they_a
         assert watched.toolbox.specs() is before, "the prefix does not change"
         assert not any(spec.read_only for spec in watched.toolbox.specs())
 
-        assert [change.tool for change in watched.toolbox.approve("changes", ["echo"])] == ["echo"]
+        echo = next(change for change in told.changes if change.tool == "echo")
+        assert watched.toolbox.approve([echo]) == (echo,)
         assert await watched.text("changes__echo", text="y") == "y"
         assert (await watched.call("changes__env")).is_error
         status = watched.toolbox.extensions()[0]
         assert [change.tool for change in status.withheld] == ["env", "fail", "succeed"]
 
-        watched.toolbox.approve("changes")
+        assert watched.toolbox.approve(status.withheld) == status.withheld
+        assert watched.toolbox.approve(status.withheld) == (), "nothing is left to approve"
         assert not (await watched.call("changes__env")).is_error
         resolved = watched.toolbox.resolve(ToolCall(id="1", name="changes__env"))
         assert isinstance(resolved, Resolved)
@@ -120,7 +123,10 @@ async def test_tools_that_changed_between_two_sessions_are_withheld_too(tmp_path
     async with Watched([server], tmp_path, places=places) as watched:
         await watched.settled()
         assert (await watched.call("crashes__echo", text="x")).is_error, "asking again is no approval"
-        watched.toolbox.approve("crashes")
+        shown = watched.changes[-1].changes
+        stale = msgspec.structs.replace(shown[0], after=shown[0].before)
+        assert watched.toolbox.approve([stale]) == (), "what is approved is what was shown"
+        assert watched.toolbox.approve(shown) == shown
     async with Watched([server], tmp_path, places=places) as watched:
         assert await watched.settled() == sorted([*first, "crashes__fresh"])
         assert await watched.text("crashes__echo", text="approved") == "approved"
@@ -181,14 +187,15 @@ async def test_a_listing_that_was_tampered_with_is_not_trusted(tmp_path: Path) -
 
 async def test_the_users_choice_of_tools_holds_and_is_no_change(tmp_path: Path) -> None:
     places = Places(catalogue=tmp_path / "catalogue")
-    async with Watched([bad()], tmp_path, places=places) as watched:
-        assert len(await watched.settled()) == 6
-    async with Watched([bad(available_tools=("echo", "gone"))], tmp_path, places=places) as watched:
-        assert await watched.settled() == ["good__echo"]
-        assert await watched.text("good__echo", text="x") == "x"
-        assert "There is no tool 'good__pid'" in words(await watched.call("good__pid"))
-        assert not watched.changes[-1].changes
-        assert watched.changes[-1].warnings == ("good: available_tools names 'gone', which it does not have",)
+    choosy = bad(available_tools=("echo", "gone"))
+    for _ in range(2):
+        async with Watched([choosy], tmp_path, places=places) as watched:
+            assert await watched.settled() == ["good__echo"]
+            assert await watched.text("good__echo", text="x") == "x"
+            assert "There is no tool 'good__pid'" in words(await watched.call("good__pid"))
+            told = watched.changes[-1]
+            assert (told.tools, told.changes) == (1, ())
+            assert told.warnings == ("good: available_tools names 'gone', which it does not have",)
     async with Watched([bad()], tmp_path, places=places) as watched:
         assert len(await watched.settled()) == 6, "the choice of one session is not the next one's"
 

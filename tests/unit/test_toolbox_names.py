@@ -3,7 +3,7 @@
 import pytest
 
 from goose_py.protocol.tools import ToolAnnotations
-from goose_py.toolbox.names import MAX_NAME, Origin, RemoteTool, admit, remote_tools, visible
+from goose_py.toolbox.names import MAX_NAME, Origin, RemoteTool, admit, not_there, remote_tools, visible
 from goose_py.toolbox.spec import normalise
 
 
@@ -57,10 +57,10 @@ def test_a_name_that_another_extension_has_is_not_given_again() -> None:
     assert "another extension" in warnings[0]
 
 
-def test_only_the_tools_that_the_user_chose_are_offered() -> None:
-    names, warnings = offered("a", "b", origin=Origin(extension="web", only=("b", "c")))
-    assert names == ["web__b"]
-    assert warnings == ("web: available_tools names 'c', which it does not have",)
+def test_a_tool_that_the_user_wants_and_the_server_lacks_is_told() -> None:
+    assert not_there("web", ("b", "c"), [RemoteTool(name="a"), RemoteTool(name="b")]) == (
+        "web: available_tools names 'c', which it does not have",
+    )
 
 
 def test_hidden_characters_of_a_stranger_are_made_visible_everywhere_a_person_reads() -> None:

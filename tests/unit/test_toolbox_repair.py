@@ -163,6 +163,24 @@ def test_a_schema_that_refers_to_itself_ends() -> None:
     assert isinstance(repair({"a": 1}, schema), Repaired)
 
 
+HOSTILE = [
+    {"$defs": {"a": {"anyOf": [{"$ref": "#/$defs/a"}, {"$ref": "#/$defs/a"}]}}, "properties": {"a": {"$ref": "#/$defs/a"}}},
+    {
+        "$defs": {f"d{n}": {"allOf": [{"$ref": f"#/$defs/d{n + 1}"}] * 2} for n in range(40)} | {"d40": {}},
+        "properties": {"a": {"$ref": "#/$defs/d0"}},
+    },
+    {"properties": {"a": {"type": "string", "pattern": "^(a+)+$"}}},
+    {"patternProperties": {"^(a+)+$": {}}, "additionalProperties": False},
+    {"properties": {"a": {"type": "string"}}, "$ref": "#"},
+]
+
+
+@pytest.mark.parametrize("schema", HOSTILE)
+def test_a_schema_made_to_run_for_ever_does_not(schema: dict[str, Any]) -> None:
+    arguments = {"a": "a" * 60 + "!", "a" * 60 + "!": 1}
+    assert isinstance(repair(arguments, {"type": "object", **schema}), Repaired)
+
+
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["depth", "x"]), inner, max_size=2),

@@ -1,6 +1,9 @@
-"""From the value that describes an extension to a way to connect to it."""
+"""From the value that describes an extension to a way to connect to it.
+
+Nothing is started and no SDK is loaded here until a session is asked for."""
 
 import asyncio
+import importlib
 import re
 import shutil
 from collections.abc import Awaitable, Callable, Mapping
@@ -32,7 +35,7 @@ _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 Load = Callable[[Callable[[], Any]], Awaitable[Any]]
 
 
-class Launching(msgspec.Struct, frozen=True, kw_only=True):
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """How an extension is reached. `session(era)` builds a connection that is not open yet; `tools` are known where they
     need not be asked for; `identity` names its entry in the catalogue, "" for none; `problem` says why it cannot be
     reached at all."""
@@ -46,6 +49,7 @@ class Launching(msgspec.Struct, frozen=True, kw_only=True):
     identity: str = ""
     startup_timeout: float = STARTUP_TIMEOUT
     warnings: tuple[str, ...] = ()
+    instructions: str = ""
     problem: str = ""
 
 
@@ -69,7 +73,7 @@ class _Way(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def launching(
+def endpoint(
     spec: ExtensionSpec,
     *,
     host: ExtensionHost,
@@ -78,7 +82,7 @@ def launching(
     ask: Ask | None,
     version: str,
     load: Load = asyncio.to_thread,
-) -> Launching:
+) -> Endpoint:
     """Imports no SDK, starts nothing, raises nothing: what is wrong is in `problem`."""
     way = _Way(host=host, ask=ask, version=version, load=load)
     match spec:
@@ -92,7 +96,7 @@ def launching(
             return _http(spec, way)
 
 
-def _builtin(spec: Builtin, bundled: Mapping[str, Path], way: _Way) -> Launching:
+def _builtin(spec: Builtin, bundled: Mapping[str, Path], way: _Way) -> Endpoint:
     if spec.key not in bundled:
         there = ", ".join(sorted(bundled)) or "none"
         return _impossible(f"there is no bundled extension {spec.name!r}; the bundled ones are: {there}")
@@ -108,28 +112,29 @@ def _builtin(spec: Builtin, bundled: Mapping[str, Path], way: _Way) -> Launching
         server = create(host.workspace, host.spawn, state=host.state, env=host.env)
         return await way.session(spec.key, lambda: server, era)
 
-    return Launching(
+    return Endpoint(
         kind="builtin",
         session=session,
         journal=Journal(),
         trusted=True,
         plain_names=manifest.plain_names,
         tools=tools,
+        instructions=manifest.instructions,
     )
 
 
-def _impossible(problem: str) -> Launching:
+def _impossible(problem: str) -> Endpoint:
     async def session(era: str) -> Session:
         raise ConnectFailed(problem)
 
-    return Launching(kind="builtin", session=session, journal=Journal(), trusted=True, problem=problem)
+    return Endpoint(kind="builtin", session=session, journal=Journal(), trusted=True, problem=problem)
 
 
-def _in_process(spec: InProcess, way: _Way) -> Launching:
+def _in_process(spec: InProcess, way: _Way) -> Endpoint:
     async def session(era: str) -> Session:
         return await way.session(spec.key, lambda: spec.server, era)
 
-    return Launching(
+    return Endpoint(
         kind="in_process",
         session=session,
         journal=Journal(),
@@ -139,7 +144,7 @@ def _in_process(spec: InProcess, way: _Way) -> Launching:
     )
 
 
-def _stdio(spec: Stdio, logs: Path | None, way: _Way) -> Launching:
+def _stdio(spec: Stdio, logs: Path | None, way: _Way) -> Endpoint:
     secrets, missing = _secrets(spec.env_keys, way.host)
     journal = Journal(logs / f"{spec.key}.log" if logs else None, tuple(secrets.values()))
     forbidden = forbidden_env(spec.env)
@@ -156,7 +161,7 @@ def _stdio(spec: Stdio, logs: Path | None, way: _Way) -> Launching:
 
         return await way.session(spec.key, transport, era)
 
-    return Launching(
+    return Endpoint(
         kind="stdio",
         session=session,
         journal=journal,
@@ -180,7 +185,7 @@ def _command(spec: Stdio, secrets: Mapping[str, str], host: ExtensionHost) -> tu
     return list(argv), dict(env_started), cwd
 
 
-def _http(spec: StreamableHttp, way: _Way) -> Launching:
+def _http(spec: StreamableHttp, way: _Way) -> Endpoint:
     secrets, missing = _secrets(spec.env_keys, way.host)
     values = {**spec.env, **secrets}
     journal = Journal(secrets=tuple(secrets.values()))
@@ -193,7 +198,7 @@ def _http(spec: StreamableHttp, way: _Way) -> Launching:
         environment = way.host.environment
         return await way.session(spec.key, lambda: http.HttpTransport(uri, headers=headers, environment=environment), era)
 
-    return Launching(
+    return Endpoint(
         kind="streamable_http",
         session=session,
         journal=journal,
@@ -225,6 +230,7 @@ def _refuse_missing(missing: tuple[str, ...]) -> None:
 
 
 def _wire_client() -> Any:
+    importlib.import_module("jsonschema.validators")  # the first call needs it, and the event loop should not wait for it
     from goose_py.toolbox.wire import client
 
     return client
