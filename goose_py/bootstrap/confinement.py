@@ -72,7 +72,8 @@ async def confine(host: Host, settings: Settings, folder: TaskFolder, worktree: 
     return Confinement(
         found=found,
         policy=_policy(host, settings, folder, worktree),
-        env=child_env(host.env, unsafe_path=(str(worktree.path),)),
+        # Byte code beside the sources would be part of every diff in a repository that does not ignore it.
+        env={**child_env(host.env, unsafe_path=(str(worktree.path),)), "PYTHONDONTWRITEBYTECODE": "1"},
     )
 
 

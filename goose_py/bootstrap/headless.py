@@ -17,6 +17,7 @@ from goose_py.protocol import commands as cmd
 from goose_py.protocol.errors import GooseError
 from goose_py.protocol.messages import Text
 from goose_py.session.bus import Bus, Subscription
+from goose_py.session.log import LOG_NAME, read_log
 from goose_py.tasks.server import TaskServer
 from goose_py.tasks.spec import TaskSpec, write_spec
 from goose_py.tasks.store import TaskFolder
@@ -64,6 +65,8 @@ async def run_prepared(host: Host, folder: TaskFolder, first: cmd.AnyCommand, ou
     def watch(bus: Bus) -> None:
         consumers.append(bus.subscribe())
 
+    if (folder.path / LOG_NAME).exists():
+        output.recall(read_log(folder.path).records)
     async with open_task(host, folder, watch=watch) as task:
         reading = asyncio.ensure_future(_consume(consumers[0], output))
         server = TaskServer(folder.task_id, task.bus, task.history, task.perform)

@@ -16,6 +16,7 @@ from goose_py.permissions.decision import Decision, Place
 from goose_py.permissions.grants import GrantStore, rules_of
 from goose_py.permissions.rules import Rule, parse_rule
 from goose_py.protocol.commands import ResolveApproval
+from goose_py.protocol.errors import UserError
 from goose_py.protocol.messages import ToolCall
 from goose_py.protocol.modes import Mode
 from goose_py.protocol.tools import ToolSpec
@@ -58,14 +59,16 @@ class Judge:
 
     @classmethod
     def create(
-        cls, host: Host, settings: Settings, confinement: Confinement, worktree: TaskWorktree, base_files: Iterable[str]
+        cls,
+        host: Host,
+        settings: Settings,
+        confinement: Confinement,
+        worktree: TaskWorktree,
+        base_files: Iterable[str],
+        checks: Iterable[str],
     ) -> "Judge":
         """Raises UserError where a rule of the settings is wrong, with file and line."""
-        rules = [
-            rule
-            for entry in settings.rules
-            for rule in parse_rule(entry.fields, source=f"{entry.file}:{entry.line}", home=str(host.home))
-        ]
+        rules = [*rules_of_settings(host, settings), *rules_of_checks(checks)]
         return cls(
             place_of(host, settings, confinement, worktree, base_files),
             rules,
@@ -87,9 +90,22 @@ class Judge:
         if answer.scope == "once":
             return
         patterns = (answer.pattern,) if answer.pattern else tuple(judgement.patterns)
-        self._grants.grant(
-            patterns, answer.scope, tool=call.name, repository=self._repository, task=self._task_id
-        )
+        self._grants.grant(patterns, answer.scope, tool=call.name, repository=self._repository, task=self._task_id)
+
+
+def rules_of_settings(host: Host, settings: Settings) -> Iterator[Rule]:
+    """Raises UserError with file and line."""
+    for entry in settings.rules:
+        yield from parse_rule(entry.fields, source=f"{entry.file}:{entry.line}", home=str(host.home))
+
+
+def rules_of_checks(checks: Iterable[str]) -> Iterator[Rule]:
+    """The commands that we run ourselves anyway may be run by the model, word for word."""
+    for command in checks:
+        try:
+            yield from parse_rule({"verdict": "allow", "pattern": command, "reason": "It is a check of this task."})
+        except UserError:
+            continue  # a command that no pattern can stand for is asked about like any other
 
 
 def grant_store(host: Host) -> GrantStore:
@@ -123,11 +139,7 @@ def explain_command(command: str, mode: str) -> int:
 
     host = Host.here()
     settings = load_settings(host, flags={"mode": mode}).settings
-    rules = [
-        rule
-        for entry in settings.rules
-        for rule in parse_rule(entry.fields, source=f"{entry.file}:{entry.line}", home=str(host.home))
-    ]
+    rules = [*rules_of_settings(host, settings), *rules_of_checks(settings.checks)]
     found = asyncio.run(probe_here(host))
     path = host.env.get("PATH", "")
     place = Place(

@@ -147,7 +147,9 @@ def provider_settings(
 
 
 def _preset_of(configured: Configured) -> str | None:
-    """A provider of the user's own starts from the preset of its protocol."""
+    """A provider of the user's own starts from the preset of its protocol; None where nothing says that there is one."""
+    if configured.base_url is None and configured.protocol is None:
+        return None
     return {"anthropic": "anthropic", "responses": "openai", "chat": "lmstudio", "ollama": "ollama", "scripted": "scripted"}.get(
         configured.protocol or "chat"
     )

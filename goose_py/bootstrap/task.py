@@ -100,7 +100,7 @@ async def open_task(
         toolbox = await _toolbox(host, spec, settings, folder, confinement, tell, planning)
         stack.push_async_callback(toolbox.close)
         files = await base_files(worktree)
-        judge = Judge.create(host, settings, confinement, worktree, files)
+        judge = Judge.create(host, settings, confinement, worktree, files, (*settings.checks, *spec.checks))
         conventions = Conventions(worktree.path, settings.context_files)
         ports = SessionPorts(
             tools=toolbox,

@@ -52,7 +52,10 @@ async def require_base(host: Host, folder: Path, base: str | None) -> str:
     """The base of a run without a screen: given by flag where the checkout has changes of its own. Raises UserError."""
     if base is not None:
         return base
-    repository = await Repository.open(Git.create(host.which("git"), host.env), folder)
+    try:
+        repository = await Repository.open(Git.create(host.which("git"), host.env), folder)
+    except NotARepository:
+        raise UserError(_no_repository(folder)) from None
     scratch = host.paths.state / "tmp"
     scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
     if repository.head.unborn:
@@ -69,10 +72,12 @@ async def _repository(git: Git, folder: TaskFolder, spec: TaskSpec) -> Repositor
         return await Repository.open(git, source)
     except NotARepository:
         if spec.isolation != "copy":
-            raise UserError(
-                f"{source} is not in a git repository. Run `git init` and commit first, or say `--copy` to work on a copy."
-            ) from None
+            raise UserError(_no_repository(source)) from None
     return await _copied(git, source, folder)
+
+
+def _no_repository(folder: Path) -> str:
+    return f"{folder} is not in a git repository. Run `git init` and commit there yourself, or say `--copy` to work on a copy."
 
 
 async def _copied(git: Git, source: Path, folder: TaskFolder) -> Repository:

@@ -4,6 +4,7 @@ All take their streams, so that a test, a file or a pipe serves as well as a ter
 """
 
 import re
+from collections.abc import Iterable
 from typing import Any, Protocol, TextIO
 
 from goose_py.headless.result import RunResult, ending_code, envelope, fold
@@ -15,6 +16,10 @@ from goose_py.protocol.events import Record, SessionStarted
 
 
 class Output(Protocol):
+    def recall(self, records: Iterable[Record]) -> None:
+        """What happened before this run, where it goes on with a session: counted, not written."""
+        ...
+
     def consume(self, item: Record | Delta) -> None: ...
 
     def finish(self, *, timed_out: bool = False, error: str = "", code: int | None = None) -> int:
@@ -30,6 +35,10 @@ class JsonOutput:
         self._out = QuietStream(out)
         self._raw = raw
         self._run = RunResult()
+
+    def recall(self, records: Iterable[Record]) -> None:
+        for record in records:
+            self._run = fold(self._run, record)
 
     def consume(self, item: Record | Delta) -> None:
         self._run = fold(self._run, item)
@@ -51,6 +60,10 @@ class StreamJsonOutput:
         self._deltas = deltas
         self._begun = False
         self._run = RunResult()
+
+    def recall(self, records: Iterable[Record]) -> None:
+        for record in records:
+            self._run = fold(self._run, record)
 
     def consume(self, item: Record | Delta) -> None:
         self._run = fold(self._run, item)

@@ -221,6 +221,8 @@ def exit_code(run: RunResult, *, timed_out: bool = False) -> int:
         return EXIT_TIMEOUT if limit is not None and run.turn_seconds >= limit else EXIT_BUDGET
     if run.outcome == "done":
         return _done_code(run)
+    if run.outcome == "failed" and run.failed_checks:
+        return EXIT_VERIFY
     return _CODES.get(run.outcome or "", EXIT_FAILED)
 
 

@@ -4,7 +4,7 @@ Foreign text (the model's, a tool's, a file's name) is made safe and never read 
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, TextIO
 
 from rich.console import Console
@@ -94,6 +94,11 @@ class TextOutput:
         self._plan = Plan()
         self._calls: dict[str, ToolCall] = {}
         self._requests: dict[str, ApprovalRequested] = {}
+
+    def recall(self, records: Iterable[Record]) -> None:
+        """See `outputs.Output`."""
+        for record in records:
+            self._run = fold(self._run, record)
 
     def consume(self, item: Record | Delta) -> None:
         self._run = fold(self._run, item)

@@ -1,0 +1,210 @@
+"""`goose-py run`, with the real command, a real repository, the real adapters, and a model server on loopback."""
+
+import asyncio
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from command import CHECK, FIX, FIXING, PLAN, User, answered, calls
+
+ROADS = [("anthropic", "http"), ("anthropic", "sdk"), ("responses", "http"), ("responses", "sdk"), ("chat", "http"), ("chat", "sdk")]
+
+
+@pytest.fixture
+def user(tmp_path):
+    return User(tmp_path)
+
+
+@pytest.mark.parametrize(("protocol", "transport"), ROADS)
+async def test_a_task_is_carried_out_checked_reviewed_and_applied_over_every_protocol(user, protocol, transport):
+    before = user.tree()
+    async with answered(user, FIXING, protocol, transport=transport) as server:
+        ended = await user.goose("run", "-t", "Take the discount off", "--check", CHECK, "--output-format", "json")
+    assert ended.code == 0, ended.err
+    result = ended.json
+    assert result["outcome"] == "done" and result["exit_code"] == 0
+    assert "discount is taken off now" in result["result"]
+    assert [check["passed"] for check in result["checks"]] == [True]
+    assert server.objections == []
+    assert user.tree() == before, "a run touches nothing of the checkout"
+
+    shown = await user.goose("review")
+    assert "return sum(prices) - discount" in shown.out and "checks passed on exactly these files" in shown.out
+    assert (await user.goose("apply", "--all", "--yes")).code == 0
+    assert "sum(prices) - discount" in (user.repository / "cart.py").read_text()
+    assert user.git("status", "--porcelain").split() == ["M", "cart.py"]
+
+
+@pytest.mark.case("U15")
+async def test_the_exit_code_and_the_json_tell_the_same_truth_about_every_end(user):
+    ends = {
+        "done and verified": (FIXING, (), 0, "done"),
+        "a check fails": ([*FIXING[:1], calls(PLAN), calls(("shell", {"command": "true"})), *[{"text": "Done."}] * 9], (), 0, "done"),
+        "a check fails after changes": (
+            [calls(PLAN, ("write", {"path": "new.py", "content": "x = 1\n"})), *[{"text": "Done."}] * 12], (), 6, "failed",
+        ),
+        "the budget is used up": ([calls(("shell", {"command": f"echo {n}"})) for n in range(9)], ("--max-turns", "2"), 4, "limit"),
+        "the provider refuses": ([{"error": {"status": 401, "message": "no such key"}}], (), 5, "provider_error"),
+        "an approval is needed": (
+            [calls(("shell", {"command": "git reset --hard"})), {"text": "I could not."}], ("--mode", "ask"), 3, "denied",
+        ),
+        "time is up": ([calls(("shell", {"command": "sleep 60"}))], ("--max-seconds", "1.5"), 124, "limit"),
+    }  # fmt: skip
+    for name, (turns, flags, code, outcome) in ends.items():
+        async with answered(user, turns):
+            check = CHECK if name != "a check fails" else "true"
+            ended = await user.goose("run", "-t", "Fix it", "--check", check, "--output-format", "json", *flags)
+        assert (ended.code, ended.json["exit_code"], ended.json["outcome"]) == (code, code, outcome), (name, ended)
+
+
+@pytest.mark.case("U16")
+async def test_what_would_be_asked_is_denied_and_said_at_once_and_the_time_limit_ends_children_too(user):
+    marker = user.root / "alive"
+    turns = [calls(("shell", {"command": "git clean -fdx"})), calls(("shell", {"command": "sleep 300"})), {"text": "no"}]
+    async with answered(user, turns):
+        ended = await user.goose("run", "-t", "Clean up", "--max-seconds", "4", "--output-format", "json", seconds=30)
+    assert ended.code == 124 and ended.json["denied"], ended
+    assert not marker.exists()
+    await _gone("sleep 300")
+
+
+async def test_only_the_result_is_written_to_standard_output(user):
+    async with answered(user, FIXING):
+        ended = await user.goose("run", "-t", "Fix it", "--check", CHECK)
+    assert ended.code == 0
+    assert ended.out.strip() == "The discount is taken off now; the test passes."
+
+
+async def test_a_stream_of_json_is_the_log_and_then_the_result(user):
+    async with answered(user, FIXING):
+        ended = await user.goose("run", "-t", "Fix it", "--output-format", "stream-json")
+    lines = [json.loads(line) for line in ended.out.splitlines()]
+    assert lines[0]["format"] == "goose-py session"
+    assert [line["seq"] for line in lines[1:-1]] == list(range(1, len(lines) - 1))
+    assert lines[-1]["exit_code"] == 0
+
+
+async def test_what_to_do_may_come_from_standard_input_or_a_file(user):
+    async with answered(user, [{"text": "Four."}]) as server:
+        ended = await user.goose("run", "-i", "-", stdin="What is 2 + 2?")
+        assert ended.out.strip() == "Four."
+        assert "What is 2 + 2?" in json.dumps(server.requests[0].body)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["run"], "nothing to do"),
+        (["run", "-t", "x", "-i", "y"], "exclude each other"),
+        (["run", "-i", "missing.txt"], "Cannot read missing.txt"),
+        (["run", "recipe", "missing.yaml"], "missing.yaml"),
+        (["run", "-t", "x", "--provider", "antropic"], "anthropic"),
+        (["run", "-t", "x", "--base", "no-such-branch"], "no-such-branch"),
+        (["run", "-t", "x", "--mode", "yolo"], "mode"),
+        (["run", "--resume", "zzz"], "zzz"),
+        (["rnu"], "run"),
+        (["task", "show", "zzz"], "zzz"),
+        (["recipe", "validate", "missing.yaml"], "missing.yaml"),
+    ],
+)
+async def test_bad_input_is_answered_in_one_clear_sentence(user, arguments, says):
+    user.configure('provider = "scripted"\nmodel = "nothing.yaml"\n')
+    ended = await user.goose(*arguments)
+    assert ended.code in (1, 2) and says in ended.err + ended.out, ended
+    assert "Traceback" not in ended.err
+    assert len(ended.err.strip().splitlines()) <= 4
+
+
+async def test_a_key_that_is_missing_and_a_server_that_is_not_there_are_said_in_words(user):
+    user.configure('provider = "anthropic"\nmodel = "claude-sonnet-5"\n')
+    ended = await user.goose("run", "-t", "hello")
+    assert ended.code == 5 and "ANTHROPIC_API_KEY" in ended.err and "Traceback" not in ended.err, ended
+    user.configure('provider = "lmstudio"\nmodel = "m"\n[providers.lmstudio]\nbase_url = "http://127.0.0.1:9"\n')
+    ended = await user.goose("run", "-t", "hello", "--max-seconds", "8")
+    assert ended.code in (5, 124) and "127.0.0.1" in ended.err and "Traceback" not in ended.err, ended
+
+
+async def test_a_folder_that_is_no_repository_is_left_alone_and_can_be_worked_on_as_a_copy(user):
+    plain = user.root / "plain"
+    plain.mkdir()
+    (plain / "cart.py").write_text("discount = 1\n")
+    async with answered(user, [calls(PLAN, ("write", {"path": "new.txt", "content": "hi\n"})), *[{"text": "Done."}] * 6]):
+        refused = await user.goose("run", "-t", "Do it", cwd=plain)
+        assert refused.code == 2 and "--copy" in refused.err and not (plain / ".git").exists()
+        ended = await user.goose("run", "-t", "Do it", "--copy", "--output-format", "json", cwd=plain)
+    assert ended.code == 0, ended
+    assert sorted(path.name for path in plain.iterdir()) == ["cart.py"]
+
+
+@pytest.mark.case("U18")
+async def test_a_dirty_checkout_needs_a_word_on_where_to_start(user):
+    (user.repository / "cart.py").write_text("# mine\n" + (user.repository / "cart.py").read_text())
+    head = user.git("rev-parse", "HEAD").strip()
+    async with answered(user, [*FIXING, *FIXING]):
+        refused = await user.goose("run", "-t", "Fix it")
+        assert refused.code == 2 and "--base head" in refused.err and "cart.py" in refused.err
+        from_head = await user.goose("run", "-t", "Fix it", "--base", "head", "--output-format", "json")
+        with_changes = await user.goose("run", "-t", "Fix it", "--base", "changes", "--output-format", "json")
+    first, second = (Path(ended.json["workspace"]) / "cart.py" for ended in (from_head, with_changes))
+    assert "# mine" not in first.read_text() and "# mine" in second.read_text()
+    assert user.git("rev-parse", "HEAD").strip() == head
+    shown = json.loads((await user.goose("task", "show", from_head.json["session_id"], "--json")).out)
+    assert shown["base"] == head
+
+
+async def test_a_repository_without_a_commit_is_explained(user):
+    fresh = user.root / "fresh"
+    fresh.mkdir()
+    (fresh / "a.txt").write_text("a\n")
+    os.system(f"git init -q {fresh}")
+    async with answered(user, [{"text": "Hello."}]):
+        ended = await user.goose("run", "-t", "hello", "--base", "head", cwd=fresh)
+        assert ended.code == 2 and "no commit" in ended.err, ended
+        ended = await user.goose("run", "-t", "hello", cwd=fresh)
+        assert ended.code == 0, ended
+
+
+async def test_an_interrupt_ends_everything_keeps_everything_and_can_be_resumed(user):
+    turns = [calls(PLAN, ("write", {"path": "kept.txt", "content": "kept\n"})), calls(("shell", {"command": "sleep 301"})), *[{"text": "Done."}] * 6]
+    async with answered(user, turns) as server:
+        process = await user.start("run", "-t", "Wait", "--output-format", "json")
+        await server.received(2)
+        await _running("sleep 301")
+        process.send_signal(signal.SIGINT)
+        async with asyncio.timeout(10):
+            out, err = await process.communicate()
+        assert process.returncode == 130, err
+        await _gone("sleep 301")
+        result = json.loads(out)
+        assert (Path(result["workspace"]) / "kept.txt").read_text() == "kept\n"
+        resumed = await user.goose("run", "--resume", result["session_id"], "--output-format", "json")
+        assert resumed.code == 0, resumed
+        assert server.objections == []
+
+
+async def _running(command: str) -> None:
+    async with asyncio.timeout(10):
+        while not _processes(command):
+            await asyncio.sleep(0.02)
+
+
+async def _gone(command: str) -> None:
+    async with asyncio.timeout(5):
+        while _processes(command):
+            await asyncio.sleep(0.02)
+
+
+def _processes(command: str) -> list[int]:
+    wanted = command.split()
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                argv = (entry / "cmdline").read_bytes().decode().split("\0")[:-1]
+            except OSError:
+                continue
+            if argv[-len(wanted) :] == wanted and len(argv) == len(wanted):
+                found.append(int(entry.name))
+    return found
