@@ -24,6 +24,9 @@ from goose_py.protocol.tools import ToolAnnotations, ToolSpec
 SEARCH = "tool_search"
 USE = "use_tool"
 
+EXTENSION = "tool search"
+"""Whose tools these two are. No extension can have this name: theirs have no spaces."""
+
 SCHEMA_BUDGET = 2000
 """Tokens that third-party tools may cost before one of them is used."""
 
@@ -45,6 +48,7 @@ USE_TOOL = ToolSpec(
         "required": ["name"],
         "additionalProperties": False,
     },
+    extension=EXTENSION,
     remote_name=USE,
     trusted=True,
 )
@@ -106,6 +110,7 @@ def search_tool(sources: Sequence[Source], max_chars: int) -> ToolSpec:
             "required": ["query"],
             "additionalProperties": False,
         },
+        extension=EXTENSION,
         remote_name=SEARCH,
         annotations=ToolAnnotations(read_only=True, destructive=False, idempotent=True, open_world=False),
         trusted=True,

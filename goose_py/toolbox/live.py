@@ -26,8 +26,8 @@ _MAX_CUT_TEXT = 16_000
 class StateChange(msgspec.Struct, frozen=True, kw_only=True):
     """Something happened to an extension. The first four fields are those of the event `ExtensionChanged`.
 
-    `detail` says why, with the tail of the server's stderr. `warnings` name tools that are not offered. `changes` are
-    tools that are withheld until `Toolbox.approve`. `late`: its tools are not in `specs()`, `tool_search` finds them."""
+    `detail` says why, with the tail of the server's stderr. `warnings` name tools that are not offered, each once. `changes`
+    are tools that are withheld until `Toolbox.approve`. `late`: its tools are not in `specs()`, `tool_search` finds them."""
 
     extension: str
     state: Notice
@@ -89,6 +89,7 @@ class LiveExtension:
         self._origin = Origin(extension=spec.key, trusted=endpoint.trusted, plain_names=endpoint.plain_names)
         self._standing = endpoint.warnings
         self._rejected: tuple[str, ...] = ()
+        self._warned: set[str] = set()
         self._approved: dict[str, ToolSpec] | None = None
         self._changes: dict[str, ToolChange] = {}
         self._started = False
@@ -263,6 +264,8 @@ class LiveExtension:
 
     def _report(self, state: Notice, detail: str) -> None:
         changes = tuple(self._changes.values())
+        warnings = tuple(warning for warning in self.warnings if warning not in self._warned)
+        self._warned.update(warnings)
         if changes:
             withheld = f"withheld until you approve them: {_listed_changes(self._changes)}"
             detail = f"{detail}\n{withheld}" if detail else withheld
@@ -272,7 +275,7 @@ class LiveExtension:
                 state=state,
                 detail=detail,
                 tools=len(self.tools()),
-                warnings=self.warnings,
+                warnings=warnings,
                 changes=changes,
                 late=state == "ready" and self._is_late,
             )

@@ -129,9 +129,9 @@ class Toolbox:
         if isinstance(mended, str):
             return f"{spec.name}: {mended}"
         notes = mended.notes
-        if spec.name == deferred.USE and not spec.extension:
+        if spec == deferred.USE_TOOL:
             target = self._find(mended.arguments["name"])
-            if target is None or not target.extension:
+            if target is None or target.extension == deferred.EXTENSION:
                 return self._not_found(mended.arguments["name"])
             inner = repair(mended.arguments.get("arguments", {}), target.input_schema)
             if isinstance(inner, str):
@@ -144,7 +144,7 @@ class Toolbox:
         resolved = self.resolve(call)
         if isinstance(resolved, str):
             return error_result(call, resolved)
-        if not resolved.spec.extension:
+        if resolved.spec.extension == deferred.EXTENSION:
             return self._search(call, resolved)
         extension = self._extensions.get(resolved.spec.extension)
         if extension is None:
