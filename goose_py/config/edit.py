@@ -1,5 +1,6 @@
 """Changing the user's file, only ever because `configure` was asked to: comments, order and format stay as they are."""
 
+import codecs
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -9,10 +10,6 @@ from goose_py.config import layers
 from goose_py.config.errors import ConfigError
 from goose_py.config.files import locked, write_atomic
 from goose_py.config.paths import private_folder
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from tomlkit import TOMLDocument
 
 
 def set_value(path: Path, key: str, value: Any) -> None:
@@ -24,35 +21,30 @@ def set_value(path: Path, key: str, value: Any) -> None:
     parts = layers.split_key(key)
     _check(parts, value)
 
-    def change(document: "TOMLDocument") -> None:
-        table: Any = document
+    def change(document: Any) -> None:
+        table = document
         for part in parts[:-1]:
             if part not in table:
-                table[part] = _table()
+                table[part] = _table_for(table)
             table = table[part]
-        table[parts[-1]] = value
+        table[parts[-1]] = _item_for(table, value)
 
-    _change(path, change)
+    _change(path, change, lambda values: layers.put(values, parts, value))
 
 
 def unset_value(path: Path, key: str) -> bool:
     """Remove one key or table; False where it was not set. Raises as `set_value` does."""
     parts = layers.split_key(key)
-    found = False
+    return _change(path, lambda document: _remove(document, parts), lambda values: _remove(values, parts))
 
-    def change(document: "TOMLDocument") -> None:
-        nonlocal found
-        table: Any = document
-        for part in parts[:-1]:
-            table = table.get(part)
-            if not isinstance(table, Mapping):
-                return
-        found = parts[-1] in table
-        if found:
-            del table[parts[-1]]
 
-    _change(path, change)
-    return found
+def _remove(values: Any, parts: tuple[str, ...]) -> None:
+    for part in parts[:-1]:
+        values = values.get(part)
+        if not isinstance(values, Mapping):
+            return
+    if parts[-1] in values:
+        del values[parts[-1]]
 
 
 def _check(parts: tuple[str, ...], value: Any) -> None:
@@ -65,8 +57,11 @@ def _check(parts: tuple[str, ...], value: Any) -> None:
         raise ConfigError(found)
 
 
-def _change(path: Path, change: Callable[["TOMLDocument"], None]) -> None:
+def _change(path: Path, change: Callable[[Any], None], same: Callable[[dict[str, Any]], None]) -> bool:
+    """Apply `change` to the document; whether it changed anything. `same` is the change to the plain values: where the
+    two do not agree, the file is written in a way that cannot be kept, and is left alone."""
     import tomlkit
+    from tomlkit.exceptions import TOMLKitError
 
     private_folder(path.parent)
     with locked(path):
@@ -74,16 +69,44 @@ def _change(path: Path, change: Callable[["TOMLDocument"], None]) -> None:
             before, mode = path.read_bytes(), path.stat().st_mode & 0o777
         except FileNotFoundError:
             before, mode = b"", 0o600
-        layers.parse(before, name="user", where=str(path))
-        document = tomlkit.parse(before)
-        change(document)
-        after = tomlkit.dumps(document).encode()
-        tomllib.loads(after.decode())
-        if after != before:
-            write_atomic(path, after, mode=mode)
+        expected = layers.parse(before, name="user", where=str(path)).values
+        same(expected)
+        try:
+            document = tomlkit.parse(before.decode("utf-8-sig"))
+            change(document)
+            text = tomlkit.dumps(document)
+            agreed = _pruned(tomllib.loads(text)) == _pruned(expected)
+        except (TOMLKitError, tomllib.TOMLDecodeError, TypeError, ValueError):
+            agreed = False
+        if not agreed:
+            raise ConfigError((f"{path}: cannot be changed without rewriting it; please change it by hand.",))
+        changed = layers.parse(before, name="user", where="").values != expected
+        if changed:
+            mark = codecs.BOM_UTF8 if before.startswith(codecs.BOM_UTF8) else b""
+            write_atomic(path, mark + text.encode(), mode=mode)
+        return changed
 
 
-def _table() -> Any:
+def _pruned(values: dict[str, Any]) -> dict[str, Any]:
+    """Without tables that hold nothing: whether the header of one stays says nothing."""
+    pruned = {name: _pruned(value) if isinstance(value, dict) else value for name, value in values.items()}
+    return {name: value for name, value in pruned.items() if value != {}}
+
+
+def _table_for(parent: Any) -> Any:
     import tomlkit
+    from tomlkit.items import InlineTable
 
-    return tomlkit.table()
+    return tomlkit.inline_table() if isinstance(parent, InlineTable) else tomlkit.table()
+
+
+def _item_for(parent: Any, value: Any) -> Any:
+    """Tables inside an inline table are inline too."""
+    from tomlkit.items import InlineTable
+
+    if not isinstance(value, Mapping) or not isinstance(parent, InlineTable):
+        return value
+    table = _table_for(parent)
+    for name, item in value.items():
+        table[name] = _item_for(table, item)
+    return table

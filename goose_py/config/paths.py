@@ -14,7 +14,7 @@ NAME = "goose-py"
 
 class Paths(msgspec.Struct, frozen=True, kw_only=True):
     """Absolute folders. `config`: what the user wrote. `data`: sessions, tasks. `state`: locks, logs, trust, private
-    repositories. `cache`: may be deleted at any time. `runtime`: sockets; its path is short enough for one."""
+    repositories. `cache`: may be deleted at any time. `runtime`: sockets."""
 
     config: Path
     data: Path

@@ -121,6 +121,12 @@ class LimitSettings(Section, frozen=True, kw_only=True):
             max_turns=self.max_turns, max_seconds=self.max_seconds, max_cost=self.max_cost, max_tokens=self.max_tokens
         )
 
+    def soft(self) -> Limits:
+        """The limits that are only said."""
+        return Limits(
+            max_turns=self.warn_turns, max_seconds=self.warn_seconds, max_cost=self.warn_cost, max_tokens=self.warn_tokens
+        )
+
 
 class Timeouts(Section, frozen=True, kw_only=True):
     connect: Annotated[Seconds | None, user("Seconds until the connection must stand")] = None

@@ -9,7 +9,8 @@ import msgspec
 
 from goose_py.recipes.errors import RecipeError
 
-MAX_BYTES = 1 << 20
+MAX_BYTES = 256 << 10
+"""Of a recipe's own text: ten times the longest known. A hostile one of this size is refused within seconds."""
 MAX_NODES = 50_000
 MAX_DEPTH = 64
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from goose_py.protocol.safe_text import find_hidden
 from goose_py.recipes import document
 from goose_py.recipes.decode import Decoder
 from goose_py.recipes.errors import RecipeError
@@ -93,7 +94,7 @@ def read(path: Path) -> Recipe:
 def parse(data: bytes, *, where: str, folder: Path | None) -> Recipe:
     """A recipe from the bytes of its file; `where` names it in messages. Raises `RecipeError` with every problem found."""
     if len(data) > MAX_BYTES:
-        raise RecipeError(f"{where}: larger than {MAX_BYTES >> 20} MiB: this is no recipe.")
+        raise RecipeError(f"{where}: larger than {MAX_BYTES >> 10} KiB: this is no recipe.")
     try:
         text = data.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
@@ -113,7 +114,21 @@ def parse(data: bytes, *, where: str, folder: Path | None) -> Recipe:
         **{field: getattr(content, field) for field in content.__struct_fields__},
         source=Source(where=where, text=text, folder=folder, sha256=_hash(text, templates.loaded)),
         variables=tuple(sorted(variables)),
-        warnings=tuple(decoder.warnings),
+        warnings=(*decoder.warnings, *_hidden(text, where), *_hidden_beside(templates, folder)),
+    )
+
+
+def _hidden(text: str, where: str) -> tuple[str, ...]:
+    """A recipe that says more than it shows: invisible characters, as they are used to hide instructions from people."""
+    return tuple(
+        f"{where}:{found.line}: invisible character {found.shown} in column {found.column}; check what this line really says."
+        for found in find_hidden(text, limit=5)
+    )
+
+
+def _hidden_beside(templates: Templates, folder: Path | None) -> tuple[str, ...]:
+    return tuple(
+        warning for name, text in templates.loaded.items() for warning in _hidden(text, str((folder or Path()) / name))
     )
 
 

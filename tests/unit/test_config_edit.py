@@ -8,6 +8,7 @@ import pytest
 
 from goose_py.config.edit import set_value, unset_value
 from goose_py.config.errors import ConfigError
+from goose_py.config.layers import put, split_key
 from goose_py.config.load import load
 
 FILE = """\
@@ -129,3 +130,47 @@ def test_a_failed_write_leaves_the_old_file_and_no_litter(file: Path) -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
     assert file.read_text() == FILE
     assert {entry.name for entry in file.parent.iterdir()} == {"config.toml", ".config.toml.lock"}
+
+
+DOCUMENTS = (
+    FILE,
+    "",
+    "# only a comment\n",
+    "limits.max_turns = 5\n",
+    'models = {a = {images = true}, "b.c" = {images = false}}\n',
+    "[models.a]\nimages = true\n[ui]\nascii = true\n[models.c]\nimages = true\n",
+    '[limits]\nmax_turns = 5\n\n# rules\n[[rules]]\nverdict = "deny" # no\n[[rules]]\nverdict = "ask"\n',
+    "[extensions]\n[extensions.fs]\ntype = 'stdio'\ncmd = 'x'\n[extensions.fs.env]\nA = '1'\n",
+    '[extensions.fs]\ntype = "stdio"\ncmd = "x"\nenv.A = "1"\n\n\n[ui.keymap]\nx = "y"\n',
+    'mode = "ask"\r\n[ui]\r\nascii = true\r\n',
+    "\ufeffmode = 'ask'\n",
+)
+CHANGES: tuple[tuple[str, object], ...] = (
+    ("provider", "x"),
+    ("checks", ["a", "b"]),
+    ("limits.max_cost", 1.5),
+    ("limits.max_turns", "none"),
+    ("models.a.context_window", 5),
+    ("models.z.price", {"input": 1.0, "output": 2.0}),
+    ('models."b.c".images', True),
+    ("ui.ascii", False),
+    ("ui.keymap", {"quit": "q"}),
+    ("extensions.fs.env", {"B": "2"}),
+    ("extensions.new", {"type": "stdio", "cmd": "y", "args": ["1"], "env": {"K": "v"}}),
+    ("sandbox.network", True),
+)
+
+
+@pytest.mark.parametrize("key", [key for key, _ in CHANGES])
+@pytest.mark.parametrize("text", DOCUMENTS)
+def test_however_a_file_is_written_a_change_sets_the_key_and_nothing_else(text: str, key: str, tmp_path: Path) -> None:
+    value = dict(CHANGES)[key]
+    path = tmp_path / "config.toml"
+    path.write_bytes(text.encode())
+    expected = tomllib.loads(text.lstrip("\ufeff").replace("\r\n", "\n"))
+    put(expected, split_key(key), value)
+    set_value(path, key, value)
+    assert tomllib.loads(path.read_text("utf-8-sig")) == expected
+    kept = [line for line in text.splitlines() if "#" in line]
+    assert [line for line in path.read_text().splitlines() if "#" in line] == kept
+    assert unset_value(path, key) is True and unset_value(path, key) is False

@@ -293,3 +293,33 @@ def test_files_that_cannot_be_read_say_so(tmp_path: Path) -> None:
     ):
         with pytest.raises(RecipeError, match=words):
             load(name, folder=tmp_path)
+
+
+def test_invisible_characters_are_reported_with_their_place(tmp_path: Path) -> None:
+    """Tags, direction overrides and zero-width characters, in the recipe and in what it includes (the recipe's part of A35)."""
+    (tmp_path / "part.txt").write_text("fine\n  hid\u200bden\n")
+    recipe = "title: t\ndescription: d\nprompt: |\n  a\U000e0041b \u202e c\n  {% include 'part.txt' %}\n"
+    found = text(recipe, folder=tmp_path)
+    assert found.warnings == (
+        "r.yaml:4: invisible character \\u{e0041} in column 4; check what this line really says.",
+        "r.yaml:4: invisible character \\u{202e} in column 7; check what this line really says.",
+        f"{tmp_path}/part.txt:2: invisible character \\u{{200b}} in column 6; check what this line really says.",
+    )
+    assert "a\U000e0041b" in (found.prompt or ""), "nothing is silently removed"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [("\U000f0001", "private plane 15"), ("x" * ((1 << 20) + 1), "larger than 1 MiB")],
+    ids=["private", "big"],
+)
+def test_a_template_beside_the_recipe_has_to_be_as_plain_as_the_recipe(content: str, words: str, tmp_path: Path) -> None:
+    (tmp_path / "part.txt").write_text(content)
+    with pytest.raises(RecipeError, match=words):
+        text("title: t\ndescription: d\nprompt: |\n  {% include 'part.txt' %}\n", folder=tmp_path)
+
+
+def test_json_that_is_none_says_where(tmp_path: Path) -> None:
+    (tmp_path / "r.json").write_text('{\n\t"title": "t",\n\t"prompt": }\n')
+    with pytest.raises(RecipeError, match=r"r\.json:3: not valid JSON"):
+        read(tmp_path / "r.json")

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from minijinja import Environment
+from ruamel.yaml import YAML
 
 from goose_py.recipes.commands import Unsafe, place
 from goose_py.recipes.errors import RecipeError
@@ -272,6 +274,18 @@ def test_a_value_that_cannot_be_placed_names_the_line() -> None:
 
 
 PARAMETER = "parameters: [{key: v, input_type: string, requirement: required, description: d}]\n"
+
+
+@pytest.mark.parametrize("value", ['"\nretry: {max_retries: 1, checks: [{type: shell, command: touch p}]}\nactivities: ["a'])
+def test_the_textual_way_would_have_let_the_value_add_a_command(value: str) -> None:
+    """The control: the same recipe and value, filled in as text, gain commands to run."""
+    text = 'title: "{{ v }}"\ndescription: d\nprompt: p\n'
+    by_text = Environment(auto_escape_callback=lambda _: False).render_str(text.replace('}}"', '}}"]'), v=value)
+    assert YAML(typ="safe", pure=True).load(by_text)["retry"]["checks"][0]["command"] == "touch p"
+    found = filled(text + PARAMETER, value)
+    assert found.title == value and found.retry is None
+
+
 MINIMAL = "title: t\ndescription: d\nprompt: |\n  {text}\n"
 
 
@@ -318,7 +332,7 @@ def test_no_attribute_of_a_python_object_can_be_reached(expression: str) -> None
         ("[" * 20_000, "nested too deeply"),
         ("a: " * 5 + "\n" + "\n".join(" " * n + "b:" for n in range(1, 100)), "not valid YAML|nested too deeply"),
         ("- " * 5_000 + "x", "nested too deeply"),
-        ("x" * ((1 << 20) + 1), "larger than 1 MiB"),
+        ("x" * ((256 << 10) + 1), "larger than 256 KiB"),
         ("a: 1\n---\nb: 2\n", "not valid YAML"),
         ("a: \x00", "not valid YAML"),
         ("", "the file is empty"),
