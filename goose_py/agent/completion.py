@@ -1,18 +1,20 @@
 """What stands between "the model stopped" and "done".
 
 The harness runs the checks, not the model; a failing check goes back with its output; a checklist is asked once, with the
-diff and the checks in view. The order is always the same: unfinished plan, checks, checklist.
+diff and the checks in view. The order is always the same: unfinished plan, checks, checklist, final output.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
+from goose_py.agent.final_output import MISSING
 from goose_py.agent.planner import PlanState
 from goose_py.protocol import events as ev
 
 MAX_REPAIRS = 3
 MAX_PLAN_NUDGES = 2
+MAX_OUTPUT_NUDGES = 2
 CHECKLIST_SOURCE = "completion"
 
 CHECKLIST = """\
@@ -36,12 +38,14 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
 
 class CompletionPorts(msgspec.Struct, frozen=True, kw_only=True):
     """`evidence` takes a snapshot; `verify` runs every check on the present tree and logs the results. `checklist`: the model
-    is asked once to look over its changes before they are handed over."""
+    is asked once to look over its changes before they are handed over. `output_missing`: a final output is wanted and has
+    not been given."""
 
     evidence: Callable[[], Awaitable[Evidence]]
     verify: Callable[[], Awaitable[Sequence[ev.VerificationFinished]]]
     plan: PlanState
     checklist: bool
+    output_missing: Callable[[], bool] = lambda: False
 
 
 class Completion:
@@ -50,6 +54,7 @@ class Completion:
     def __init__(self, ports: CompletionPorts) -> None:
         self._ports = ports
         self._plan_nudges = 0
+        self._output_nudges = 0
         self._repairs = 0
         self._asked = False
         self._verified: Evidence | None = None
@@ -69,10 +74,12 @@ class Completion:
         """None: the turn may end. It may also end when a check keeps failing: the log says so, and the exit code."""
         if self._ports.plan.undecided:
             return None
-        if (note := self._unfinished_plan()) is not None:
-            return note
+        return self._unfinished_plan() or await self._unchecked() or self._missing_output()
+
+    async def _unchecked(self) -> ev.ContextAdded | None:
         evidence = await self._ports.evidence()
         if not evidence.changed:
+            self._results = ()  # what failed was taken back
             return None
         evidence = await self._verify(evidence)
         if self.failed:
@@ -97,6 +104,12 @@ class Completion:
             if evidence.tree is None:
                 break
         return evidence
+
+    def _missing_output(self) -> ev.ContextAdded | None:
+        if self.failed or not self._ports.output_missing() or self._output_nudges >= MAX_OUTPUT_NUDGES:
+            return None
+        self._output_nudges += 1
+        return ev.ContextAdded(source="final output", text=MISSING)
 
     def _unfinished_plan(self) -> ev.ContextAdded | None:
         plan = self._ports.plan.plan

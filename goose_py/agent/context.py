@@ -37,7 +37,7 @@ class Conversation:
 
     def __init__(self) -> None:
         self._entries: list[Entry] = []
-        self._compactions: list[ev.ContextCompacted] = []
+        self._compactions: list[tuple[int, ev.ContextCompacted]] = []
         self._undelivered: dict[str, tuple[Text | Image, ...]] = {}
         self._asked = 0  # the record that the open calls came with
         self._calls: tuple[ToolCall, ...] = ()
@@ -70,16 +70,16 @@ class Conversation:
                 self._answer(event.result)
             case ev.TurnEnded():
                 self._settle()
-            case ev.ContextCompacted(method="undo"):
-                del self._compactions[-1:]
             case ev.ContextCompacted():
-                self._compactions.append(event)
+                self._compactions.append((record.seq, event))
+            case ev.Rewound(scope="conversation" | "both", to_seq=int(seq)):
+                self._forget_after(seq)
             case _:
                 pass
 
     def messages(self) -> tuple[Message, ...]:
         """The history as it would be sent now, open calls answered."""
-        return tuple(view(self.entries(), self._compactions))
+        return tuple(view(self.entries(), self.compactions()))
 
     def entries(self) -> Sequence[Entry]:
         """Everything that was ever said, before compaction, open calls answered."""
@@ -93,11 +93,22 @@ class Conversation:
 
     def compactions(self) -> tuple[ev.ContextCompacted, ...]:
         """Those in force, oldest first."""
-        return tuple(self._compactions)
+        in_force: list[ev.ContextCompacted] = []
+        for _, event in self._compactions:
+            if event.method == "undo":
+                del in_force[-1:]
+            else:
+                in_force.append(event)
+        return tuple(in_force)
 
     def unanswered(self) -> tuple[ToolResult, ...]:
         """What a crash or an interrupt left open, as the results that close it, in the order of the calls."""
         return tuple(self._unanswered(call) for call in self._calls if call.id not in self._results)
+
+    def _forget_after(self, seq: int) -> None:
+        self._settle()
+        self._entries = [entry for entry in self._entries if entry.seq <= seq]
+        self._compactions = [(at, event) for at, event in self._compactions if at <= seq]
 
     def _say(self, seq: int, parts: tuple[Text | Image, ...], source: str) -> None:
         if parts:

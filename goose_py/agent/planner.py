@@ -73,6 +73,7 @@ class PlanState:
     def __init__(self) -> None:
         self.plan: Plan | None = None
         self.decision: Literal["open", "approved", "rejected"] = "open"
+        self._history: list[tuple[int, Plan | None, Literal["open", "approved", "rejected"]]] = []
 
     @property
     def approved(self) -> bool:
@@ -84,18 +85,24 @@ class PlanState:
         return self.plan is not None and self.decision != "approved"
 
     def feed(self, record: ev.Record) -> None:
+        before = (self.plan, self.decision)
         match record.event:
             case ev.PlanProposed(plan=plan):
                 self.plan = plan
                 if self.decision == "rejected":
                     self.decision = "open"
-            case ev.PlanDecided(approved=approved):
+            case ev.PlanDecided(approved=approved) if self.plan is not None:
                 self.decision = "approved" if approved else "rejected"
             case ev.PromptReceived(delivery="now") | ev.PromptDelivered():
                 if self.plan is not None and self.plan.finished:
                     self.plan, self.decision = None, "open"
+            case ev.Rewound(scope="conversation" | "both", to_seq=int(seq)):
+                self._history = [item for item in self._history if item[0] <= seq]
+                _, self.plan, self.decision = self._history[-1] if self._history else (0, None, "open")
             case _:
                 pass
+        if (self.plan, self.decision) != before:
+            self._history.append((record.seq, self.plan, self.decision))
 
 
 class PlannedTools:

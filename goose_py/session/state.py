@@ -13,7 +13,8 @@ from goose_py.protocol.modes import Mode
 class SessionState:
     """`feed` takes every record once, in order. `steering` and `queued` are the ids of prompts that wait, oldest first;
     `open_turn` is true between a TurnStarted and its TurnEnded; `noted_mode` is the mode that the model was last told of;
-    `tree` is the workspace's tree at the end of the last turn; `questions` are the approvals that were asked for and not
+    `tree` is the workspace's tree at the end of the last turn; `answered`: the last
+    turn handed over a final output; `questions` are the approvals that were asked for and not
     resolved; `measured` is what the provider counted last, as (tokens, number of the conversation's entries they stand for)."""
 
     def __init__(self, records: Iterable[ev.Record] = ()) -> None:
@@ -29,6 +30,7 @@ class SessionState:
         self.limits = ev.Limits()
         self.turns = 0
         self.open_turn = False
+        self.answered = False
         self.outcome: ev.TurnEnded | None = None
         self.tree: str | None = None
         self.steering: tuple[str, ...] = ()
@@ -76,7 +78,10 @@ class SessionState:
                 self.measured = (event.usage.context_tokens, self.conversation.said())
             case ev.ContextCompacted():
                 self.measured, self.noted_mode = None, None
+            case ev.FinalOutput():
+                self.answered = True
             case ev.TurnStarted():
+                self.answered = False
                 self.turns, self.open_turn, self.outcome = event.turn, True, None
             case ev.TurnEnded():
                 self.open_turn, self.outcome = False, event
@@ -84,5 +89,7 @@ class SessionState:
                 self.tree = event.tree_after
             case ev.Rewound():
                 self.tree = event.tree
+                if event.scope != "files":
+                    self.measured, self.noted_mode = None, None
             case _:
                 pass

@@ -6,6 +6,7 @@ from contextlib import aclosing
 
 from goose_py.agent.completion import CHECKLIST_SOURCE, Completion, CompletionPorts, Evidence
 from goose_py.agent.context import project
+from goose_py.agent.final_output import FinalOutputTools
 from goose_py.agent.limits import LimitedModel, Warnings, exceeded
 from goose_py.agent.loop import Ending, TurnPorts, run_turn
 from goose_py.agent.loop_guard import LoopGuard
@@ -53,7 +54,13 @@ class Turn:
         self._context = TurnContext()
         self._warnings = Warnings(ports.warn, state.spending, ports.now())
         self._completion = Completion(
-            CompletionPorts(evidence=self._evidence, verify=verify, plan=state.plan, checklist=ports.checklist)
+            CompletionPorts(
+                evidence=self._evidence,
+                verify=verify,
+                plan=state.plan,
+                checklist=ports.checklist,
+                output_missing=self._output_missing,
+            )
         )
         self._compaction = Compaction(
             state, CompactionPorts(emit=emit, summariser=self._summariser, check_limits=self._check_limits)
@@ -84,6 +91,8 @@ class Turn:
         tools: Tools = self._ports.tools
         for wrap in self._ports.around_tools:
             tools = wrap(tools, self._emit)
+        if self._ports.response_schema is not None:
+            tools = FinalOutputTools(tools, self._ports.response_schema, self._emit)
         self._planned: PlannedTools | None = None
         if self._ports.planning:
             tools = self._planned = PlannedTools(
@@ -162,6 +171,8 @@ class Turn:
             return Ending(outcome="awaiting_plan", detail="The plan waits for a decision.")
         if failed := self._completion.failed:
             return Ending(outcome="failed", detail=f"The check `{failed[0].command}` does not pass.")
+        if self._output_missing():
+            return Ending(outcome="failed", detail="The model did not hand over a final output.")
         if self._authorization.denied and not self._completion.verified:
             return Ending(outcome="denied", detail=self._authorization.denied)
         return ending
@@ -174,6 +185,9 @@ class Turn:
             return Evidence(tree=tree, changed=False)
         diff = await self._ports.workspace.diff(self._started.base_tree or self._before, tree, DIFF_FOR_CHECKLIST)
         return Evidence(tree=tree, changed=True, diff=diff)
+
+    def _output_missing(self) -> bool:
+        return self._ports.response_schema is not None and not self._state.answered
 
     def _needs_plan(self, call: ToolCall, spec: ToolSpec) -> str | None:
         return self._planned.refusal(call, spec) if self._planned is not None else None

@@ -131,6 +131,23 @@ def test_an_id_used_twice_in_one_reply_gives_one_answer_to_each_call():
     assert strict_complaint(history) == ""
 
 
+@pytest.mark.parametrize("scope", ["conversation", "both"])
+@pytest.mark.parametrize(
+    ("to_seq", "left"), [(0, []), (1, ["do it"]), (3, ["do it", "", "out"]), (9, ["do it", "", "out", "hi"])]
+)
+def test_a_conversation_that_is_rewound_forgets_what_came_after(scope, to_seq, left):
+    rewound = ev.Rewound(tree="t", undo="u", scope=scope, to_seq=to_seq)
+    said = [prompt(), replied(A), finished("a", "out"), replied("hi")]
+    assert texts(*said, rewound) == left
+    assert texts(*said, ev.Rewound(tree="t", undo="u")) == texts(*said)
+
+
+def test_a_compaction_that_is_rewound_is_no_more():
+    said = [prompt(), replied("hi"), ev.ContextCompacted(summary="short", keep_from=2, method="window")]
+    assert "short" in texts(*said)[0]
+    assert texts(*said, ev.Rewound(tree="t", undo="u", scope="both", to_seq=2)) == ["do it", "hi"]
+
+
 SIGNED = Thinking(text="because", signature="sig")
 
 

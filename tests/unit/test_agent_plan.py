@@ -24,6 +24,10 @@ def state(*events):
     return fold
 
 
+def back(seq):
+    return ev.Rewound(tree="t", undo="u", scope="conversation", to_seq=seq)
+
+
 OPEN, DONE = ev.PlanProposed(plan=plan("> one", "  two")), ev.PlanProposed(plan=plan("x one", "x two"))
 YES, NO = ev.PlanDecided(approved=True, by="user"), ev.PlanDecided(approved=False, by="user")
 
@@ -44,6 +48,10 @@ YES, NO = ev.PlanDecided(approved=True, by="user"), ev.PlanDecided(approved=Fals
         ((OPEN, YES, DONE, prompt("later", "q", "queue")), True, "approved"),
         ((OPEN, YES, DONE, prompt("later", "q", "queue"), ev.PromptDelivered(prompt_id="q")), False, "open"),
         ((OPEN, YES, DONE, prompt(), OPEN), True, "open"),
+        ((OPEN, YES, back(0)), False, "open"),
+        ((OPEN, YES, back(1)), True, "open"),
+        ((prompt(), OPEN, YES, DONE, prompt(), back(4)), True, "approved"),
+        ((OPEN, NO, back(0), YES), False, "open"),
     ],
 )
 def test_a_decision_holds_while_the_plan_is_revised_and_ends_with_a_finished_plan(events, has_plan, decision):
