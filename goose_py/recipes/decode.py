@@ -1,17 +1,14 @@
-"""A parsed document into a recipe's content. Every problem is collected with its line; what is unknown is a warning, because
-Goose ignores it and newer recipes may know more than we do."""
+"""A parsed document into a recipe's content."""
 
-import json
-import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, get_args
 
 from goose_py.protocol.events import Limits
 from goose_py.protocol.messages import Effort
 from goose_py.protocol.modes import Mode
-from goose_py.recipes import commands
 from goose_py.recipes.document import Node, is_null, plain_value
+from goose_py.recipes.fields import Reader
 from goose_py.recipes.recipe import (
     RECIPE_DIR,
     Author,
@@ -26,9 +23,7 @@ from goose_py.recipes.recipe import (
     Retry,
     SubRecipe,
 )
-from goose_py.recipes.sealing import Seal
 
-MAX_ITEMS = 500
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _SHELLS = re.compile(r"(?:.*/)?(?:ba|da|z|k|a)?sh\Z")
 _SHELL_COMMAND_FLAG = re.compile(r"-[a-zA-Z]*c\Z")
@@ -44,18 +39,14 @@ _EXTENSION_FIELDS = (
     "timeout", "available_tools", "bundled", "code", "dependencies", "tools", "instructions", "socket", "client_id",
     "client_secret_key", "scopes", "enabled",
 )  # fmt: skip
+_NOT_HERE = ("socket", "client_id", "client_secret_key", "scopes")
+"""Goose's fields for unix sockets and OAuth clients registered beforehand, which we know and do not have."""
+
 _MODES = {"approve": "ask", "smart_approve": "ask"} | {mode: mode for mode in get_args(Mode)}
 
 
-class Decoder:
-    """Reads one document. `seal` is the rendering's, None for a recipe that was only loaded: its texts are templates, and a
-    number that is one is left out until it has a value."""
-
-    def __init__(self, where: str, seal: Seal | None = None) -> None:
-        self._where = where
-        self._seal = seal
-        self.problems: list[str] = []
-        self.warnings: list[str] = []
+class Decoder(Reader):
+    """Reads one document: `content`, once."""
 
     def content(self, root: Node | None) -> Content | None:
         """The content, or None where there are problems."""
@@ -97,8 +88,6 @@ class Decoder:
             self._table(root, "", ("recipe", *_DESKTOP))
             return self._table(inner, "", _RECIPE_FIELDS)
         return self._table(root, "", (*_RECIPE_FIELDS, *_DESKTOP, "id"))
-
-    # -- the parts ---------------------------------------------------------------------------------------------------
 
     def _author(self, node: Node | None) -> Author | None:
         fields = self._optional_table(node, "author", ("contact", "metadata"))
@@ -185,6 +174,9 @@ class Decoder:
                 self._problem(node, f"the extension {name!r} of type {kind} has no `{needed}`")
         if kind not in _RUNNABLE:
             self.warnings.append(f"{self._where}:{node.line}: the extension {name!r} of type {kind} cannot be run here.")
+        unused = [field for field in _NOT_HERE if field in fields and not is_null(fields[field])]
+        if unused:
+            self.warnings.append(f"{self._where}:{node.line}: the extension {name!r} has {', '.join(unused)}: not used here.")
         cmd = self._text(fields, "cmd")
         return ExtensionEntry(
             type=kind,
@@ -298,151 +290,6 @@ class Decoder:
         if mode is None:
             self._problem(node, f"`mode` must be one of {', '.join(get_args(Mode))}, not {self._show(node)!r}")
         return mode  # type: ignore[return-value]
-
-    # -- reading nodes -----------------------------------------------------------------------------------------------
-
-    def _problem(self, node: Node | None, what: str) -> None:
-        self.problems.append(f"{self._where}:{node.line if node is not None else 1}: {what}.")
-
-    def _show(self, node: Node) -> str:
-        return self._seal.text(node.text, node.indent) if self._seal is not None else node.text
-
-    def _is_open(self, node: Node) -> bool:
-        """Whether a scalar has no value yet because it is a template."""
-        return self._seal is None and ("{{" in node.text or "{%" in node.text)
-
-    def _command(self, node: Node) -> str:
-        if node.kind != "scalar":
-            self._problem(node, "a command is one text")
-            return ""
-        if self._seal is None:
-            return node.text
-        try:
-            return commands.place(self._seal.pieces(node.text, node.indent))
-        except commands.Unsafe as unsafe:
-            self._problem(node, f"a parameter cannot be put into this command: {unsafe}")
-            return ""
-
-    def _commands(self, fields: Mapping[str, Node], name: str) -> tuple[str, ...]:
-        return tuple(self._command(node) for node in self._scalars(fields, name))
-
-    def _table(self, node: Node, what: str, known: tuple[str, ...]) -> dict[str, Node] | None:
-        if node.kind != "table":
-            self._problem(node, f"{'an' if what[:1] in 'aeiou' else 'a'} {what} is a table of fields: {', '.join(known[:4])}")
-            return None
-        fields: dict[str, Node] = {}
-        for key, value in node.items:
-            name = self._show(key) if key.kind == "scalar" else "?"
-            if name in fields:
-                self._problem(key, f"`{name}` stands here twice")
-            elif name not in known:
-                self.warnings.append(f"{self._where}:{key.line}: unknown field `{name}`{_near(name, known)}; it is ignored.")
-            fields.setdefault(name, value)
-        return fields
-
-    def _optional_table(self, node: Node | None, what: str, known: tuple[str, ...]) -> dict[str, Node] | None:
-        return None if node is None or is_null(node) else self._table(node, what, known)
-
-    def _each(self, fields: Mapping[str, Node], name: str, read: Callable[[Node], Any]) -> list[Any]:
-        return [item for item in (read(node) for node in self._list(fields, name)) if item is not None]
-
-    def _list(self, fields: Mapping[str, Node], name: str) -> list[Node]:
-        node = fields.get(name)
-        if node is None or is_null(node):
-            return []
-        if node.kind != "list":
-            self._problem(node, f"`{name}` is a list")
-            return []
-        if len(node.items) > MAX_ITEMS:
-            self._problem(node, f"`{name}` has more than {MAX_ITEMS} entries")
-            return []
-        return node.items
-
-    def _scalars(self, fields: Mapping[str, Node], name: str) -> list[Node]:
-        nodes = self._list(fields, name)
-        for node in nodes:
-            if node.kind != "scalar" or is_null(node):
-                self._problem(node, f"each entry of `{name}` is a text")
-        return [node for node in nodes if node.kind == "scalar" and not is_null(node)]
-
-    def _texts(self, fields: Mapping[str, Node], name: str) -> tuple[str, ...]:
-        return tuple(self._show(node) for node in self._scalars(fields, name))
-
-    def _text_table(self, fields: Mapping[str, Node], name: str) -> dict[str, str]:
-        node = fields.get(name)
-        if node is None or is_null(node):
-            return {}
-        if node.kind != "table":
-            self._problem(node, f"`{name}` is a table of texts")
-            return {}
-        return {self._show(key): self._loose_text(value) or "" for key, value in node.items}
-
-    def _text(self, fields: Mapping[str, Node], name: str) -> str | None:
-        node = fields.get(name)
-        if node is None or is_null(node):
-            return None
-        if node.kind != "scalar":
-            braces = node.kind == "table" and len(node.items) == 1 and node.items[0][0].kind == "table"
-            hint = '; write "{{ ... }}" in quotes' if braces else ""
-            self._problem(node, f"`{name}` is a text, not a {node.kind}{hint}")
-            return None
-        return self._show(node)
-
-    def _required_text(self, fields: Mapping[str, Node], node: Node | None, name: str, of: str = "the recipe") -> str:
-        if name not in fields or is_null(fields[name]):
-            self._problem(node, f"{of} has no `{name}`")
-            return ""
-        return self._text(fields, name) or ""
-
-    def _loose_text(self, node: Node | None, null: str | None = None) -> str | None:
-        """Any value as text, as Goose coerces defaults and values of sub-recipes: numbers as written, lists as JSON."""
-        if node is None:
-            return None
-        if node.kind != "scalar":
-            return json.dumps(plain_value(node, self._show), separators=(",", ":"), ensure_ascii=False)
-        return null if is_null(node) else self._show(node)
-
-    def _flag(self, fields: Mapping[str, Node], name: str) -> bool:
-        node = fields.get(name)
-        if node is None or is_null(node) or self._is_open(node):
-            return False
-        word = self._show(node).lower()
-        if node.kind != "scalar" or word not in ("true", "false"):
-            self._problem(node, f"`{name}` must be true or false")
-        return word == "true"
-
-    def _choice(self, fields: Mapping[str, Node], name: str, choices: tuple[Any, ...]) -> Any:
-        node = fields.get(name)
-        if node is None or is_null(node) or self._is_open(node):
-            return None
-        if self._show(node) in choices:
-            return self._show(node)
-        near = _near(self._show(node), choices)
-        self._problem(node, f"`{name}` must be one of {', '.join(choices)}, not {self._show(node)!r}{near}")
-        return None
-
-    def _number(
-        self, fields: Mapping[str, Node], name: str, *, whole: bool = False, least: float | None = None
-    ) -> float | None:
-        node = fields.get(name)
-        if node is None or is_null(node) or (node.kind == "scalar" and self._is_open(node)):
-            return None
-        try:
-            number = float(int(self._show(node)) if whole else float(self._show(node)))
-        except ValueError:
-            number = math.nan
-        if node.kind != "scalar" or not math.isfinite(number) or (least is not None and number < least):
-            bound = f" of at least {least:g}" if least else ""
-            self._problem(node, f"`{name}` must be a {'whole ' if whole else ''}number{bound}, not {self._show(node)!r}")
-            return None
-        return number
-
-
-def _near(name: str, known: tuple[str, ...]) -> str:
-    import difflib
-
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.7)
-    return f" (did you mean `{near[0]}`?)" if near else ""
 
 
 def _schema_error(schema: Mapping[str, Any]) -> str:

@@ -221,6 +221,12 @@ def test_unknown_fields_are_warnings_with_the_nearest_name() -> None:
     )
 
 
+def test_fields_of_goose_that_are_not_used_here_are_said() -> None:
+    extension = "{type: streamable_http, name: h, uri: 'http://x', client_id: c, socket: null, scopes: [a]}"
+    recipe = text(f"title: t\ndescription: d\nprompt: p\nextensions: [{extension}]\n")
+    assert recipe.warnings == ("r.yaml:4: the extension 'h' has client_id, scopes: not used here.",)
+
+
 def test_yaml_1_2_words_are_words() -> None:
     recipe = text("title: no\ndescription: 010\nprompt: on\nversion: 1.50\nactivities: [2026-01-02, 12:30:45, ~x, y]\n")
     assert (recipe.title, recipe.description, recipe.prompt, recipe.version) == ("no", "010", "on", "1.50")
