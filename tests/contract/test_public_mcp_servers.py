@@ -1,7 +1,6 @@
 """The servers that a user would try first, as they are published, each connected and used once.
 
-The npm ones are looked for in the folder that GOOSE_PY_TEST_NODE_MODULES names, else in `.ci/node_modules` of the repository;
-`.ci/run` puts them there. The PyPI ones belong to the test dependencies. Nothing is fetched here.
+The npm ones are looked for in `node_modules` of the folder that GOOSE_PY_TEST_MATERIAL names; `.ci/run` puts them there. The PyPI ones belong to the test dependencies. Nothing is fetched here.
 """
 
 import importlib.util
@@ -17,14 +16,13 @@ from servers.toolboxes import ENVIRONMENT, Watched, words
 from goose_py.protocol.messages import Image
 from goose_py.toolbox import Answer, Question, Stdio
 
-ROOT = Path(__file__).parent.parent.parent
-NODE_MODULES = Path(os.environ.get("GOOSE_PY_TEST_NODE_MODULES", ROOT / ".ci" / "node_modules"))
+MATERIAL = os.environ.get("GOOSE_PY_TEST_MATERIAL", "")
 
 
 def npm_server(name: str, *args: str) -> Stdio:
-    script = NODE_MODULES / "@modelcontextprotocol" / f"server-{name}" / "dist" / "index.js"
-    if shutil.which("node") is None or not script.is_file():
-        pytest.skip(f"npm server-{name} is not in {NODE_MODULES}: .ci/run installs it where npm is there")
+    script = Path(MATERIAL) / "node_modules" / "@modelcontextprotocol" / f"server-{name}" / "dist" / "index.js"
+    if not MATERIAL or shutil.which("node") is None or not script.is_file():
+        pytest.skip(f"npm server-{name} is not there: GOOSE_PY_TEST_MATERIAL names no folder with it (see .ci/run)")
     return Stdio(name=name, cmd="node", args=(str(script), *args))
 
 
