@@ -1,6 +1,7 @@
 """The servers that a user would try first, as they are published, each connected and used once.
 
-The npm ones are looked for in `node_modules` of the folder that GOOSE_PY_TEST_MATERIAL names; `.ci/run` puts them there. The PyPI ones belong to the test dependencies. Nothing is fetched here.
+The npm ones are looked for in `node_modules` of the folder that GOOSE_PY_TEST_MATERIAL names; `.ci/run` puts them there. The
+PyPI ones belong to the test dependencies. Nothing is fetched here.
 """
 
 import importlib.util
