@@ -75,4 +75,4 @@ async def _probe(host: Host, provider: str | None) -> int:
 
 
 def open_models(host: Host) -> Models:
-    return Models(host, load_settings(host).settings, secret_store(host), values={})
+    return Models(host, load_settings(host).settings, secret_store(host))

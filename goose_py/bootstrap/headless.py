@@ -13,8 +13,9 @@ from goose_py.bootstrap.settings import load_settings
 from goose_py.bootstrap.task import OpenTask, open_task
 from goose_py.bootstrap.worktree import require_base
 from goose_py.headless.outputs import JsonOutput, Output, StreamJsonOutput
+from goose_py.headless.result import EXIT_PROVIDER, EXIT_USAGE
 from goose_py.protocol import commands as cmd
-from goose_py.protocol.errors import GooseError
+from goose_py.protocol.errors import GooseError, ModelError
 from goose_py.protocol.messages import Text
 from goose_py.session.bus import Bus, Subscription
 from goose_py.session.log import LOG_NAME, read_log
@@ -22,7 +23,6 @@ from goose_py.tasks.server import TaskServer
 from goose_py.tasks.spec import TaskSpec, write_spec
 from goose_py.tasks.store import TaskFolder
 
-EXIT_USAGE = 2
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,12 @@ def run_task(request: RunRequest) -> int:
     try:
         return asyncio.run(_run(host, request, output))
     except GooseError as error:
-        return output.finish(error=str(error), code=getattr(error, "exit_code", EXIT_USAGE))
+        return output.finish(error=str(error), code=_code_of(error))
+
+
+def _code_of(error: GooseError) -> int:
+    """The exit code of what kept a task from beginning."""
+    return EXIT_PROVIDER if isinstance(error, ModelError) else getattr(error, "exit_code", EXIT_USAGE)
 
 
 async def _run(host: Host, request: RunRequest, output: Output) -> int:

@@ -11,7 +11,7 @@ from goose_py.config.settings import ProviderSettings as Configured
 from goose_py.protocol.errors import UserError
 from goose_py.protocol.events import Phase
 from goose_py.protocol.messages import ModelRef
-from goose_py.providers.catalogue import ProviderSettings, presets, resolve
+from goose_py.providers.catalogue import ProviderSettings, check_key, presets, resolve
 from goose_py.providers.opening import OpenModel, open_model
 from goose_py.providers.profile import Profile, cost
 from goose_py.providers.retry import Gate, Retrying
@@ -35,13 +35,14 @@ def chosen_model(settings: Settings) -> ModelRef:
 
 
 class Models:
-    """Implements `SessionPorts.answering`. `close` ends every connection."""
+    """Implements `SessionPorts.answering`. `values` are the placeholders of the scripted provider. `close` ends every
+    connection."""
 
-    def __init__(self, host: Host, settings: Settings, secrets: SecretStore, values: dict[str, str]) -> None:
+    def __init__(self, host: Host, settings: Settings, secrets: SecretStore) -> None:
         self._host = host
         self._settings = settings
         self._secrets = secrets
-        self._values = values
+        self.values: dict[str, str] = {}
         self._open: dict[ModelRef, OpenModel] = {}
         self._gates: dict[str, Gate] = {}
 
@@ -60,6 +61,11 @@ class Models:
             max_output_tokens=profile.max_output_tokens,
             cost=lambda usage: cost(usage, profile),
         )
+
+    async def require_key(self, ref: ModelRef) -> None:
+        """Raises AuthenticationFailed where the provider needs a key and there is none."""
+        settings = await self.settings_of(ref.provider)
+        check_key(resolve(ref, settings), settings.api_key)
 
     async def profile(self, ref: ModelRef) -> Profile:
         return resolve(ref, await self.settings_of(ref.provider))
@@ -95,7 +101,7 @@ class Models:
         key = None
         for name in names:
             key = key or await self._secrets.get(name)
-        return provider_settings(provider, configured, self._settings, api_key=key, env=self._host.env, values=self._values)
+        return provider_settings(provider, configured, self._settings, api_key=key, env=self._host.env, values=self.values)
 
 
 def window_of(ref: ModelRef, settings: Settings) -> int | None:

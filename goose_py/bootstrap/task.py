@@ -1,12 +1,14 @@
 """One task put together from its parts, and taken apart again."""
 
-from collections.abc import AsyncIterator, Callable, Iterable
+import shutil
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from goose_py import __version__, bundled
-from goose_py.agent.conventions import Conventions, ConventionTools
+from goose_py.agent.conventions import Conventions, ConventionTools, conventions_in
+from goose_py.agent.final_output import final_output_spec
 from goose_py.agent.planner import UPDATE_PLAN_SPEC
 from goose_py.agent.prompts import system_prompt
 from goose_py.bootstrap.confinement import Confinement, confine, require
@@ -16,14 +18,15 @@ from goose_py.bootstrap.judging import Judge
 from goose_py.bootstrap.models import Models, chosen_model
 from goose_py.bootstrap.orientation import base_files, describe
 from goose_py.bootstrap.settings import load_settings, secret_store
-from goose_py.bootstrap.worktree import open_workspace
+from goose_py.bootstrap.worktree import OpenWorkspace, open_workspace
 from goose_py.config.settings import Settings
 from goose_py.protocol import events as ev
 from goose_py.protocol.commands import AnyCommand
 from goose_py.protocol.messages import ModelRef
+from goose_py.protocol.tools import ToolSpec
 from goose_py.providers.profile import Profile
 from goose_py.session.bus import Bus
-from goose_py.session.log import Log, read_log
+from goose_py.session.log import LOG_NAME, Log, read_log
 from goose_py.session.ports import SessionPorts, Workspace
 from goose_py.session.session import Session
 from goose_py.tasks.changes import TaskChanges
@@ -34,6 +37,7 @@ from goose_py.tasks.workspace import workspace_of
 from goose_py.toolbox import ExtensionHost, Places, StateChange, Toolbox
 
 SETTLE_SECONDS = 10.0
+SHELL = "/bin/bash"
 
 
 @dataclass(frozen=True)
@@ -42,11 +46,9 @@ class OpenTask:
 
     spec: TaskSpec
     folder: TaskFolder
-    settings: Settings
     session: Session
     changes: TaskChanges
     bus: Bus
-    confinement: Confinement
     checks: CheckRunner
 
     async def perform(self, command: AnyCommand) -> None:
@@ -59,171 +61,215 @@ class OpenTask:
 
 @asynccontextmanager
 async def open_task(
-    host: Host, folder: TaskFolder, *, watch: "Callable[[Bus], None]" = lambda bus: None
+    host: Host, folder: TaskFolder, *, watch: Callable[[Bus], None] = lambda bus: None
 ) -> AsyncIterator[OpenTask]:
     """Makes what is missing (worktree, log), opens what is there. `watch` gets the bus before the first event. Raises
-    GooseError with one sentence, and leaves nothing behind that was not there before but the task's own folder."""
-    spec = read_spec(folder.path)
+    GooseError with one sentence; a task that could not begin leaves nothing behind."""
     async with AsyncExitStack() as stack:
-        settings = load_settings(host, spec).settings
-        resumed = (folder.path / "log.jsonl").exists() and bool(read_log(folder.path).records)
-        log, records = _open_log(host, folder, spec)
-        stack.callback(log.close)
+        try:
+            task = await _Opening(host, folder, stack).open(watch)
+        except BaseException:
+            await stack.aclose()
+            _forget_if_empty(folder)
+            raise
+        try:
+            yield task
+        finally:
+            await task.session.interrupt()
+
+
+def _forget_if_empty(folder: TaskFolder) -> None:
+    if (folder.path / LOG_NAME).exists() and not read_log(folder.path).records:
+        shutil.rmtree(folder.path, ignore_errors=True)
+
+
+class _Opening:
+    """The steps of opening a task, in the order in which they depend on each other. What has to be closed is on `stack`."""
+
+    def __init__(self, host: Host, folder: TaskFolder, stack: AsyncExitStack) -> None:
+        self._host = host
+        self._folder = folder
+        self._stack = stack
+        self._session: Session | None = None
+        self._early: list[ev.DurableEvent] = []
+        self._spec = read_spec(folder.path)
+
+    async def open(self, watch: Callable[[Bus], None]) -> OpenTask:
+        host, folder, spec = self._host, self._folder, self._spec
+        log, records, problems = self._open_log()
         bus = Bus()
-        stack.callback(bus.close)
+        self._stack.callback(bus.close)
         watch(bus)
+        settings = load_settings(host, spec).settings
+        ref, profile, models = await self._who_answers(settings, records)
         workspace = await open_workspace(host, folder, spec, settings, records)
         worktree = workspace.worktree
+        models.values["workspace"] = str(worktree.path)
         confinement = await confine(host, settings, folder, worktree)
         require(confinement, settings, interactive=spec.interactive)
-        secrets = secret_store(host)
-        models = Models(host, settings, secrets, values={"workspace": str(worktree.path)})
-        stack.push_async_callback(models.close)
-        ref = _model(settings, records)
-        profile = await models.profile(ref)
         checks = CheckRunner(
-            confinement.spawn(), worktree.path, confinement.env, folder.logs, "/bin/bash", settings.check_timeout, host.monotonic
+            confinement.spawn(), worktree.path, confinement.env, folder.logs, SHELL, settings.check_timeout, host.monotonic
         )
-        opened: list[Session] = []
-        early: list[ev.DurableEvent] = []
-
-        def tell(event: ev.DurableEvent) -> None:
-            """Extensions start before there is a session to log what becomes of them."""
-            if opened:
-                opened[0].emit(event)
-            else:
-                early.append(event)
-
-        def planning() -> bool:
-            return bool(opened) and opened[0].state.mode == "plan"
-
-        toolbox = await _toolbox(host, spec, settings, folder, confinement, tell, planning)
-        stack.push_async_callback(toolbox.close)
+        toolbox = await self._toolbox(settings, confinement)
         files = await base_files(worktree)
-        judge = Judge.create(host, settings, confinement, worktree, files, (*settings.checks, *spec.checks))
-        conventions = Conventions(worktree.path, settings.context_files)
-        ports = SessionPorts(
-            tools=toolbox,
-            workspace=Workspace(
-                **workspace_of(worktree),
-                verify=checks.run,
-            ),
-            answering=models.answering,
-            judge=judge.judge,
-            keep=judge.keep,
-            changes=judge.changes,
-            attended=lambda: spec.interactive,
-            now=host.now,
-            monotonic=host.monotonic,
-            new_id=host.new_id,
-            around_tools=(lambda tools, emit: ConventionTools(tools, conventions, emit),),
-            planning=settings.plan_approval != "off",
-            plan_needs_approval=settings.plan_approval == "ask",
+        tracked = frozenset(files)
+        conventions = Conventions(
+            worktree.path, settings.context_files, lambda path: path not in tracked, known=conventions_in(records)
         )
-        session = Session(log, bus, ports, records)
-        opened.append(session)
-        if not resumed:
-            session.emit(_started(spec, settings, ref, workspace))
-            for warning in workspace.warnings:
-                session.emit(ev.Warned(text=warning))
-        else:
+        judge = Judge.create(host, settings, confinement, worktree, files, (*settings.checks, *spec.checks))
+        session = Session(
+            log,
+            bus,
+            SessionPorts(
+                tools=toolbox,
+                workspace=Workspace(**workspace_of(worktree), verify=checks.run),
+                answering=models.answering,
+                judge=judge.judge,
+                keep=judge.keep,
+                changes=judge.changes,
+                attended=lambda: spec.interactive,
+                now=host.now,
+                monotonic=host.monotonic,
+                new_id=host.new_id,
+                around_tools=(lambda tools, emit: ConventionTools(tools, conventions, emit),),
+                warn=settings.limits.soft(),
+                response_schema=spec.response_schema,
+                planning=settings.plan_approval != "off",
+                plan_needs_approval=settings.plan_approval == "ask",
+            ),
+            records,
+        )
+        if records:
             session.recover()
-        for event in early:
+        else:
+            session.emit(_started(spec, settings, ref, workspace))
+        self._session = session
+        for event in self._early:
             session.emit(event)
-        await _set_prefix(session, toolbox, spec, profile, planning=ports.planning)
-        if not resumed:
-            environment = describe(host, worktree, files, confinement.found.sentence)
-            session.emit(ev.ContextAdded(source="environment", text=environment))
+        self._say((*problems, *workspace.warnings))
+        await self._set_prefix(session, toolbox, settings, profile)
+        if not records:
+            session.emit(
+                ev.ContextAdded(source="environment", text=describe(host, worktree, files, confinement.found.sentence))
+            )
             if text := conventions.initial(_global_conventions(host, settings), worktree.path):
                 session.emit(ev.ContextAdded(source="conventions", text=text))
         changes = TaskChanges(
             worktree, session.emit, lambda: read_log(folder.path).records, session.running, folder.scratch
         )
-        yield OpenTask(spec, folder, settings, session, changes, bus, confinement, checks)
-        await session.interrupt()
+        return OpenTask(spec, folder, session, changes, bus, checks)
 
+    def _open_log(self) -> tuple[Log, tuple[ev.Record, ...], tuple[str, ...]]:
+        """The log, what it holds, and what a person should know of its damage."""
+        folder = self._folder.path
+        if (folder / LOG_NAME).exists():
+            log, contents = Log.open(folder, self._host.now)
+            records, problems = contents.records, contents.warnings()
+        else:
+            log, records, problems = Log.create(folder, self._spec.task_id, self._host.now), (), ()
+        self._stack.callback(log.close)
+        return log, records, problems
 
-def _open_log(host: Host, folder: TaskFolder, spec: TaskSpec) -> tuple[Log, tuple[ev.Record, ...]]:
-    if not (folder.path / "log.jsonl").exists():
-        return Log.create(folder.path, spec.task_id, host.now), ()
-    log, contents = Log.open(folder.path, host.now)
-    return log, contents.records
+    async def _who_answers(self, settings: Settings, records: Sequence[ev.Record]) -> tuple[ModelRef, Profile, Models]:
+        """The model that the session used last, else the settings' choice. That a key is missing is found out here, before
+        anything is made."""
+        used = (r.event.model for r in reversed(records) if isinstance(r.event, (ev.ModelSet, ev.SessionStarted)))
+        ref = next(used, None) or chosen_model(settings)
+        models = Models(self._host, settings, secret_store(self._host))
+        self._stack.push_async_callback(models.close)
+        await models.require_key(ref)
+        return ref, await models.profile(ref), models
 
+    async def _toolbox(self, settings: Settings, confinement: Confinement) -> Toolbox:
+        spec, folder = self._spec, self._folder
+        extensions = [] if spec.own_extensions else configured(settings)
+        added, warnings = of_recipe(spec.extensions)
+        self._say(warnings)
+        sandbox, policy = confinement.found.sandbox, confinement.policy
 
-def _model(settings: Settings, records: Iterable[ev.Record]) -> ModelRef:
-    """The one that the session used last, else the settings' choice."""
-    for record in reversed(tuple(records)):
-        if isinstance(record.event, (ev.ModelSet, ev.SessionStarted)):
-            return record.event.model
-    return chosen_model(settings)
+        def launch(argv: Sequence[str], env: Mapping[str, str], cwd: str) -> tuple[Sequence[str], Mapping[str, str]]:
+            wrapped = sandbox.wrap(argv, cwd, env, policy)
+            return wrapped.argv, wrapped.env
 
-
-async def _toolbox(
-    host: Host,
-    spec: TaskSpec,
-    settings: Settings,
-    folder: TaskFolder,
-    confinement: Confinement,
-    tell: Callable[[ev.DurableEvent], None],
-    planning: Callable[[], bool],
-) -> Toolbox:
-    extensions = [] if spec.own_extensions else configured(settings)
-    added, warnings = of_recipe(spec.extensions)
-    for warning in warnings:
-        tell(ev.Warned(text=warning))
-
-    def on_change(change: StateChange) -> None:
-        tell(ev.ExtensionChanged(extension=change.extension, state=change.state, detail=change.detail, tools=change.tools))
-        for warning in change.warnings:
-            tell(ev.Warned(text=warning))
-
-    sandbox, policy = confinement.found.sandbox, confinement.policy
-
-    def launch(argv, env, cwd):  # type: ignore[no-untyped-def]
-        started = sandbox.wrap(argv, cwd, env, policy)
-        return started.argv, started.env
-
-    toolbox = Toolbox(
-        [*extensions, *added],
-        host=ExtensionHost(
-            workspace=policy.workspace,
-            spawn=confinement.spawn_while(planning),
-            state=folder.logs,
-            env=confinement.env,
-            environment=confinement.env,
-            launch=launch,
-        ),
-        bundled=bundled.extensions(),
-        on_change=on_change,
-        places=Places(catalogue=host.paths.cache / "tools", results=folder.logs, logs=folder.logs),
-        version=__version__,
-    )
-    toolbox.start()
-    return toolbox
-
-
-async def _set_prefix(session: Session, toolbox: Toolbox, spec: TaskSpec, profile: Profile, *, planning: bool) -> None:
-    """Once a session: what every request begins with. A resumed one keeps its bytes."""
-    prefix = session.state.prefix
-    if prefix is not None:
-        await toolbox.settle(SETTLE_SECONDS, offered=[tool for tool in prefix.tools if tool.extension])
-        return
-    tools = list(await toolbox.settle(SETTLE_SECONDS))
-    unused = {"edit": "apply_patch", "apply_patch": "edit"}[profile.edit_format]
-    names = {tool.name for tool in tools}
-    if {"edit", "apply_patch"} <= names:
-        tools = [tool for tool in tools if tool.name != unused]
-    if planning:
-        tools.append(UPDATE_PLAN_SPEC)
-    session.emit(
-        ev.PrefixSet(
-            system=system_prompt(interactive=spec.interactive, instructions=spec.instructions),
-            tools=tuple(sorted(tools, key=lambda tool: tool.name)),
+        secrets = secret_store(self._host)
+        granted = {
+            name: await secrets.get(name) for extension in (*extensions, *added) for name in getattr(extension, "env_keys", ())
+        }
+        toolbox = Toolbox(
+            [*extensions, *added],
+            host=ExtensionHost(
+                workspace=policy.workspace,
+                spawn=confinement.spawn_while(self._planning),
+                state=folder.logs,
+                env=confinement.env,
+                environment=confinement.env,
+                launch=launch,
+                secret=granted.get,
+            ),
+            bundled=bundled.extensions(),
+            on_change=self._extension_changed,
+            places=Places(catalogue=self._host.paths.cache / "tools", results=folder.logs, logs=folder.logs),
+            version=__version__,
         )
-    )
+        toolbox.start()
+        self._stack.push_async_callback(toolbox.close)
+        return toolbox
+
+    async def _set_prefix(self, session: Session, toolbox: Toolbox, settings: Settings, profile: Profile) -> None:
+        """Once a session: what every request begins with. A resumed one keeps its bytes."""
+        prefix = session.state.prefix
+        if prefix is not None:
+            await toolbox.settle(SETTLE_SECONDS, offered=[tool for tool in prefix.tools if tool.extension])
+            return
+        planning = settings.plan_approval != "off"
+        tools = _for_model(await toolbox.settle(SETTLE_SECONDS), profile)
+        if planning:
+            tools.append(UPDATE_PLAN_SPEC)
+        if self._spec.response_schema is not None:
+            tools.append(final_output_spec(self._spec.response_schema))
+        session.emit(
+            ev.PrefixSet(
+                system=system_prompt(
+                    interactive=self._spec.interactive, instructions=self._spec.instructions, planning=planning
+                ),
+                tools=tuple(sorted(tools, key=lambda tool: tool.name)),
+            )
+        )
+
+    def _planning(self) -> bool:
+        return self._session is not None and self._session.state.mode == "plan"
+
+    def _extension_changed(self, change: StateChange) -> None:
+        self._tell(
+            ev.ExtensionChanged(extension=change.extension, state=change.state, detail=change.detail, tools=change.tools)
+        )
+        for warning in change.warnings:
+            self._tell(ev.Warned(text=warning))
+
+    def _say(self, warnings: Iterable[str]) -> None:
+        for warning in warnings:
+            self._tell(ev.Warned(text=warning))
+
+    def _tell(self, event: ev.DurableEvent) -> None:
+        """What happens before there is a session to log it waits until there is one."""
+        if self._session is None:
+            self._early.append(event)
+        else:
+            self._session.emit(event)
 
 
-def _started(spec: TaskSpec, settings: Settings, ref: ModelRef, workspace) -> ev.SessionStarted:  # type: ignore[no-untyped-def]
+def _for_model(tools: Sequence[ToolSpec], profile: Profile) -> list[ToolSpec]:
+    """What this model is offered: the edit tool that it was trained on and, where it is small, few tools."""
+    names = {tool.name for tool in tools}
+    left_out = set()
+    if {"edit", "apply_patch"} <= names:
+        left_out.add("apply_patch" if profile.edit_format == "edit" else "edit")
+    if profile.tool_set == "small":
+        left_out |= {"job", "glob", "list"}
+    return [tool for tool in tools if not (tool.trusted and tool.name in left_out)]
+
+
+def _started(spec: TaskSpec, settings: Settings, ref: ModelRef, workspace: OpenWorkspace) -> ev.SessionStarted:
     worktree = workspace.worktree
     return ev.SessionStarted(
         session_id=spec.task_id,
@@ -239,7 +285,7 @@ def _started(spec: TaskSpec, settings: Settings, ref: ModelRef, workspace) -> ev
         mode=settings.mode,
         interactive=spec.interactive,
         limits=settings.limits.hard(),
-        checks=(*settings.checks, *spec.checks),
+        checks=tuple(dict.fromkeys((*settings.checks, *spec.checks))),
         program=__version__,
         recipe=spec.recipe,
     )
