@@ -65,7 +65,11 @@ def to_request(request: ModelRequest, profile: Profile) -> dict[str, Any]:
     mark = profile.cache == "blocks"
     if request.tools:
         body["tools"] = [
-            {"name": tool.name, "description": tool.description, "input_schema": tool.input_schema}
+            {
+                "name": tool.name,
+                "description": tool.description,
+                "input_schema": assembly.input_schema(tool, profile),
+            }
             for tool in sorted(request.tools, key=lambda tool: tool.name)
         ]
         if mark:
@@ -109,7 +113,7 @@ def _messages(request: ModelRequest, profile: Profile) -> list[dict[str, Any]]:
             messages[-1]["content"] += blocks
         else:
             messages.append({"role": role, "content": blocks})
-    return messages or [{"role": "user", "content": [{"type": "text", "text": "(empty)"}]}]
+    return messages or [{"role": "user", "content": [{"type": "text", "text": assembly.NO_TEXT}]}]
 
 
 def _assistant_blocks(message: AssistantMessage, profile: Profile) -> list[dict[str, Any]]:

@@ -22,11 +22,16 @@ from goose_py.protocol.messages import (
     UserMessage,
 )
 from goose_py.protocol.model_io import ModelReply, ModelRequest
+from goose_py.protocol.tools import ToolSpec
 from goose_py.providers.profile import Profile
 
 _ABSURD = 1_000_000_000
 _IMAGE_TOKENS = 1_600  # Anthropic's figure for a picture of full size
 NO_IMAGES = "(An image stood here; this model takes none.)"
+_PLAIN_KEYWORDS = frozenset(
+    ("type", "properties", "required", "items", "enum", "description", "minimum", "maximum", "minItems", "maxItems")
+)
+NO_TEXT = "(empty)"
 NO_OUTPUT = "(no output)"
 
 Part = Text | Thinking | ToolCall
@@ -98,11 +103,14 @@ def finish(
     usage: Usage | None,
     output_size: int,
 ) -> ModelReply:
-    """The reply, once its end was received. A reply that the output limit cut loses the call it was writing: what was not
-    completely received is never run. `output_size`: characters that the model wrote, for an estimate of its tokens."""
+    """The reply, once its end was received. A reply that the output limit cut loses the call it was writing, one that was
+    refused or filtered all of its calls: what was not completely received is never run. `output_size`: characters that the
+    model wrote, for an estimate of its tokens."""
     kept = [part for part in parts if not (isinstance(part, Text) and not part.text)]
     if stop == "length":
         kept = _without_cut_calls(kept)
+    elif stop in ("refusal", "content_filter"):
+        kept = [part for part in kept if not isinstance(part, ToolCall)]
     has_calls = any(isinstance(part, ToolCall) for part in kept)
     if stop in ("end", "tool_calls"):
         stop = "tool_calls" if has_calls else "end"
@@ -159,6 +167,31 @@ def least_tokens(request: ModelRequest) -> int:
     texts = [request.system]
     texts += [part.text for message in request.messages for part in _flat(message) if isinstance(part, Text)]
     return sum(1 for text in texts for _ in re.finditer(r"\w+", text))
+
+
+def input_schema(tool: ToolSpec, profile: Profile) -> dict[str, Any]:
+    """A tool's schema as every provider takes it: OpenAI wants `properties` even where there are none. With `plain`
+    schemas (Gemini) only the keywords of OpenAPI 3.0 are left."""
+    schema = {"type": "object", "properties": {}} | tool.input_schema
+    return _plain_schema(schema) if profile.schemas == "plain" else schema
+
+
+def _plain_schema(schema: Any) -> Any:
+    if not isinstance(schema, dict):
+        return {}
+    plain = {key: value for key, value in schema.items() if key in _PLAIN_KEYWORDS}
+    if "const" in schema:
+        plain["enum"] = [schema["const"]]
+    if isinstance(kinds := plain.get("type"), list):
+        plain["type"] = next((kind for kind in kinds if kind != "null"), "string")
+    if "properties" in plain:
+        plain["properties"] = {name: _plain_schema(value) for name, value in plain["properties"].items()}
+    if "items" in plain:
+        plain["items"] = _plain_schema(plain["items"])
+    for key in ("anyOf", "oneOf"):
+        if key in schema:
+            plain["anyOf"] = [_plain_schema(option) for option in schema[key] if option != {"type": "null"}]
+    return plain
 
 
 def _flat(message: Message) -> Iterable[Any]:

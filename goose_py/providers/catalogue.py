@@ -7,7 +7,7 @@ Nothing here is ever fetched. Every figure can be overridden in the settings."""
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -214,6 +214,6 @@ def _models() -> _Models:
 
 
 def _data(name: str) -> bytes:
-    return files("goose_py.providers").joinpath("data", name).read_bytes()
+    return (Path(__file__).parent / "data" / name).read_bytes()
 
 

@@ -67,7 +67,7 @@ def to_request(request: ModelRequest, profile: Profile) -> dict[str, Any]:
         body["prompt_cache_key"] = request.cache_key
     body.update(profile.extra_body)
     if request.tools:
-        body["tools"] = tools(request)
+        body["tools"] = tools(request, profile)
         if profile.parallel_tool_calls:
             body["parallel_tool_calls"] = True
     body["messages"] = _messages(request, profile)
@@ -83,11 +83,15 @@ def _effort(request: ModelRequest, profile: Profile) -> dict[str, Any]:
     return {"chat_template_kwargs": {"enable_thinking": value}} if profile.thinking == "switch" else {"reasoning_effort": value}
 
 
-def tools(request: ModelRequest) -> list[dict[str, Any]]:
+def tools(request: ModelRequest, profile: Profile) -> list[dict[str, Any]]:
     return [
         {
             "type": "function",
-            "function": {"name": tool.name, "description": tool.description, "parameters": tool.input_schema},
+            "function": {
+                "name": tool.name,
+                "description": tool.description,
+                "parameters": assembly.input_schema(tool, profile),
+            },
         }
         for tool in sorted(request.tools, key=lambda tool: tool.name)
     ]
@@ -200,7 +204,7 @@ def _content(parts: Iterable[Text | Image], profile: Profile) -> str | list[dict
         else:
             items.append({"type": "text", "text": assembly.NO_IMAGES})
     if all(item["type"] == "text" for item in items):
-        return "\n\n".join(item["text"] for item in items)
+        return "\n\n".join(item["text"] for item in items) or assembly.NO_TEXT
     return items
 
 

@@ -135,6 +135,8 @@ def from_response(
     """The error behind an HTTP status that is no success. `headers` must look names up without regard to case. `secret` is
     blotted out wherever the provider repeats it. `now` is in seconds since the epoch, for `Retry-After` dates."""
     code, message = _read_body(body)
+    if 300 <= status < 400:
+        message = f"it redirects to {headers.get('location', 'nowhere')}; if that is right, set it as the base URL"
     return _error(code, message, provider=provider, secret=secret, status=status, wait=retry_after(headers, now))
 
 
@@ -207,7 +209,7 @@ def redact(text: str, secret: str) -> str:
     """Blots out the key, and what looks like one: vendors quote the end or the whole of it in their errors."""
     if len(secret) >= 4:
         text = text.replace(secret, "[key]")
-    return re.sub(r"\b(?:sk|pk|gsk|xai|key|AIza)[-_][\w*\-]{8,}|\bAIza[\w-]{20,}", "[key]", text)
+    return re.sub(r"\b(?:sk|gsk|xai)[-_][\w*\-]{8,}|\bAIza[\w-]{20,}", "[key]", text)
 
 
 def _error(

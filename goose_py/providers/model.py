@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import msgspec
 
 from goose_py.protocol.deltas import ModelDelta
-from goose_py.protocol.errors import ModelError, StreamInterrupted
+from goose_py.protocol.errors import EndpointUnreachable, ModelError, StreamInterrupted
 from goose_py.protocol.model_io import ModelReply, ModelRequest
 from goose_py.providers import errors
 from goose_py.providers.catalogue import unknown_model_hint
@@ -76,16 +76,25 @@ class ProtocolModel:
         try:
             async with aclosing(self._events(response, watch, reader)) as events:
                 async for event in events:
-                    for delta in self._feed(reader, event):
+                    with self._understood():
+                        deltas = reader.feed(event)
+                    for delta in deltas:
                         emitted = True
                         yield delta
-            yield reader.finish()
+            with self._understood():
+                reply = reader.finish()
+            yield reply
             await _drain(response)
         except StreamInterrupted as error:
             error.emitted = emitted
             raise
         finally:
             await response.close()
+
+    def prepare(self) -> None:
+        """Loads what the first request needs (an HTTP client or an SDK, the system's certificates). Blocks for 0.1 to 2 s:
+        call it in a thread while something else is going on. Not needed, only faster."""
+        self._transport.prepare()
 
     async def close(self) -> None:
         await self._transport.close()
@@ -111,7 +120,13 @@ class ProtocolModel:
     async def _events(self, response: Response, watch: "Watch", reader: Reader) -> AsyncIterator[dict[str, Any]]:
         """The stream's events, decoded. Ends where the server says so or closes; what breaks it is raised only while
         the answer is not whole."""
-        decode = _DECODERS[self._adapter.FRAMING]()
+        framing = _framing(response, self._adapter.FRAMING)
+        if framing == "page":
+            raise EndpointUnreachable(
+                f"{self.profile.base_url} answered with a web page and not with a model's words: is the base URL right?",
+                provider=self.profile.provider,
+            )
+        decode = _DECODERS[framing]()
         chunks = response.chunks()
         try:
             while not reader.done:
@@ -120,7 +135,7 @@ class ProtocolModel:
                         async with asyncio.timeout_at(watch.deadline(ended=reader.ended)):
                             chunk = await anext(chunks)
                     except StopAsyncIteration:
-                        return
+                        chunk = b""
                     found = list(decode(chunk))
                 for event in found:
                     watch.saw(event)
@@ -128,13 +143,17 @@ class ProtocolModel:
                         return
                     if event is not None:
                         yield event
+                if not chunk:
+                    return
         except ModelError:
             if not reader.ended:
                 raise
 
-    def _feed(self, reader: Reader, event: dict[str, Any]) -> list[ModelDelta]:
+    @contextmanager
+    def _understood(self) -> Iterator[None]:
+        """Around what reads the server's words."""
         try:
-            return reader.feed(event)
+            yield
         except (KeyError, TypeError, AttributeError) as error:  # what a stranger sent is not what the protocol says
             raise self._interrupted(f"an event does not have the shape of its protocol ({error!r})") from error
         except ModelError as error:
@@ -194,7 +213,7 @@ _END: dict[str, Any] = {"type": "[DONE]"}
 
 
 def _sse_decoder() -> Callable[[bytes], Iterator[dict[str, Any] | None]]:
-    """None stands for a sign of life without content."""
+    """None stands for a sign of life without content. An empty chunk is the end of the body."""
     stream = EventStream()
 
     def decode(chunk: bytes) -> Iterator[dict[str, Any] | None]:
@@ -217,6 +236,8 @@ def _lines_decoder() -> Callable[[bytes], Iterator[dict[str, Any] | None]]:
     def decode(chunk: bytes) -> Iterator[dict[str, Any] | None]:
         for line in lines.feed(chunk):
             yield _object(line.decode("utf-8")) if line.strip() else None
+        if not chunk and lines.rest().strip():
+            yield _object(lines.rest().decode("utf-8"))
 
     return decode
 
@@ -225,7 +246,25 @@ def _object(text: str) -> dict[str, Any]:
     return msgspec.json.decode(text, type=dict[str, Any])
 
 
-_DECODERS = {"sse": _sse_decoder, "ndjson": _lines_decoder}
+def _json_decoder() -> Callable[[bytes], Iterator[dict[str, Any] | None]]:
+    """A server that does not stream answers with one object, whole."""
+    pieces: list[bytes] = []
+
+    def decode(chunk: bytes) -> Iterator[dict[str, Any] | None]:
+        pieces.append(chunk)
+        yield None if chunk else _object(b"".join(pieces).decode("utf-8"))
+
+    return decode
+
+
+_DECODERS = {"sse": _sse_decoder, "ndjson": _lines_decoder, "json": _json_decoder}
+
+
+def _framing(response: Response, expected: str) -> str:
+    kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "text/html":
+        return "page"
+    return "json" if kind == "application/json" and expected == "sse" else expected
 
 
 async def _drain(response: Response) -> None:

@@ -55,7 +55,7 @@ def to_request(request: ModelRequest, profile: Profile) -> dict[str, Any]:
         body["think"] = think
     body.update(profile.extra_body)
     if request.tools:
-        body["tools"] = tools(request)
+        body["tools"] = tools(request, profile)
     body["messages"] = _messages(request, profile)
     return body
 

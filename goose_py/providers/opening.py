@@ -16,12 +16,15 @@ from goose_py.providers.transport import Endpoint, Transport
 
 
 class OpenModel(Protocol):
-    """The Model port, with what its owner needs beside: the profile, and the end."""
+    """The Model port, with what its owner needs beside: the profile; `prepare`, which loads what the first request needs
+    (blocks for up to 2 s, for a thread); the end."""
 
     @property
     def profile(self) -> Profile: ...
 
     def stream(self, request: ModelRequest) -> AsyncIterator[ModelDelta | ModelReply]: ...
+
+    def prepare(self) -> None: ...
 
     async def close(self) -> None: ...
 
@@ -47,7 +50,7 @@ def open_model(
     model: OpenModel = ProtocolModel(
         profile, adapter, open_transport(profile, settings, user_agent=user_agent), secret=settings.api_key or "", now=now
     )
-    if profile.tool_calls == "text":
+    if profile.tool_calls in ("text", "prompt"):
         from goose_py.providers.text_calls import TextCalls
 
         model = TextCalls(model)

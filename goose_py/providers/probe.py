@@ -25,6 +25,8 @@ class FoundModel(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     context_window: int | None = None
     max_output_tokens: int | None = None
+    tools: bool | None = None
+    images: bool | None = None
 
 
 async def list_models(
@@ -48,20 +50,26 @@ async def list_models(
 async def context_window(
     ref: ModelRef, settings: ProviderSettings = NO_SETTINGS, *, now: Callable[[], float]
 ) -> int | None:
-    """The window that a server really gives a model, in tokens; None where it does not say. Ollama: the model's own length
-    (`/api/show`), which `num_ctx` may not exceed; vLLM and OpenRouter: the listing; llama.cpp: `/props`; LM Studio: its
-    own listing."""
+    """The window that a server really gives a model, in tokens; None where it does not say."""
+    return (await describe(ref, settings, now=now)).context_window
+
+
+async def describe(
+    ref: ModelRef, settings: ProviderSettings = NO_SETTINGS, *, now: Callable[[], float]
+) -> FoundModel:
+    """What a server says of one model. Ollama: `/api/show` (its length, which `num_ctx` may not exceed, and its abilities);
+    vLLM and OpenRouter: the listing; llama.cpp: `/props`; LM Studio: its own listing."""
     profile = resolve(ref, settings)
     async with Ask(profile, settings, now) as ask:
         if profile.protocol == "ollama":
-            return _ollama_window(await ask("POST", "/api/show", {"model": profile.wire_model}))
+            return _shown_by_ollama(ref.model, await ask("POST", "/api/show", {"model": profile.wire_model}))
         for question in (_from_listing, _from_props, _from_lmstudio):
             try:
                 if found := await question(ask, profile):
-                    return found
+                    return FoundModel(name=ref.model, context_window=found)
             except RequestRejected:
                 continue  # this server has no such page
-    return None
+    return FoundModel(name=ref.model)
 
 
 class Ask:
@@ -144,6 +152,12 @@ def _described(entry: dict[str, Any]) -> FoundModel:
     limits = (top.get("max_completion_tokens"), entry.get("max_completion_tokens"), entry.get("max_tokens"))
     output = next((size for limit in limits if (size := _whole(limit))), None)
     return FoundModel(name=str(entry["id"]), context_window=window, max_output_tokens=output)
+
+
+def _shown_by_ollama(name: str, shown: dict[str, Any]) -> FoundModel:
+    able = shown.get("capabilities")
+    tools, images = ("tools" in able, "vision" in able) if isinstance(able, list) else (None, None)
+    return FoundModel(name=name, context_window=_ollama_window(shown), tools=tools, images=images)
 
 
 def _ollama_window(shown: dict[str, Any]) -> int | None:

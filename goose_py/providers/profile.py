@@ -61,7 +61,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         `thinking`: how thinking is asked for: "adaptive" (Anthropic, with an effort), "budget" (Anthropic, tokens),
         "effort" (OpenAI's reasoning effort), "switch" (Ollama's `think`, a chat template's `enable_thinking`), "none".
         `images` and `images_in_results`: whether the model takes pictures from the user and from tools.
-        `tool_calls`: "native", or "text" where the model writes calls into its answer (see `text_calls`).
+        `tool_calls`: "native"; "text" where the model may write calls into its answer instead; "prompt" where the server
+        offers the model no tools at all and they must be described in words (see `text_calls`).
         `tool_set`: "full" or "small" (fewer, shorter tools for a small model). `edit_format`: the edit tool that the model
         was trained on.
     Quirks of chat servers
@@ -70,7 +71,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         `thought_signatures`: Gemini's signature on tool calls; `cache`: "blocks" (Anthropic's markers), "key"
         (`prompt_cache_key`), "none"; `tool_ids`: alphabet of call ids ("any", "anthropic", "nine": nine letters or digits);
         `bridge_after_tools`: a user message may not follow tool results directly; `phase`: assistant texts carry a phase
-        (Responses); `extra_body` is added to every request.
+        (Responses); `schemas`: "plain" where the server knows few keywords of JSON Schema; `extra_body` is added to
+        every request.
     """
 
     provider: str
@@ -98,7 +100,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     images: bool = False
     images_in_results: bool = False
     temperature: bool = True
-    tool_calls: Literal["native", "text"] = "native"
+    tool_calls: Literal["native", "text", "prompt"] = "native"
     tool_set: Literal["full", "small"] = "full"
     edit_format: Literal["edit", "apply_patch"] = "edit"
 
@@ -112,6 +114,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     tool_ids: Literal["any", "anthropic", "nine"] = "any"
     bridge_after_tools: bool = False
     phase: bool = False
+    schemas: Literal["full", "plain"] = "full"
     extra_body: dict[str, Any] = {}
 
     @property

@@ -61,7 +61,7 @@ def to_request(request: ModelRequest, profile: Profile) -> dict[str, Any]:
                 "type": "function",
                 "name": tool.name,
                 "description": tool.description,
-                "parameters": tool.input_schema,
+                "parameters": assembly.input_schema(tool, profile),
                 "strict": False,
             }
             for tool in sorted(request.tools, key=lambda tool: tool.name)
@@ -122,7 +122,7 @@ def _content(parts: Iterable[Text | Image], profile: Profile) -> list[dict[str, 
             items.append({"type": "input_image", "image_url": url, "detail": "auto"})
         else:
             items.append({"type": "input_text", "text": assembly.NO_IMAGES})
-    return items
+    return items or [{"type": "input_text", "text": assembly.NO_TEXT}]
 
 
 def _result(result: ToolResult, profile: Profile) -> dict[str, Any]:

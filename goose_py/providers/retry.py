@@ -70,6 +70,9 @@ class Retrying:
     def profile(self) -> Profile:
         return self._inner.profile
 
+    def prepare(self) -> None:
+        self._inner.prepare()
+
     async def close(self) -> None:
         await self._inner.close()
 

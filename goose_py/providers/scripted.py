@@ -352,6 +352,9 @@ class ScriptedModel:
             output_size=size,
         )
 
+    def prepare(self) -> None:
+        pass
+
     async def close(self) -> None:
         pass
 

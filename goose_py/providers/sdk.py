@@ -4,6 +4,8 @@ addressing, signing and tokens. Only its low-level `post` is used, with a raw st
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping
+from importlib import import_module
+from threading import Lock
 from typing import Any
 
 from goose_py.protocol.errors import UserError
@@ -19,15 +21,15 @@ class SdkTransport:
         self._endpoint = endpoint
         self._protocol_headers = protocol_headers
         self._client: Any = None
+        self._opening = Lock()
 
     async def post(self, path: str, body: dict[str, Any]) -> HttpxResponse:
         import httpx2
 
-        if self._client is None:
-            self._client = _CLIENTS[self._endpoint.profile.sdk](self._endpoint, self._protocol_headers)
-        options: Any = {"headers": _RAW, "params": self._endpoint.profile.query}
+        client = self._open()
+        options: Any = {"headers": {**_RAW, **self._silenced()}, "params": self._endpoint.profile.query}
         try:
-            response = await self._client.post(
+            response = await client.post(
                 path, cast_to=httpx2.Response, body=encodable(body), options=options, stream=True
             )
         except Exception as error:
@@ -40,6 +42,22 @@ class SdkTransport:
             raise
         return HttpxResponse(response, _aws_events if self._endpoint.profile.sdk == "bedrock" else None)
 
+    def _silenced(self) -> dict[str, Any]:
+        """Both plain clients would send a bearer where the profile wants none, or no key is there."""
+        profile = self._endpoint.profile
+        if profile.sdk not in ("anthropic", "openai") or "authorization" in auth_headers(profile, self._endpoint.api_key):
+            return {}
+        return {"Authorization": import_module(profile.sdk).omit}
+
+    def prepare(self) -> None:
+        self._open()
+
+    def _open(self) -> Any:
+        with self._opening:
+            if self._client is None:
+                self._client = _CLIENTS[self._endpoint.profile.sdk](self._endpoint, self._protocol_headers)
+            return self._client
+
     async def close(self) -> None:
         if self._client is not None:
             await self._client.close()
@@ -49,21 +67,13 @@ class SdkTransport:
 def _anthropic(endpoint: Endpoint, protocol_headers: Mapping[str, str]) -> Any:
     import anthropic
 
-    # The client reads profile files and the environment where no key is given, so that one is always given. The headers of
-    # the profile come last: a compatible server may want the key in its older place as well.
-    profile = endpoint.profile
-    headers = {
-        **protocol_headers,
-        **auth_headers(profile, endpoint.api_key),
-        **profile.headers,
-        **endpoint.headers,
-    }
+    # The client reads profile files and the environment where no key is given, so that one is always given.
     return anthropic.AsyncAnthropic(
         api_key=endpoint.api_key or "none",
-        base_url=profile.base_url,
+        base_url=endpoint.profile.base_url,
         max_retries=0,
         open_telemetry=False,
-        default_headers=headers,
+        default_headers=_headers(endpoint, protocol_headers),
         http_client=http_client(endpoint),
     )
 
@@ -71,16 +81,21 @@ def _anthropic(endpoint: Endpoint, protocol_headers: Mapping[str, str]) -> Any:
 def _openai(endpoint: Endpoint, protocol_headers: Mapping[str, str]) -> Any:
     import openai
 
-    profile = endpoint.profile
     client = openai.AsyncOpenAI(
         api_key=endpoint.api_key or "none",
-        base_url=profile.base_url,
+        base_url=endpoint.profile.base_url,
         max_retries=0,
-        default_headers={**protocol_headers, **profile.headers, **endpoint.headers},
+        default_headers=_headers(endpoint, protocol_headers),
         http_client=http_client(endpoint),
     )
     client.organization = client.project = None  # else taken from the environment
     return client
+
+
+def _headers(endpoint: Endpoint, protocol_headers: Mapping[str, str]) -> dict[str, str]:
+    """The key where the profile wants it: a compatible server may want it in its older place as well."""
+    profile = endpoint.profile
+    return {**protocol_headers, **auth_headers(profile, endpoint.api_key), **profile.headers, **endpoint.headers}
 
 
 def _azure(endpoint: Endpoint, protocol_headers: Mapping[str, str]) -> Any:

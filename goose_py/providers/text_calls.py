@@ -4,6 +4,9 @@ Small and local models, and servers without a template for their model's calls, 
 fence, `<tool_call>` tags (Qwen, Hermes), `<function=...>` forms (Qwen Coder, Llama), `[TOOL_CALLS]` (Mistral), `<|python_tag|>`
 (Llama 3), `<tool_name>{...}</tool_name>`. What is taken must name a tool that is on offer and be complete; anything else is
 prose and stays text. A profile with `tool_calls = "text"` asks for it; calls that the server recognised itself pass untouched.
+
+Where a server offers the model no tools at all (`tool_calls = "prompt"`), they are described at the end of the system prompt,
+in the form that Hermes and Qwen models were trained on, and the history's calls and results are written in the same form.
 """
 
 import re
@@ -14,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from goose_py.protocol.deltas import ModelDelta, TextDelta
-from goose_py.protocol.messages import Text, Thinking, ToolCall
+from goose_py.protocol.messages import Image, Message, Text, Thinking, ToolCall, ToolMessage, UserMessage
 from goose_py.protocol.model_io import ModelReply, ModelRequest
-from goose_py.providers.assembly import CallIds
+from goose_py.providers.assembly import CallIds, user_text
 from goose_py.providers.profile import Profile
 
 if TYPE_CHECKING:
@@ -45,6 +48,16 @@ _PARAMETER = re.compile(r"<parameter=([\w.\-]+)>\n?(.*?)\n?</parameter>", re.DOT
 _NAMED_PARAMETER = re.compile(r'<parameter name="([\w.\-]+)">\n?(.*?)\n?</parameter>', re.DOTALL)
 _MARKED = re.compile(r"(?:\[TOOL_CALLS\]|<\|python_tag\|>|<\|tool_call\|?>)\s*", re.DOTALL)
 
+_HOW_TO_CALL = """# Tools
+You may call these functions. Each line is one, with the JSON Schema of its parameters:
+<tools>
+{tools}
+</tools>
+To call one, write nothing but this, once for each call, and wait for the result:
+<tool_call>
+{{"name": "the function's name", "arguments": {{"parameter": "value"}}}}
+</tool_call>"""
+
 Found = tuple[str, dict[str, Any]]
 Span = tuple[int, int, list[Found]]
 
@@ -59,12 +72,16 @@ class TextCalls:
     def profile(self) -> Profile:
         return self._inner.profile
 
+    def prepare(self) -> None:
+        self._inner.prepare()
+
     async def close(self) -> None:
         await self._inner.close()
 
     async def stream(self, request: ModelRequest) -> AsyncIterator[ModelDelta | ModelReply]:
         held = Held()
-        async with aclosing(self._inner.stream(request)) as items:  # type: ignore[type-var]
+        sent = prompted(request) if self.profile.tool_calls == "prompt" else request
+        async with aclosing(self._inner.stream(sent)) as items:  # type: ignore[type-var]
             async for item in items:
                 if isinstance(item, ModelReply):
                     reply = promote(item, request)
@@ -76,6 +93,35 @@ class TextCalls:
                         yield TextDelta(shown)
                 else:
                     yield item
+
+
+def prompted(request: ModelRequest) -> ModelRequest:
+    """The same request for a model that knows of no tools. Stable from turn to turn, as the original is."""
+    if not request.tools:
+        return request
+    lines = [_encode({"name": t.name, "description": t.description, "parameters": t.input_schema}) for t in request.tools]
+    system = f"{request.system}\n\n{_HOW_TO_CALL.format(tools=chr(10).join(sorted(lines)))}".lstrip()
+    messages = tuple(_written(message) for message in request.messages)
+    return msgspec.structs.replace(request, system=system, messages=messages, tools=())
+
+
+def _written(message: Message) -> Message:
+    if isinstance(message, ToolMessage):
+        parts: list[Text | Image] = []
+        for result in message.results:
+            parts.append(Text(f"<tool_response>\n{user_text(result)}\n</tool_response>"))
+            parts += [part for part in result.content if isinstance(part, Image)]
+        return UserMessage(tuple(parts))
+    if isinstance(message, UserMessage) or not message.tool_calls():
+        return message
+    calls = [f"<tool_call>\n{_encode({'name': c.name, 'arguments': c.arguments})}\n</tool_call>" for c in message.tool_calls()]
+    said = "\n".join(filter(None, (message.text().strip(), *calls)))
+    thoughts = tuple(part for part in message.parts if isinstance(part, Thinking))
+    return msgspec.structs.replace(message, parts=(*thoughts, Text(said)))
+
+
+def _encode(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
 
 
 class Held:

@@ -6,6 +6,7 @@ parses. `httpx2` and the SDKs are imported when the first request is made.
 """
 
 from collections.abc import AsyncIterator, Mapping
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -48,6 +49,10 @@ class Transport(Protocol):
     async def post(self, path: str, body: dict[str, Any]) -> Response:
         """Send and return as soon as the head of the answer is there, whatever its status. Raises what the network
         raises: `errors.from_network` translates it."""
+        ...
+
+    def prepare(self) -> None:
+        """Do what comes before the first request and takes time: imports, certificates. Blocks; may be called in a thread."""
         ...
 
     async def close(self) -> None: ...
@@ -136,6 +141,7 @@ class HttpTransport:
             **endpoint.headers,
         }
         self._client: httpx2.AsyncClient | None = None
+        self._opening = Lock()
 
     async def post(self, path: str, body: dict[str, Any]) -> HttpxResponse:
         client = self._open()
@@ -158,15 +164,21 @@ class HttpTransport:
         )
         return HttpxResponse(await client.send(request, stream=True))
 
+    def prepare(self) -> None:
+        import anyio  # noqa: F401 (httpx2 loads it with its first connection)
+
+        self._open()
+
     async def close(self) -> None:
         if self._client is not None:
             await self._client.aclose()
             self._client = None
 
     def _open(self) -> "httpx2.AsyncClient":
-        if self._client is None:
-            self._client = http_client(self._endpoint)
-        return self._client
+        with self._opening:
+            if self._client is None:
+                self._client = http_client(self._endpoint)
+            return self._client
 
 
 def auth_headers(profile: Profile, key: str) -> dict[str, str]:

@@ -8,7 +8,7 @@ from goose_py.protocol.errors import AuthenticationFailed, ProviderUnavailable, 
 from goose_py.protocol.messages import ModelRef
 from goose_py.providers import ProviderSettings
 from goose_py.providers.fitness import examine
-from goose_py.providers.probe import FoundModel, context_window, list_models
+from goose_py.providers.probe import FoundModel, context_window, describe, list_models
 from goose_py.providers.scripted import Match, ScriptedCall, ScriptedError, Turn
 
 BASES = {"anthropic": "anthropic", "openai": "responses", "vllm": "chat", "ollama": "ollama"}
@@ -63,6 +63,16 @@ async def test_ollama_is_asked_for_the_length_of_a_model(shown: dict, window: in
     async with WireServer([], models={"qwen3:8b": shown}) as server:
         ref = ModelRef(provider="ollama", model="qwen3:8b")
         assert await context_window(ref, at(server, "ollama"), now=lambda: 0.0) == window
+
+
+async def test_ollama_says_whether_a_model_takes_tools_and_pictures() -> None:
+    models = {"able": {"capabilities": ["completion", "tools", "vision"]}, "plain": {"capabilities": ["completion"]}, "old": {}}
+    found = {}
+    async with WireServer([], models=models) as server:
+        for name in models:
+            ref = ModelRef(provider="ollama", model=name)
+            found[name] = await describe(ref, at(server, "ollama"), now=lambda: 0.0)
+    assert [(model.tools, model.images) for model in found.values()] == [(True, True), (False, False), (None, None)]
 
 
 async def test_what_cannot_be_asked_is_one_clear_error() -> None:

@@ -1,11 +1,14 @@
 """What comes back: each protocol, through plain HTTP and through the official SDK, against the loopback server."""
 
+import asyncio
+import json
+
 import pytest
 from wire import WireServer
 from wire.client import ALL_ROADS, ROADS, answering, ask, ask_once, asking, connect
 
 from goose_py.protocol.deltas import TextDelta, ThinkingDelta, ToolCallDelta
-from goose_py.protocol.errors import StreamInterrupted
+from goose_py.protocol.errors import EndpointUnreachable, StreamInterrupted
 from goose_py.protocol.messages import Text, Thinking, ToolCall, ToolMessage, ToolResult, Usage
 from goose_py.providers.scripted import ScriptedCall, ScriptedError, Turn
 
@@ -466,3 +469,57 @@ def test_tool_messages_keep_the_order_of_the_calls() -> None:
     message = AssistantMessage(parts=calls, origin=ModelRef(provider="p", model="m"))
     after = answering(asking(), ModelReply(message=message, usage=Usage())).messages[-1]
     assert isinstance(after, ToolMessage) and [result.call_id for result in after.results] == ["0", "1", "2"]
+
+
+@roads
+async def test_a_server_that_does_not_stream_is_understood_where_its_protocol_allows(protocol: str, transport: str) -> None:
+    """Chat and Responses carry the whole answer in one object; Anthropic's is another shape, which is an interruption."""
+    call = {"id": "c", "type": "function", "function": {"name": "shell", "arguments": '{"command": "ls"}'}}
+    message = {"role": "assistant", "content": "whole", "tool_calls": [call]}
+    item = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "whole"}]}
+    called = {"type": "function_call", "call_id": "c", "name": "shell", "arguments": '{"command": "ls"}'}
+    bodies = {
+        "chat": {"choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}]},
+        "responses": {"type": "response.completed", "response": {"status": "completed", "output": [item, called]}},
+        "anthropic": {"type": "message", "content": [{"type": "text", "text": "whole"}]},
+    }
+    body = json.dumps(bodies[protocol])
+    raw = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+    async with WireServer([Turn(wire={"raw": raw})]) as server:
+        model = connect(server, protocol, transport)
+        if protocol == "anthropic":
+            with pytest.raises(StreamInterrupted):
+                await ask(model, asking())
+        else:
+            _, reply = await ask(model, asking())
+            assert reply.message.text() == "whole" and reply.message.tool_calls()[0].arguments == {"command": "ls"}
+        await model.close()
+
+
+@all_roads
+async def test_a_web_page_is_no_model(protocol: str, transport: str) -> None:
+    raw = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 19\r\n\r\n<html>Login</html>\n"
+    async with WireServer([Turn(wire={"raw": raw})]) as server:
+        model = connect(server, protocol, transport)
+        with pytest.raises(EndpointUnreachable, match=r"a web page.*is the base URL right"):
+            await ask(model, asking())
+        await model.close()
+
+
+@all_roads
+async def test_preparing_a_model_in_a_thread_changes_nothing_but_the_time(protocol: str, transport: str) -> None:
+    async with WireServer([Turn(text="a"), Turn(text="b")]) as server:
+        model = connect(server, protocol, transport)
+        await asyncio.to_thread(model.prepare)
+        for text in ("a", "b"):
+            assert (await ask(model, asking()))[1].message.text() == text
+        await model.close()
+    assert server.connections == 1
+
+
+@all_roads
+async def test_a_server_without_keys_is_sent_none(protocol: str, transport: str) -> None:
+    async with WireServer([Turn(text="a")]) as server:
+        await ask_once(server, protocol, transport, asking(), api_key=None)
+        headers = server.requests[0].headers
+    assert "authorization" not in headers and "x-api-key" not in headers

@@ -2,14 +2,26 @@
 
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 
 from goose_py.protocol.deltas import TextDelta
-from goose_py.protocol.messages import AssistantMessage, ModelRef, Text, Thinking, ToolCall, Usage, UserMessage
+from goose_py.protocol.messages import (
+    AssistantMessage,
+    Image,
+    ModelRef,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolMessage,
+    ToolResult,
+    Usage,
+    UserMessage,
+)
 from goose_py.protocol.model_io import ModelReply, ModelRequest
 from goose_py.protocol.tools import ToolSpec
-from goose_py.providers import resolve
-from goose_py.providers.text_calls import TextCalls, extract
+from goose_py.providers import ProviderSettings, resolve
+from goose_py.providers.text_calls import TextCalls, extract, prompted
 
 NAMES = {"shell", "read_file"}
 LS = ("shell", {"command": "ls"})
@@ -183,3 +195,43 @@ async def test_thinking_stays_in_front_of_the_calls() -> None:
     parts = (Thinking(text="hm"), Text('<tool_call>{"name": "shell", "arguments": {}}</tool_call>'))
     _, message = await heard(Says(parts=parts))
     assert [type(part) for part in message.parts] == [Thinking, ToolCall]
+
+
+@pytest.mark.case("U29")
+def test_a_model_without_tools_is_told_of_them_in_words_and_its_history_is_written_alike() -> None:
+    call = ToolCall(id="1", name="shell", arguments={"command": "ls"})
+    origin = ModelRef(provider="p", model="m")
+    picture = Image(media_type="image/png", data="aA==")
+    asked = ModelRequest(
+        model="m",
+        system="Be good.",
+        tools=TOOLS,
+        messages=(
+            UserMessage((Text("go"),)),
+            AssistantMessage(parts=(Thinking(text="hm"), Text("I look."), call), origin=origin),
+            ToolMessage((ToolResult(call_id="1", content=(Text("a.py"), picture)),)),
+        ),
+    )
+    sent = prompted(asked)
+    assert sent.tools == () and sent.system.startswith("Be good.\n\n# Tools") and '{"name":"shell",' in sent.system
+    _, assistant, results = sent.messages
+    assert isinstance(assistant, AssistantMessage) and assistant.tool_calls() == ()
+    assert extract(assistant.text(), NAMES) == ([LS], "I look.")
+    assert results == UserMessage((Text("<tool_response>\na.py\n</tool_response>"), picture))
+    longer = prompted(msgspec.structs.replace(asked, messages=(*asked.messages, UserMessage((Text("and?"),)))))
+    assert longer.system == sent.system and longer.messages[:3] == sent.messages
+
+
+async def test_a_prompted_model_calls_tools_through_a_server_that_knows_none() -> None:
+    class Prompted(Says):
+        profile = resolve(ModelRef(provider="ollama", model="tiny"), ProviderSettings(profile={"tool_calls": "prompt"}))
+        asked: ModelRequest | None = None
+
+        def stream(self, request: ModelRequest) -> AsyncIterator[TextDelta | ModelReply]:
+            self.asked = request
+            return super().stream(request)
+
+    model = Prompted('<tool_call>\n{"name": "shell", "arguments": {"command": "ls"}}\n</tool_call>')
+    shown, message = await heard(model)
+    assert model.asked is not None and model.asked.tools == () and "read_file" in model.asked.system
+    assert [call.name for call in message.tool_calls()] == ["shell"] and shown == ""
