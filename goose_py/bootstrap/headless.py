@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -17,12 +17,12 @@ from goose_py.headless.result import EXIT_PROVIDER, EXIT_USAGE
 from goose_py.protocol import commands as cmd
 from goose_py.protocol.errors import GooseError, ModelError
 from goose_py.protocol.messages import Text
+from goose_py.protocol.modes import Mode
 from goose_py.session.bus import Bus, Subscription
 from goose_py.session.log import LOG_NAME, read_log
 from goose_py.tasks.server import TaskServer
 from goose_py.tasks.spec import TaskSpec, write_spec
 from goose_py.tasks.store import TaskFolder
-
 
 
 @dataclass(frozen=True)
@@ -135,10 +135,7 @@ async def prepare(host: Host, request: RunRequest) -> tuple[TaskFolder, cmd.AnyC
     found = TaskOfRecipe()
     if request.recipe is not None:
         found = await task_of_recipe(host, request.recipe, request.params, allow_exec=request.allow_exec)
-    overrides = {**found.overrides, **request.overrides}
-    if "mode" not in load_settings(host, flags=overrides).origins():
-        # Nobody can be asked, and the sandbox is the boundary: what it confines may run.
-        overrides["mode"] = "auto"
+    overrides = _overrides(host, found.overrides, request.overrides)
     base = "head" if request.as_copy else await require_base(host, host.cwd, request.base)
     folder = host.tasks.new(host.now)
     spec = TaskSpec(
@@ -161,6 +158,27 @@ async def prepare(host: Host, request: RunRequest) -> tuple[TaskFolder, cmd.AnyC
     )
     write_spec(folder.path, spec)
     return folder, _prompt(host, spec.prompt)
+
+
+STRICTER: Sequence[Mode] = ("chat", "plan", "ask", "auto")
+
+
+def _overrides(host: Host, recipe: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str, Any]:
+    """The task's own settings. A recipe is somebody else's text: it may choose the model, but only tighten the mode and the
+    limits that the user set. Where nobody set a mode it is "auto": nobody can be asked, and the sandbox is the boundary."""
+    loaded = load_settings(host, flags=flags)
+    origins = loaded.origins()
+    overrides: dict[str, Any] = {"mode": "auto"} if "mode" not in origins else {}
+    mode: Mode = loaded.settings.mode if "mode" in origins else "auto"
+    for key, value in recipe.items():
+        if key == "mode":
+            overrides["mode"] = min(value, mode, key=STRICTER.index)
+        elif key.startswith("limits."):
+            own = getattr(loaded.settings.limits, key.removeprefix("limits."))
+            overrides[key] = value if own is None else min(value, own)
+        elif key not in flags:
+            overrides[key] = value
+    return {**flags, **overrides}
 
 
 def _prompt(host: Host, parts: tuple[Text, ...]) -> cmd.Prompt:

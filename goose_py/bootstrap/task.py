@@ -17,6 +17,7 @@ from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.judging import Judge
 from goose_py.bootstrap.models import Models, chosen_model
 from goose_py.bootstrap.orientation import base_files, describe
+from goose_py.bootstrap.processes import ProcessList
 from goose_py.bootstrap.settings import load_settings, secret_store
 from goose_py.bootstrap.worktree import OpenWorkspace, open_workspace
 from goose_py.config.settings import Settings
@@ -149,9 +150,11 @@ class _Opening:
         self._say((*problems, *workspace.warnings))
         await self._set_prefix(session, toolbox, settings, profile)
         if not records:
-            session.emit(
-                ev.ContextAdded(source="environment", text=describe(host, worktree, files, confinement.found.sentence))
-            )
+            surroundings = describe(host, worktree, files, confinement.found.sentence)
+            if settings.worktree.setup is not None:
+                runner = checks.with_timeout(settings.worktree.setup_timeout)
+                surroundings += f"\n{await self._set_up(settings.worktree.setup, runner)}"
+            session.emit(ev.ContextAdded(source="environment", text=surroundings))
             if text := conventions.initial(_global_conventions(host, settings), worktree.path):
                 session.emit(ev.ContextAdded(source="conventions", text=text))
         changes = TaskChanges(
@@ -195,6 +198,9 @@ class _Opening:
         granted = {
             name: await secrets.get(name) for extension in (*extensions, *added) for name in getattr(extension, "env_keys", ())
         }
+        processes = ProcessList(folder.path / "processes.json")
+        if count := processes.reap():
+            self._say((f"{count} server processes that an earlier run had left behind were ended.",))
         toolbox = Toolbox(
             [*extensions, *added],
             host=ExtensionHost(
@@ -205,10 +211,11 @@ class _Opening:
                 environment=confinement.env,
                 launch=launch,
                 secret=granted.get,
+                on_process=processes.note,
             ),
             bundled=bundled.extensions(),
             on_change=self._extension_changed,
-            places=Places(catalogue=self._host.paths.cache / "tools", results=folder.logs, logs=folder.logs),
+            places=Places(catalogue=self._host.paths.state / "tools", results=folder.logs, logs=folder.logs),
             version=__version__,
         )
         toolbox.start()
@@ -236,6 +243,16 @@ class _Opening:
             )
         )
 
+    async def _set_up(self, command: str, runner: CheckRunner) -> str:
+        """Runs what makes a new worktree ready, and says how it went: to the model, and to the person where it failed."""
+        result = await runner.run(command, None)
+        if result.exit_code == 0:
+            return f"Setup: `{command}` has run."
+        how = f"exit code {result.exit_code}" if result.exit_code is not None else "it did not end"
+        failed = f"The setup command `{command}` failed ({how}): {result.output.strip()[-400:]}"
+        self._say((f"{failed} The full output is in {result.log}.",))
+        return failed
+
     def _planning(self) -> bool:
         return self._session is not None and self._session.state.mode == "plan"
 
@@ -245,6 +262,9 @@ class _Opening:
         )
         for warning in change.warnings:
             self._tell(ev.Warned(text=warning))
+        if change.late:
+            text = f"The tools of the extension {change.extension} are there now: tool_search finds them."
+            self._tell(ev.ContextAdded(source="extensions", text=text))
 
     def _say(self, warnings: Iterable[str]) -> None:
         for warning in warnings:
