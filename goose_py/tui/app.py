@@ -80,6 +80,7 @@ class GooseApp(App[Left]):
         self._changes_of: Any = None
         self._left_asked = float("-inf")
         self._away = False
+        self._review_wanted = False
         self._needed: tuple[str, bool] = ("", False)
         self.conversation = ConversationScreen(self)
         self.animation_level = "none"
@@ -208,6 +209,9 @@ class GooseApp(App[Left]):
         if task == self.task_id:
             self.changes = changes
             self.draw()
+            if self._review_wanted:
+                self._review_wanted = False
+                self.action_review()
 
     def refresh_tasks(self) -> None:
         self.run_worker(self._look_at_tasks(), group="tasks", exclusive=True)
@@ -378,6 +382,13 @@ class GooseApp(App[Left]):
             self.notify("Nothing has been changed yet.", markup=False)
             return
         self.push_screen(ReviewScreen(self))
+
+    def review_when_loaded(self) -> None:
+        """Open the review of a task that is only just being attached."""
+        if self.changes is not None:
+            self.action_review()
+        else:
+            self._review_wanted = True
 
     def _home(self) -> None:
         while self.screen is not self.conversation and len(self.screen_stack) > 2:

@@ -73,14 +73,15 @@ def header_rows(state: ViewState, around: Around, width: int, look: Look) -> lis
             Segment(f" ╱ {fitted(safe_line(branch), 24)}" if wide else f"╱{fitted(safe_line(branch), 14)}", look["dim"])
         )
     left.append(Segment("  " if wide else " "))
-    tabs = _tabs(around, wide, look)
-    room = width - row_width(right) - 1
-    if row_width(left) + row_width(tabs) <= room:
-        left += tabs
+    room = width - row_width(right) - row_width(left) - 1
+    for tabs in (_tabs(around, wide, look), _tabs(around, wide, look, only=around.tab)):
+        if row_width(tabs) <= room:
+            left += tabs
+            break
     return [spread(left, right, width), [Segment("━" * width, look["faint"])]]
 
 
-def _tabs(around: Around, wide: bool, look: Look) -> Row:
+def _tabs(around: Around, wide: bool, look: Look, only: str = "") -> Row:
     needing = sum(task.need == "you" for task in around.tasks)
     running = sum(task.need == "running" for task in around.tasks)
     board = "".join((f" ●{running}" if running else "", f" !{needing}" if needing else ""))
@@ -89,6 +90,8 @@ def _tabs(around: Around, wide: bool, look: Look) -> Row:
     names = {"chat": "1 Chat", "tasks": f"2 Tasks{board}", "review": f"3 Review{review}"}
     row: Row = []
     for tab, name in names.items():
+        if only and tab != only:
+            continue
         text = name if wide else name.replace(" ", "")
         row.append(Segment(f"[{text}]" if tab == around.tab else f" {text} ", look["strong" if tab == around.tab else "dim"]))
     return row

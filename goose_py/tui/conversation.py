@@ -43,8 +43,8 @@ class ConversationScreen(Screen[None]):
         Binding("ctrl+o", "expand", "Expand", show=False, priority=True),
         Binding("ctrl+t", "plan", "Plan", show=False, priority=True),
         Binding("shift+tab", "mode", "Mode", show=False, priority=True),
-        Binding("pageup", "page(-1)", "Page up", show=False),
-        Binding("pagedown", "page(1)", "Page down", show=False),
+        Binding("pageup", "page(-1)", "Page up", show=False, priority=True),
+        Binding("pagedown", "page(1)", "Page down", show=False, priority=True),
         Binding("ctrl+home", "top", "Top", show=False, priority=True),
         Binding("ctrl+end", "bottom", "Bottom", show=False, priority=True),
         Binding("alt+up", "block(-1)", "Block up", show=False, priority=True),
@@ -336,6 +336,9 @@ class ConversationScreen(Screen[None]):
         self._goose.next_mode()
 
     def action_page(self, step: int) -> None:
+        if self.question.has_focus:
+            self.question.page(step)
+            return
         if step < 0:
             self.log_view.scroll_page_up(animate=False)
         else:

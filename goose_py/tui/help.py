@@ -36,7 +36,7 @@ KEYS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
         (
             ("enter", "send; while it works, steer it at its next step"),
             ("tab", "queue for after the turn"),
-            ("shift+enter  ctrl+j  \\ enter", "new line"),
+            ("shift+enter, ctrl+j", "new line; so does \\ before enter"),
             ("↑ ↓", "history; ↑ first takes back a queued message"),
             ("/", "commands"),
             ("shift+tab", "next mode"),

@@ -99,6 +99,14 @@ def seconds_text(seconds: float) -> str:
     return f"{minutes // 60}h{minutes % 60:02d}"
 
 
+def ago_text(seconds: float) -> str:
+    """8s ago, 3m ago, 5h ago, 2d ago."""
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "m")):
+        if seconds >= size:
+            return f"{int(seconds // size)}{unit} ago"
+    return f"{max(0, int(seconds))}s ago"
+
+
 def clock_text(seconds: float) -> str:
     """0:42, 12:05, 1:00:09."""
     minutes, rest = divmod(max(0, int(seconds)), 60)

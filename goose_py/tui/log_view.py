@@ -7,7 +7,7 @@ and where the number of rows stays the same only the rows that changed are paint
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
@@ -25,9 +25,11 @@ from goose_py.tui.blocks import expandable, gap_before, guess_height, hidden, it
 from goose_py.tui.heights import Heights
 from goose_py.tui.lines import Row
 from goose_py.tui.look import Look
-from goose_py.tui.markdown import StreamedMarkdown
 from goose_py.tui.vector import Vector
 from goose_py.tui.view_state import AnyItem, CheckItem, NoticeItem, TextItem, ThinkingItem, ToolItem, UserItem
+
+if TYPE_CHECKING:
+    from goose_py.tui.markdown import StreamedMarkdown
 
 KEPT_BLOCKS = 1_500
 """Rendered blocks that are kept in memory around the ones in view."""
@@ -90,6 +92,8 @@ class Block:
 
     def _text_strips(self, item: TextItem, width: int, look: Look) -> list[Strip]:
         if self._stream is None:
+            from goose_py.tui.markdown import StreamedMarkdown  # with the first text, not before the first frame
+
             self._stream = StreamedMarkdown(look, width)
             self._taken = 0
         stream = self._stream
@@ -416,12 +420,7 @@ class LogView(ScrollView, can_focus=True):
         else:
             return
         self.cursor = at
-        top = self._heights.before(self.cursor)
-        bottom = top + self._heights[self.cursor]
-        if top < self.scroll_offset.y:
-            self.scroll_to(y=top, animate=False)
-        elif bottom > self.scroll_offset.y + self.size.height:
-            self.scroll_to(y=min(top, bottom - self.size.height), animate=False)
+        self._reveal(self.cursor)
         self.refresh()
 
     def action_open_block(self) -> None:
@@ -445,14 +444,22 @@ class LogView(ScrollView, can_focus=True):
         return self.expand_all
 
     def _settle_at(self, index: int) -> None:
-        """Show the block where it begins now, rather than wherever its new height pushes it."""
-        at_end = self.following and index == len(self._blocks) - 1
-        self.following = at_end
+        """After its height changed: the view stays, but for showing as much of this block as fits."""
         anchor = self._anchor()
+        self.following = False
         self._exact(index)
-        self._place(None if at_end else anchor, -1, 0)
+        self._place(anchor, -1, 0)
+        self._reveal(index)
         self.following = self.scroll_offset.y >= self.max_scroll_y
         self.post_message(self.Moved(self.following))
+
+    def _reveal(self, index: int) -> None:
+        top = self._heights.before(index)
+        bottom = top + self._heights[index]
+        if top < self.scroll_offset.y:
+            self.scroll_to(y=top, animate=False)
+        elif bottom > self.scroll_offset.y + self.size.height:
+            self.scroll_to(y=min(top, bottom - self.size.height), animate=False)
 
     def on_click(self, event: events.Click) -> None:
         if self.text_selection is not None:

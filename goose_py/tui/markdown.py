@@ -8,7 +8,7 @@ clicked, and no entity becomes a character that was not there.
 from __future__ import annotations
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 from markdown_it import MarkdownIt
@@ -17,7 +17,7 @@ from rich.markdown import CodeBlock, Heading, HorizontalRule, Markdown
 from rich.segment import Segment
 from rich.style import Style
 from rich.syntax import Syntax
-from rich.text import Text
+from rich.text import Span, Text
 
 from goose_py.protocol.safe_text import safe_text
 from goose_py.tui.lines import Row
@@ -80,14 +80,23 @@ def code_lines(code: str, lexer: str, theme: str, width: int) -> RenderResult:
 
 
 def highlighted(code: str, lexer: str, theme: str) -> Text:
-    """Code as styled text without a background; plain where the language is unknown."""
+    """Code as styled text; plain where the language is unknown. Pygments brings the colours of the letters only: the ground
+    is that of wherever the code stands."""
     if not lexer or theme == "bw":
         return Text(code)
-    text = Syntax("", lexer, theme=theme, background_color="default").highlight(code)
+    text = Syntax("", lexer, theme=theme).highlight(code)
     if not code.endswith("\n"):
         text.rstrip()
-        text = text if text.plain == code else Text(code)
-    return text
+    if text.plain != code:
+        return Text(code)
+    return Text(code, spans=[Span(start, end, _letters(style)) for start, end, style in text.spans])
+
+
+@lru_cache(maxsize=512)
+def _letters(style: Style | str) -> Style:
+    if isinstance(style, str):
+        return Style.parse(style)
+    return Style(color=style.color, bold=style.bold, italic=style.italic, underline=style.underline)
 
 
 class _Piece(NamedTuple):

@@ -265,6 +265,10 @@ class QuestionPanel(Widget, can_focus=True):
         self._top = max(0, self._top + steps[key])
         self._lay_out()
 
+    def page(self, step: int) -> None:
+        """Scroll the text by a window, up (-1) or down (1)."""
+        self._scroll("pagedown" if step > 0 else "pageup")
+
     def _vary(self, step: int) -> None:
         assert self.question is not None
         option = self.question.options[self._chosen]

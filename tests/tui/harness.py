@@ -13,8 +13,8 @@ from goose_py.session.bus import Bus
 from goose_py.tasks.client import TaskClient
 from goose_py.tasks.server import TaskServer
 from goose_py.tui.app import GooseApp
-from goose_py.tui.task_line import TaskLine
 from goose_py.tui.services import Options, Services
+from goose_py.tui.task_line import TaskLine
 
 DEADLINE = 20.0
 
@@ -93,9 +93,8 @@ class Scene:
 
 def screen_text(app: GooseApp) -> str:
     """What is on the screen, a line per row."""
-    width, height = app.size
     lines = app.screen._compositor.render_strips(app.size)
-    return "\n".join("".join(segment.text for segment in strip).rstrip() for strip in lines[:height])
+    return "\n".join("".join(segment.text for segment in strip).rstrip() for strip in lines)
 
 
 @asynccontextmanager
@@ -145,7 +144,7 @@ async def scene(
         window_of=lambda model: window,
     )
     app = GooseApp(services, options or Options(grace=0.0, typing_pause=0.0, slow_link=True), "7f3a9c21")
-    async with app.run_test(size=size) as pilot:
+    async with app.run_test(size=size, notifications=True) as pilot:
         made = Scene(app, pilot, worker)
         await made.caught_up()
         yield made

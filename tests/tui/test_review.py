@@ -1,0 +1,252 @@
+"""The review on the screen: marks by hunk and file, what a file is besides its lines, and applying."""
+
+from pathlib import Path
+
+import pytest
+from tui.changed import CART, CART_AFTER, change_set, file_change, long_file, shop
+from tui.harness import Scene, scene
+from tui.recorded import RESULT_TREE, coupon
+
+from goose_py.protocol import commands as cmd
+from goose_py.protocol import events as ev
+from goose_py.protocol.changes import FileChange
+from goose_py.protocol.errors import UserError
+from goose_py.tui.diff_rows import changed_span, file_diff, notes_of
+from goose_py.tui.review_screen import ReviewScreen
+
+WIDE, NARROW = (120, 35), (80, 24)
+
+
+def review(app: Scene) -> ReviewScreen:
+    assert isinstance(app.app.screen, ReviewScreen)
+    return app.app.screen
+
+
+async def opened(app: Scene) -> ReviewScreen:
+    """The review, with every file loaded; the worker logs each decision as the real one does."""
+
+    async def decide(command: cmd.AnyCommand) -> None:
+        if isinstance(command, cmd.DecideChange):
+            fields = {name: getattr(command, name) for name in command.__struct_fields__}
+            app.worker.emit(ev.ChangeDecided(**fields))
+
+    app.worker.answers = app.worker.answers or decide
+    await app.shown(lambda: app.app.changes is not None and bool(app.app.changes.files))
+    await app.pilot.press("f3")
+    await app.shown(lambda: isinstance(app.app.screen, ReviewScreen) and review(app).tally().unread == 0)
+    return review(app)
+
+
+@pytest.mark.parametrize("size", [WIDE, NARROW])
+async def test_hunks_are_kept_and_dropped_one_by_one_and_the_marks_are_the_logs(socket: Path, size: tuple[int, int]):
+    changes, files = shop()
+    async with scene(socket, coupon(), size=size, changes=changes, files=files) as app:
+        screen = await opened(app)
+        assert "src/cart.py" in app.text() and "subtotal -= self.gift_card.balance" in app.text()
+        assert "undecided 5" in app.text()
+        await app.pilot.press("space", "d")
+        first, second = (await app.worker.received(2))[:2]
+        hunks = files["src/cart.py"].hunks
+        assert hunks is not None
+        assert first == cmd.DecideChange(path="src/cart.py", hunk=hunks[0].id, verdict="keep", content=hunks[0].id)
+        assert second == cmd.DecideChange(path="src/cart.py", hunk=hunks[1].id, verdict="drop", content=hunks[1].id)
+        await app.caught_up()
+        assert "kept 1 · dropped 1 · undecided 3" in app.text() and not screen._hoped
+        assert screen.file is not None and screen.file.path == "static/logo.png"
+
+
+async def test_marks_survive_leaving_and_coming_back(socket: Path):
+    changes, files = shop()
+    async with scene(socket, coupon(), changes=changes, files=files) as app:
+        await opened(app)
+        await app.pilot.press("space")
+        await app.worker.received(1)
+        await app.caught_up()
+        await app.pilot.press("escape")
+        assert app.app.screen is app.app.conversation
+        await opened(app)
+        assert "kept 1 · dropped 0 · undecided 4" in app.text() and "1/2" in app.text()
+
+
+async def test_a_mark_dies_with_the_content_that_it_was_made_on(socket: Path):
+    changes, files = shop()
+    async with scene(socket, coupon(), changes=changes, files=files) as app:
+        screen = await opened(app)
+        await app.pilot.press("space")
+        await app.worker.received(1)
+        await app.caught_up()
+        later = CART_AFTER.replace("retries=3", "retries=5").replace("min(", "max(")
+        newer, newer_files = change_set(file_change("src/cart.py", CART, later))
+        files.clear()
+        files.update(newer_files)
+        app.app.changes = newer
+        app.app.draw()
+        await app.shown(lambda: screen.tally().unread == 0)
+        assert "kept 0 · dropped 0 · undecided 2" in app.text()
+
+
+async def test_a_whole_file_is_kept_and_the_last_mark_is_undone(socket: Path):
+    changes, files = shop()
+    async with scene(socket, coupon(), changes=changes, files=files) as app:
+        screen = await opened(app)
+        await app.pilot.press("A")
+        await app.worker.received(3)
+        await app.caught_up()
+        assert screen.tally().keep == 2
+        await app.pilot.press("z")
+        await app.worker.received(5)
+        await app.caught_up()
+        assert screen.tally().keep == 0 and screen.file is not None and screen.file.path == "src/cart.py"
+        await app.pilot.press("X")
+        await app.worker.received(8)
+        await app.caught_up()
+        assert screen.tally().drop == 2
+
+
+async def test_files_and_undecided_hunks_are_walked_round_about(socket: Path):
+    changes, files = shop()
+    async with scene(socket, coupon(), changes=changes, files=files) as app:
+        screen = await opened(app)
+        await app.pilot.press("right_square_bracket", "right_square_bracket")
+        assert screen.file is not None and screen.file.path == "tests/test_cart.py"
+        assert "new file" in app.text() and "def test_gift_card" in app.text()
+        await app.pilot.press("n", "n")
+        assert screen.file.path == "src/cart.py" and screen.view.unit == 0
+        await app.pilot.press("J")
+        assert screen.view.unit == 1
+        await app.pilot.press("N")
+        assert screen.view.unit == 0
+        await app.pilot.press("left_square_bracket")
+        assert screen.file.path == "tools/release.sh"
+        assert "mode 100644 → 100755" in app.text() and "becomes a program that can be run" in app.text()
+
+
+async def test_a_refused_mark_is_taken_back_and_the_reason_is_shown(socket: Path):
+    changes, files = shop()
+    async with scene(socket, coupon(), changes=changes, files=files) as app:
+
+        async def refuse(command: cmd.AnyCommand) -> None:
+            raise UserError("That hunk is no longer there.")
+
+        app.worker.answers = refuse
+        await opened(app)
+        await app.pilot.press("space")
+        await app.shown(lambda: "no longer there" in app.text() and "undecided 5" in app.text())
+
+
+@pytest.mark.parametrize(("key", "everything"), [("y", False), ("a", True)])
+async def test_applying_says_exactly_what_will_happen_and_sends_what_was_looked_at(socket: Path, key: str, everything: bool):
+    changes, files = shop()
+    async with scene(socket, coupon(), changes=changes, files=files) as app:
+        screen = await opened(app)
+        await app.pilot.press("space", "d", "M")
+        await app.shown(lambda: screen.question.gate.drawn is not None)
+        text = app.text()
+        assert "Apply to /home/me/src/shop" in text
+        assert "M src/cart.py: 1 of 2 kept, 1 dropped, 0 undecided" in text and "A tests/test_cart.py: undecided" in text
+        assert "Nothing is staged or committed" in text and "leave 3 undecided out" in text
+        await app.pilot.press(key)
+        sent = (await app.worker.received(3))[2]
+        assert sent == cmd.ApplyChanges(base_tree="a" * 40, result_tree=RESULT_TREE, how="worktree", all=everything)
+
+
+async def test_nothing_is_applied_while_the_task_works(socket: Path):
+    changes, files = shop()
+    async with scene(socket, coupon("edit"), changes=changes, files=files) as app:
+        await opened(app)
+        await app.pilot.press("M")
+        await app.shown(lambda: "still working; interrupt it first" in app.text())
+        assert app.worker.commands == []
+
+
+async def test_comments_and_dropped_hunks_go_back_to_the_agent(socket: Path):
+    changes, files = shop()
+    async with scene(socket, coupon(), changes=changes, files=files) as app:
+        await opened(app)
+        await app.pilot.press("c", "w", "h", "y", "enter")
+        await app.worker.received(1)
+        await app.caught_up()
+        assert "1 comment" in app.text()
+        await app.pilot.press("d", "S")
+        sent = (await app.worker.received(3))[2]
+        assert isinstance(sent, cmd.Prompt)
+        assert "- src/cart.py: why" in sent.parts[0].text and "src/cart.py, the change at line 11" in sent.parts[0].text  # type: ignore[union-attr]
+
+
+@pytest.mark.case("A34")
+@pytest.mark.case("A35")
+async def test_hidden_and_control_characters_in_a_diff_are_shown(socket: Path):
+    hostile = "if user == 'admin\u202e \u2066': # \x1b[2J\rgone \u200b\U000e0041\n"
+    changes, files = change_set(file_change("a\x1b[31m\u202e.py", "x\n", hostile, flags=("hidden_unicode",)))
+    async with scene(socket, coupon(), changes=changes, files=files) as app:
+        await opened(app)
+        text = app.text()
+        assert "\\u{202e}" in text and "\\x1b[2J\\rgone \\u{200b}\\u{e0041}" in text and "a\\x1b[31m\\u{202e}.py" in text
+        assert not {char for char in text if ord(char) < 32 and char != "\n"} and "\u202e" not in text
+        assert "characters that do not show" in text
+
+
+def attributes(**fields: object) -> list[str]:
+    plain: dict[str, object] = {"hunks": (), "added": None, "removed": None}
+    return notes_of(file_change("f", "x\n", "y\n", **{**plain, **fields}))
+
+
+@pytest.mark.parametrize(
+    ("fields", "note"),
+    [
+        ({"status": "renamed", "old_path": "old.py"}, "renamed from old.py"),
+        ({"status": "added", "new_mode": "120000", "flags": ("symlink",)}, "new symbolic link"),
+        ({"status": "type-changed", "new_mode": "120000"}, "file becomes a symbolic link"),
+        ({"status": "mode", "new_mode": "100755", "flags": ("executable",)}, "! becomes a program that can be run"),
+        ({"binary": True}, "binary content"),
+        ({"new_mode": "160000", "old_mode": "160000", "flags": ("submodule",)}, "submodule commit"),
+        ({"flags": ("large",)}, "too large to be shown"),
+        ({"flags": ("encoding",)}, "not UTF-8"),
+        ({}, "no lines differ"),
+    ],
+)
+def test_a_file_is_shown_for_what_it_is(fields: dict[str, object], note: str):
+    assert any(line.startswith(note) for line in attributes(**fields))
+
+
+def test_rows_carry_the_numbers_of_both_sides():
+    diff = file_diff(file_change("src/cart.py", CART, CART_AFTER))
+    lines = [row for row in diff.rows if row.kind == "line"]
+    for row in lines:
+        if row.old is not None:
+            assert CART.split("\n")[row.old - 1] == row.text
+        if row.new is not None:
+            assert CART_AFTER.split("\n")[row.new - 1] == row.text
+    assert [row.text for row in diff.rows if row.kind == "gap"] == ["10 lines not changed", "2 lines not changed"]
+
+
+def test_a_missing_line_end_is_a_difference_that_can_be_seen():
+    diff = file_diff(file_change("f", "a\nb\n", "a\nb"))
+    assert [(row.sign, row.text, row.ended) for row in diff.rows if row.kind == "line"][1:] == [
+        ("-", "b", True),
+        ("+", "b", False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "span"),
+    [
+        ("charge(card)", "charge(card, retries=3)", (11, 11, 22)),
+        ("abc", "xyz", (0, 0, 0)),
+        ("same", "same", (4, 4, 4)),
+        ("return a", "return b", (7, 8, 8)),
+    ],
+)
+def test_the_part_of_a_line_that_differs_is_found(old: str, new: str, span: tuple[int, int, int]):
+    assert changed_span(old, new) == span
+
+
+async def test_a_long_diff_opens_at_once_and_is_walked_to_its_end(socket: Path):
+    file: FileChange = long_file(4800)
+    changes, files = change_set(file)
+    async with scene(socket, coupon(), changes=changes, files=files) as app:
+        screen = await opened(app)
+        assert screen.view.virtual_size.height > 3_000
+        await app.pilot.press("G")
+        assert "value_4790 = compute(4790, other)" in app.text()
+        assert len(screen.view._colored) < 300
