@@ -63,7 +63,7 @@ def judge_script(
     judge = _Judge(mode, place, rules, cwd, blanket)
     try:
         root = parse(text)
-        mentions = tuple(_all_mentions(find_commands(root)))
+        mentions = tuple(_all_mentions(_commands_in(text)))
         reading = read_script(text, root)
     except TooMuch as error:
         return (Part(_short(text), "deny", str(error)),)
@@ -97,6 +97,13 @@ def _unconfined(part: Part, judge: _Judge) -> Part:
 # What could run at all: rules that forbid, and work that would be lost.
 
 
+def _commands_in(text: str) -> Iterator[Mention]:
+    yield from find_commands(parse(text))
+    if "\\\n" in text:
+        # Bash joins continued lines before it looks for words, the grammar sometimes does not: `r\<newline>m` is `rm`.
+        yield from find_commands(parse(text.replace("\\\n", "")))
+
+
 def _all_mentions(found: Iterator[Mention], nested: int = 0) -> Iterator[Mention]:
     """The mentions of a script, and those inside wrappers and scripts that are arguments. Raises TooMuch over the caps."""
     count = 0
@@ -109,7 +116,7 @@ def _all_mentions(found: Iterator[Mention], nested: int = 0) -> Iterator[Mention
             for script in hidden_scripts(words):
                 if nested >= _MAX_NESTED_SCRIPTS:
                     raise TooMuch("The command nests too many shells to be judged. Run the inner one directly.")
-                for inner in _all_mentions(find_commands(parse(script)), nested + 1):
+                for inner in _all_mentions(_commands_in(script), nested + 1):
                     count += 1
                     yield inner
 
@@ -209,7 +216,9 @@ def _writing_elsewhere(judge: _Judge, targets: Iterator[str]) -> Iterator[Part]:
 
 
 def _grants_script(judge: _Judge, text: str) -> bool:
-    return any(rule.verdict == "allow" and rule.pattern.kind == "script" and rule.pattern.text == text for rule in judge.rules)
+    return judge.blanket is not None or any(
+        rule.verdict == "allow" and rule.pattern.kind == "script" and rule.pattern.text == text for rule in judge.rules
+    )
 
 
 # What certainly runs, command by command.

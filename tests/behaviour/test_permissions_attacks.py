@@ -314,7 +314,7 @@ DISCARDING = [
     "find . -delete", "find . -name '*.o' -exec rm {} +", "ls | xargs rm", "bash -c 'git reset --hard'",
     "echo $(git clean -fd)",
     "cd /x && rm -rf y", "rm -rf $DIR", "rm -rf \"$HOME\"/x", "for f in *; do rm \"$f\"; done", "sudo rm -rf /", "env rm f",
-    "dd if=/dev/zero of=f", "rsync -a --delete a/ b/", "true && git checkout -- f", "git $VERB --hard",
+    "dd if=/dev/zero of=f", "r\\\nm f", "rsync -a --delete a/ b/", "true && git checkout -- f", "git $VERB --hard",
     "eval 'git stash drop'", "nohup git clean -f &", "mkfs.ext4 /dev/sda", "\\rm f", "'rm' f", "/bin/rm f", "git tag -d v1",
 ]  # fmt: skip
 
