@@ -5,7 +5,7 @@ import os
 import secrets
 import stat
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
 from .display import printable, size
@@ -121,68 +121,130 @@ def _refuse_read_only_folder(name: str, folder: int) -> None:
         raise Refused(f"The folder of {printable(name)} is read-only (mode {mode:04o}); nothing was written.")
 
 
-def commit(workspace: Workspace, changes: Sequence[Change]) -> None:
-    """Makes all the changes or none. Raises Refused, with every file as it was.
+@dataclass
+class _Staged:
+    """A change whose new content lies beside its target, as the file `temporary` of the open `folder`.
 
-    New contents are first written whole beside their targets; then each target is compared with `before` once more,
-    and the files are renamed into place. When a step fails, those already in place are put back. No fsync: what must
+    All steps go through that descriptor: whatever is renamed meanwhile, they stay in the folder that was checked.
+    """
+
+    change: Change
+    folder: int
+    last: str
+    temporary: str | None = None
+
+    def refuse_if_changed(self) -> None:
+        before = self.change.before
+        if not _holds(self.folder, self.last, before and before.data):
+            raise Refused(
+                f"{printable(self.change.path)} was changed by somebody else just now; nothing was written. Read it "
+                "again."
+            )
+
+    def place(self) -> None:
+        if self.temporary is None:
+            os.unlink(self.last, dir_fd=self.folder)
+        else:
+            os.rename(self.temporary, self.last, src_dir_fd=self.folder, dst_dir_fd=self.folder)
+            self.temporary = None
+
+    def put_back(self) -> None:
+        before = self.change.before
+        if before is None:
+            os.unlink(self.last, dir_fd=self.folder)
+            return
+        self.temporary = _temporary_name(self.last)
+        _write_new(self.folder, self.temporary, before.data, before.mode, self.last)
+        os.rename(self.temporary, self.last, src_dir_fd=self.folder, dst_dir_fd=self.folder)
+        self.temporary = None
+
+    def discard(self) -> None:
+        if self.temporary is not None:
+            with suppress(OSError):
+                os.unlink(self.temporary, dir_fd=self.folder)
+
+
+def commit(workspace: Workspace, changes: Sequence[Change]) -> None:
+    """Makes all the changes or none. Raises Refused, with every file as it was, or naming those that are not.
+
+    New contents are first written whole beside their targets; then each target is compared with `before` once more, and
+    the files are renamed into place. When a step fails, those already in place are put back. No fsync: what must
     outlive a power cut is the host's history of the workspace, and a rename alone never shows a half-written file.
     """
-    staged: list[tuple[Change, str | None]] = []
-    done: list[Change] = []
+    staged: list[_Staged] = []
     made: list[str] = []
-    try:
-        for change in changes:
-            staged.append((change, _stage(workspace, change, made)))
-        for change in changes:
-            _refuse_changed(workspace, change)
-        for change, temporary in staged:
-            _place(workspace, change, temporary)
-            done.append(change)
-    except BaseException:
-        for change in reversed(done):
-            _put_back(workspace, change)
-        for change, temporary in staged[len(done) :]:
-            _discard(workspace, change, temporary)
-        for folder in reversed(made):
-            _remove_empty(workspace, folder)
-        raise
+    done = 0
+    with ExitStack() as held:
+        try:
+            for change in changes:
+                _stage(workspace, change, held, staged, made)
+            for one in staged:
+                one.refuse_if_changed()
+            for one in staged:
+                _place(one)
+                done += 1
+        except BaseException as error:
+            lost = [one.change.path for one in reversed(staged[:done]) if not _put_back(one)]
+            for one in staged:
+                one.discard()
+            for folder in reversed(made):
+                _remove_empty(workspace, folder)
+            if lost:
+                raise Refused(
+                    f"{error} And {', '.join(map(printable, lost))} could not be put back as before."
+                ) from error
+            raise
 
 
-def _stage(workspace: Workspace, change: Change, made: list[str]) -> str | None:
-    """Writes the new content to a temporary file in the target's folder, and gives that file's name.
+def _stage(workspace: Workspace, change: Change, held: ExitStack, staged: list[_Staged], made: list[str]) -> None:
+    """Opens the target's folder, for as long as `held` lasts, and writes the new content to a temporary file in it.
 
     Folders that had to be made are appended to `made`, outermost first.
     """
     try:
-        with workspace.parent(change.path, made if change.data is not None else None) as (folder, last):
-            _refuse_read_only_folder(change.path, folder)
-            if change.data is None:
-                return None
-            temporary = f".{last[:100]}.{secrets.token_hex(6)}.tmp"
-            _write_new(folder, temporary, change)
-            return temporary
+        folder, last = held.enter_context(workspace.parent(change.path, made if change.data is not None else None))
+        _refuse_read_only_folder(change.path, folder)
+        one = _Staged(change, folder, last)
+        staged.append(one)
+        if change.data is not None:
+            one.temporary = _temporary_name(last)
+            mode = change.mode if change.mode is not None else change.before.mode if change.before else None
+            _write_new(folder, one.temporary, change.data, mode, last if change.before else None)
     except OSError as error:
         raise refusal_of(error, change.path, "write") from error
 
 
-def _write_new(folder: int, name: str, change: Change) -> None:
-    assert change.data is not None
-    descriptor = os.open(
-        name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666, dir_fd=folder
-    )
+def _place(one: _Staged) -> None:
     try:
-        left = memoryview(change.data)
+        one.place()
+    except OSError as error:
+        raise refusal_of(error, one.change.path, "write") from error
+
+
+def _put_back(one: _Staged) -> bool:
+    try:
+        one.put_back()
+    except OSError:
+        return False
+    return True
+
+
+def _temporary_name(last: str) -> str:
+    return f".{last[:60]}.{secrets.token_hex(6)}.tmp"
+
+
+def _write_new(folder: int, name: str, data: bytes, mode: int | None, owner_of: str | None) -> None:
+    """A new file with this content. `mode` None leaves it to the umask; `owner_of` names a file whose owner it gets."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(name, flags, 0o666, dir_fd=folder)
+    try:
+        left = memoryview(data)
         while left:
             left = left[os.write(descriptor, left) :]
-        if change.before is not None:
-            _keep_owner(folder, change.path.rpartition("/")[2], descriptor)
-        mode = change.mode if change.mode is not None else change.before.mode if change.before else None
+        if owner_of is not None:
+            _keep_owner(folder, owner_of, descriptor)
         if mode is not None:
             os.fchmod(descriptor, mode)  # after the owner: changing that may clear bits
-    except BaseException:
-        os.unlink(name, dir_fd=folder)
-        raise
     finally:
         os.close(descriptor)
 
@@ -194,34 +256,19 @@ def _keep_owner(folder: int, last: str, descriptor: int) -> None:
             os.fchown(descriptor, was.st_uid, was.st_gid)
 
 
-def _refuse_changed(workspace: Workspace, change: Change) -> None:
-    now = existing(workspace, change.path)
-    if (now and now.data) != (change.before and change.before.data):
-        raise Refused(
-            f"{printable(change.path)} was changed by somebody else just now; nothing was written. Read it again."
-        )
-
-
-def _place(workspace: Workspace, change: Change, temporary: str | None) -> None:
+def _holds(folder: int, last: str, data: bytes | None) -> bool:
+    """Whether there is a regular file with this very content at the name, or, for None, nothing at all."""
     try:
-        with workspace.parent(change.path) as (folder, last):
-            if temporary is None:
-                os.unlink(last, dir_fd=folder)
-            else:
-                os.rename(temporary, last, src_dir_fd=folder, dst_dir_fd=folder)
-    except OSError as error:
-        raise refusal_of(error, change.path, "write") from error
-
-
-def _put_back(workspace: Workspace, change: Change) -> None:
-    undo = Change(change.path, None, change.before and change.before.data, change.before and change.before.mode)
-    _place(workspace, undo, None if undo.data is None else _stage(workspace, undo, []))
-
-
-def _discard(workspace: Workspace, change: Change, temporary: str | None) -> None:
-    if temporary is not None:
-        with suppress(OSError, Refused), workspace.parent(change.path) as (folder, _):
-            os.unlink(temporary, dir_fd=folder)
+        descriptor = os.open(last, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+    except FileNotFoundError:
+        return data is None
+    except OSError:
+        return False
+    try:
+        regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        return data is not None and regular and _read_up_to(descriptor, len(data) + 1) == data
+    finally:
+        os.close(descriptor)
 
 
 def _remove_empty(workspace: Workspace, name: str) -> None:

@@ -19,7 +19,7 @@ def compile_glob(pattern: str) -> re.Pattern[str]:
         raise Refused("The glob pattern is empty.")
     alternatives = _expanded(trimmed)
     try:
-        return re.compile("|".join(_translated(alternative) for alternative in alternatives))
+        return re.compile("|".join(_translated(alternative) for alternative in alternatives), re.DOTALL)
     except re.error as error:
         raise Refused(f"The glob pattern {pattern!r} cannot be read: {error}.") from error
 

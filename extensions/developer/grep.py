@@ -27,9 +27,10 @@ _MAX_CONTEXT = 20
 MAX_FILE_BYTES = 64_000_000
 _MAX_BATCH_FILES = 2000
 _MAX_BATCH_CHARS = 100_000
-_PATIENCE = 10.0  # seconds for one file
+_PATIENCE = 5.0  # seconds for one file
 _SNIFFED = 8192
 _LINE_BREAK = re.compile(r"(?<!\\)(?:\\\\)*\\n")
+_NUMBERED = re.compile(rb"(\d+)([:-])(.*)", re.DOTALL)
 _WORKER = Path(__file__).with_name("match_worker.py")
 
 
@@ -184,22 +185,24 @@ async def _searched(ripgrep: Ripgrep, arguments: list[str], batch: list[str]) ->
     rest = b""
     async with aclosing(ripgrep.search(arguments, batch)) as output:
         async for piece in output:
-            *lines, rest = (rest + piece).split(b"\n")
-            for line in lines:
-                _take(line, by_file)
-    if rest:
-        _take(rest, by_file)
+            rest = _take_records(rest + piece, by_file)
     return by_file
 
 
-def _take(line: bytes, by_file: dict[str, list[Hit]]) -> None:
-    name, found, rest = line.partition(b"\0")
-    if not found:
-        return  # the -- between two groups
-    number, separator, text = re.match(rb"(\d+)([:-])(.*)", rest, re.DOTALL).groups()  # type: ignore[union-attr]
-    path = name.removeprefix(b"./").decode("utf-8", "surrogateescape")
-    shown = text.removesuffix(b"\r").decode("utf-8", "replace")
-    by_file.setdefault(path, []).append(Hit(int(number), separator == b":", shown))
+def _take_records(output: bytes, by_file: dict[str, list[Hit]]) -> bytes:
+    """Takes each `./PATH NUL NUMBER:TEXT newline` (`NUMBER-TEXT` for context), and gives what is left of the last one.
+
+    The path may have newlines in it; a line `--` may stand between two groups.
+    """
+    at = 0
+    while (nul := output.find(b"\0", at)) >= 0 and (end := output.find(b"\n", nul)) >= 0:
+        path = output[at:nul].removeprefix(b"--\n").removeprefix(b"./").decode("utf-8", "surrogateescape")
+        found = _NUMBERED.match(output, nul + 1, end)
+        assert found is not None, output[at:end]
+        text = found[3].removesuffix(b"\r").decode("utf-8", "replace")
+        by_file.setdefault(path, []).append(Hit(int(found[1]), found[2] == b":", text))
+        at = end + 1
+    return output[at:]
 
 
 def _left_out(workspace: Workspace, path: str) -> bool:

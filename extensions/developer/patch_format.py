@@ -11,8 +11,9 @@ MAX_PATCH_CHARS = 4_000_000
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a hunk, without its line end. `end` is that where the patch says it: `""` for the last line of a file
-    that has none, `\\r\\n` or `\\n` in a patch that tells the two apart. None leaves it to the file."""
+    """One line of a hunk, without its line end. `end` is that where the patch says it: `""` (or a lone `\\r`) for the
+    last line of a file that has none, `\\r\\n` or `\\n` in a patch that tells the two apart. None leaves it to the
+    file."""
 
     kind: Literal[" ", "-", "+"]
     text: str
@@ -56,7 +57,8 @@ class FilePatch:
 
 
 def body_line(line: str, exact: bool) -> Line:
-    """A line of a hunk that begins with its kind. `exact`: some lines of this patch end in `\\r\\n`, so all tell theirs."""
+    """A line of a hunk that begins with its kind. `exact`: some lines of this patch end in `\\r\\n`, so all tell
+    theirs."""
     kind: Literal[" ", "-", "+"] = line[0]  # type: ignore[assignment]
     if not exact:
         return Line(kind, line[1:])

@@ -186,7 +186,7 @@ def _hunk(lines: Sequence[str], at: int, exact: bool) -> tuple[Hunk, int]:
         line = lines[at]
         if line.startswith("\\"):
             if body:
-                body[-1] = Line(body[-1].kind, body[-1].text, "")
+                body[-1] = Line(body[-1].kind, body[-1].text, (body[-1].end or "").removesuffix("\n"))
             at += 1
             continue
         if line[:1] in (" ", "+", "-") and (old_left > 0 or new_left > 0 or not _starts_file(lines, at)):

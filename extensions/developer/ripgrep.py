@@ -16,7 +16,7 @@ from .processes import Spawn
 _PLACES = ("/usr/bin/rg", "/usr/local/bin/rg", "/opt/homebrew/bin/rg", "/bin/rg")
 _CHUNK = 1 << 16
 _MAX_ERROR = 4000
-# Only the workspace's own .gitignore files count, so that results do not depend on who runs it.
+# Only ignore files in the workspace itself count, so that results do not depend on who runs it where.
 _FILES = [
     "--files",
     "--hidden",
@@ -25,7 +25,6 @@ _FILES = [
     "--no-require-git",
     "--no-ignore-global",
     "--no-ignore-exclude",
-    "--no-ignore-dot",
     "--no-ignore-parent",
     "--glob",
     "!.git",

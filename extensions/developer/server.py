@@ -1,9 +1,9 @@
 """The MCP server: the tools as models see them, bound to one workspace.
 
-For hosts: a tool's text is for the model. What a host may want to know beside it is in the result's `_meta`, for `shell`:
-`developer/ended` ("exit", "timeout", "flood" or "background") and `developer/output_bytes` always; `developer/exit_code`
-when the shell exited, `developer/log` (path of the full log) when there is one, `developer/job` (id) when something of it
-still runs.
+For hosts: a tool's text is for the model. What a host may want to know beside it is in the result's `_meta`, for
+`shell`: `developer/ended` ("exit", "timeout", "flood" or "background") and `developer/output_bytes` always;
+`developer/exit_code` when the shell exited, `developer/log` (path of the full log) when there is one, `developer/job`
+(id) when something of it still runs.
 
 Live output of `shell` comes as MCP progress notifications, at most ten a second and only if the call carries a
 progress token (`call_tool(..., progress_callback=...)`): `message` is text to append to what came before, `progress`
@@ -47,6 +47,7 @@ FOLDER = Path(__file__).parent
 _READS = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
 _REPLACES = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=False)
 _EDITS = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=False, open_world_hint=False)
+_STOPS = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=False)
 _RUNS = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=False, open_world_hint=True)
 
 
@@ -271,7 +272,7 @@ _TOOLS = [
         "shell exits becomes a job.",
         _RUNS,
     ),
-    make_tool(job_tool, "job", "List background jobs, read the end of one's log, or kill one.", _RUNS),
+    make_tool(job_tool, "job", "List background jobs, read the end of one's log, or kill one.", _STOPS),
     make_tool(
         read_tool,
         "read",

@@ -1,22 +1,17 @@
-"""The files of a workspace as git would see them: everything but `.git` and what the .gitignore files leave out.
+"""The files of a workspace: everything but `.git` and what the .gitignore, .ignore and .rgignore files in it leave out.
 
 Two engines, ripgrep and this module's own, give the same paths in the same order.
 """
 
 import os
 import posixpath
-import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import TYPE_CHECKING
-
+from .files import read_head
+from .gitignore import IgnoreFile, parse
 from .refusal import Refused
 from .workspace import Workspace, refusal_of
-
-if TYPE_CHECKING:
-    from pathspec import GitIgnoreSpec
 
 _MAX_IGNORE_BYTES = 1_000_000
 
@@ -26,67 +21,44 @@ def path_order(path: str) -> tuple[bytes, ...]:
     return tuple(os.fsencode(part) for part in path.split("/"))
 
 
+# Later ones win: what ripgrep's users put into .ignore and .rgignore goes before what git is told.
+_IGNORE_NAMES = (".gitignore", ".ignore", ".rgignore")
+
+
 @dataclass(frozen=True)
 class Rules:
-    """The .gitignore rules in force in a folder: (folder they are written in, rules), outermost first.
+    """The ignore files in force in a folder: for each name of _IGNORE_NAMES, (its folder, its patterns), outermost first.
 
-    They follow git: the innermost file that says anything decides, within a file the last line that matches. They end
-    at a nested repository, whose own rules start afresh.
+    The innermost file that says anything decides. Those of git end at a nested repository, whose own start afresh.
     """
 
-    files: "tuple[tuple[str, GitIgnoreSpec], ...]" = ()
+    files: tuple[tuple[tuple[str, IgnoreFile], ...], ...] = ((), (), ())
 
     def ignores(self, path: str, is_folder: bool) -> bool:
-        for folder, spec in reversed(self.files):
-            below = path if folder == "." else path[len(folder) + 1 :]
-            verdict = spec.check_file(below + "/" if is_folder else below).include
-            if verdict is not None:
-                return verdict
+        for of_name in reversed(self.files):
+            for folder, patterns in reversed(of_name):
+                verdict = patterns.verdict(path if folder == "." else path[len(folder) + 1 :], is_folder)
+                if verdict is not None:
+                    return verdict
         return False
 
-    def within(self, folder: str, names: "set[str]", workspace: Workspace) -> "Rules":
+    def within(self, folder: str, names: set[str], workspace: Workspace) -> "Rules":
         """The rules in force in `folder`, whose entries are `names`."""
-        files = () if ".git" in names and folder != "." else self.files
-        if ".gitignore" in names and (spec := _rules_of(workspace, folder)) is not None:
-            files = (*files, (folder, spec))
-        return Rules(files)
+        if names.isdisjoint((".git", *_IGNORE_NAMES)):
+            return self
+        inner = []
+        for name, inherited in zip(_IGNORE_NAMES, self.files, strict=True):
+            kept = () if name == ".gitignore" and ".git" in names else inherited
+            found = _patterns_of(workspace, posixpath.join(folder, name)) if name in names else None
+            inner.append(kept if found is None else (*kept, (folder, found)))
+        return Rules(tuple(inner))
 
 
-def _rules_of(workspace: Workspace, folder: str) -> "GitIgnoreSpec | None":
+def _patterns_of(workspace: Workspace, path: str) -> IgnoreFile | None:
     try:
-        descriptor, _ = workspace.open(posixpath.join(folder, ".gitignore"), os.O_RDONLY | os.O_NONBLOCK)
-    except (OSError, Refused):
+        return parse(read_head(workspace, path, _MAX_IGNORE_BYTES))
+    except Refused:
         return None
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return None
-        data = os.read(descriptor, _MAX_IGNORE_BYTES)
-    except OSError:
-        return None
-    finally:
-        os.close(descriptor)
-    return _parsed(data)
-
-
-@lru_cache(maxsize=256)
-def _parsed(data: bytes) -> "GitIgnoreSpec":
-    from pathspec import GitIgnoreSpec
-
-    lines = data.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape").replace("\r\n", "\n").split("\n")
-    try:
-        return GitIgnoreSpec.from_lines(lines)
-    except ValueError:  # one pattern that cannot be read does not take the others with it
-        return GitIgnoreSpec.from_lines([line for line in lines if _readable(line)])
-
-
-def _readable(line: str) -> bool:
-    from pathspec import GitIgnoreSpec
-
-    try:
-        GitIgnoreSpec.from_lines([line])
-    except ValueError:
-        return False
-    return True
 
 
 @dataclass(frozen=True)

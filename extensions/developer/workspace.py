@@ -111,13 +111,19 @@ class Workspace:
         except OSError as error:
             if error.errno not in _LINK_FAULTS:
                 raise
-            raise Refused(
-                f"{printable(path)} could not be resolved beneath the workspace {self.root}: it is a loop of symbolic "
-                "links, or it changed while it was opened."
-            ) from error
+            raise self._unsettled(path) from error
+
+    def _unsettled(self, path: str) -> Refused:
+        return Refused(
+            f"{printable(path)} could not be resolved beneath the workspace {self.root}: it is a loop of symbolic "
+            "links, or it changed while it was opened."
+        )
 
     def _real(self, path: str) -> str:
-        real = os.path.realpath(self.root / self.relative(path))
+        try:
+            real = os.path.realpath(self.root / self.relative(path))
+        except OSError as error:  # a link became a folder between two of its steps
+            raise self._unsettled(path) from error
         inside = self._inside(real)
         if inside is None:
             raise self._outside(path, real)

@@ -215,11 +215,13 @@ PATCHES = {
     "move": "*** Begin Patch\n*** Update File: f\n*** Move to: ../p\n-ours\n+x\n*** End Patch",
     "git rename": "diff --git a/f b/../p\nsimilarity index 100%\nrename from f\nrename to ../p\n",
     "git names": "--- a/f\n+++ b/../p\n@@ -1 +1 @@\n-ours\n+x\n",
-    "symlink": "diff --git a/s b/s\nnew file mode 120000\n--- /dev/null\n+++ b/s\n@@ -0,0 +1 @@\n+/tmp\n\\ No newline at end of file\n"
-    "diff --git a/s/p b/s/p\nnew file mode 100644\n--- /dev/null\n+++ b/s/p\n@@ -0,0 +1 @@\n+x\n",
+    "symlink": "diff --git a/s b/s\nnew file mode 120000\n--- /dev/null\n+++ b/s\n@@ -0,0 +1 @@\n+/tmp\n"
+    "\\ No newline at end of file\ndiff --git a/s/p b/s/p\nnew file mode 100644\n--- /dev/null\n+++ b/s/p\n"
+    "@@ -0,0 +1 @@\n+x\n",
     "through a link": "*** Begin Patch\n*** Add File: good\n+x\n*** Add File: out/p\n+x\n*** End Patch",
     "repository": "*** Begin Patch\n*** Add File: good\n+x\n*** Add File: .git/hooks/post-checkout\n+x\n*** End Patch",
-    "quoted": 'diff --git "a/good" "b/good"\nnew file mode 100644\n--- /dev/null\n+++ "b/\\056\\056/p"\n@@ -0,0 +1 @@\n+x\n',
+    "quoted": 'diff --git "a/good" "b/good"\nnew file mode 100644\n--- /dev/null\n+++ "b/\\056\\056/p"\n'
+    "@@ -0,0 +1 @@\n+x\n",
 }
 
 

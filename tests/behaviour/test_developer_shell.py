@@ -13,7 +13,8 @@ import psutil
 import pytest
 from developer_extension import connected, module, until
 
-MARK = "goose_py_test_sleeper"
+REPOSITORY = """git init -q .; git config user.email a@b; git config user.name n
+echo x > file; git add file; git commit -qm m"""
 
 
 def alive(pid: int) -> bool:
@@ -73,9 +74,9 @@ async def test_a_hanging_command_is_killed_with_all_its_children_and_its_output_
 @pytest.mark.case("R30")
 async def test_a_process_that_ignores_every_polite_signal_is_killed_with_its_grandchildren(tmp_path: Path) -> None:
     async with connected(tmp_path) as tools:
-        stubborn = "trap '' TERM INT HUP; echo $$ > $0; while :; do sleep 1; done"
-        command = f"""bash -c "{stubborn.replace("$", chr(92) + "$")}" child & nohup bash -c '{stubborn.replace("'", '"')}' other &
-            trap '' TERM; echo $$ > self; while :; do sleep 1; done"""
+        stubborn = "trap '' TERM INT HUP\necho $$ > $1\nwhile :; do sleep 1; done\n"
+        (tmp_path / "stubborn.sh").write_text(stubborn)
+        command = "bash stubborn.sh child & nohup setsid bash stubborn.sh other & . ./stubborn.sh self"
         result = await tools.result("shell", command=command, timeout=1)
         assert result.meta["developer/ended"] == "timeout"
         for name in ("child", "other", "self"):
@@ -178,8 +179,7 @@ async def test_strange_output_is_never_an_error(tmp_path: Path) -> None:
 )
 async def test_what_waits_for_a_person_ends_at_once(tmp_path: Path, command: str) -> None:
     async with connected(tmp_path) as tools:
-        setup = "git init -q .; git config user.email a@b; git config user.name n; echo x > file; git add file; git commit -qm m; echo y > file; git add file"
-        await tools("shell", command=setup)
+        await tools("shell", command=REPOSITORY)
         result = await tools.result("shell", command=command, timeout=10)
         assert result.meta["developer/ended"] == "exit", result.content[0].text
 
@@ -198,8 +198,7 @@ async def test_what_waits_for_a_person_ends_at_once(tmp_path: Path, command: str
 )
 async def test_a_command_that_failed_for_want_of_a_person_comes_with_a_hint(tmp_path: Path, command: str) -> None:
     async with connected(tmp_path) as tools:
-        setup = "git init -q .; git config user.email a@b; git config user.name n; echo x > file; git add file; git commit -qm m"
-        await tools("shell", command=setup)
+        await tools("shell", command=REPOSITORY)
         text = await tools("shell", command=command)
         assert "[hint: there is no terminal" in text
         assert re.fullmatch(r"\[exit code [1-9]\d*\]", text.splitlines()[-1])
