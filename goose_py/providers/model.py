@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing, contextmanager
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -21,6 +21,9 @@ _TAIL = 5.0
 _DRAIN = 0.05
 """Seconds to wait for the end of the body, so that the connection can be used again."""
 _KEEPALIVES = frozenset({"ping", "keepalive"})
+
+
+Read = TypeVar("Read")
 
 
 class Reader(Protocol):
@@ -76,14 +79,10 @@ class ProtocolModel:
         try:
             async with aclosing(self._events(response, watch, reader)) as events:
                 async for event in events:
-                    with self._understood():
-                        deltas = reader.feed(event)
-                    for delta in deltas:
+                    for delta in self._read(reader.feed, event):
                         emitted = True
                         yield delta
-            with self._understood():
-                reply = reader.finish()
-            yield reply
+            yield self._read(reader.finish)
             await _drain(response)
         except StreamInterrupted as error:
             error.emitted = emitted
@@ -128,32 +127,26 @@ class ProtocolModel:
             )
         decode = _DECODERS[framing]()
         chunks = response.chunks()
+        chunk: bytes | None = None
         try:
-            while not reader.done:
-                with self._translating(watch, answered=True):
-                    try:
-                        async with asyncio.timeout_at(watch.deadline(ended=reader.ended)):
-                            chunk = await anext(chunks)
-                    except StopAsyncIteration:
-                        chunk = b""
-                    found = list(decode(chunk))
-                for event in found:
-                    watch.saw(event)
-                    if event is _END:
-                        return
-                    if event is not None:
-                        yield event
-                if not chunk:
-                    return
+            with self._translating(watch, answered=True):
+                while not reader.done and chunk != b"":
+                    async with asyncio.timeout_at(watch.deadline(ended=reader.ended)):
+                        chunk = await anext(chunks, b"")
+                    for event in decode(chunk):
+                        if event is _END:
+                            return
+                        if event is not None:
+                            yield event
+                        watch.saw(event)  # after the yield: a consumer that takes its time is no silence of the server
         except ModelError:
             if not reader.ended:
                 raise
 
-    @contextmanager
-    def _understood(self) -> Iterator[None]:
-        """Around what reads the server's words."""
+    def _read(self, step: Callable[..., Read], *event: dict[str, Any]) -> Read:
+        """A step of the reader, which believes that the server keeps to its protocol."""
         try:
-            yield
+            return step(*event)
         except (KeyError, TypeError, AttributeError) as error:  # what a stranger sent is not what the protocol says
             raise self._interrupted(f"an event does not have the shape of its protocol ({error!r})") from error
         except ModelError as error:

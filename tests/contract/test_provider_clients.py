@@ -1,5 +1,6 @@
 """The cloud vendors' own clients, and what is loaded when."""
 
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -8,10 +9,10 @@ import pytest
 from wire import WireServer
 from wire.client import KEY, ask, asking
 
-from goose_py.protocol.errors import UserError
+from goose_py.protocol.errors import ContextOverflow, RateLimited, StreamInterrupted, UserError
 from goose_py.protocol.messages import ModelRef
 from goose_py.providers import ProviderSettings, open_model
-from goose_py.providers.scripted import ScriptedCall, Turn
+from goose_py.providers.scripted import ScriptedCall, ScriptedError, Turn
 
 ROOT = Path(__file__).parents[2]
 CALL = ScriptedCall(name="shell", arguments={"command": "ls"})
@@ -51,6 +52,48 @@ async def test_azure_is_reached_through_its_own_client(protocol: str, ending: st
     assert path.endswith(ending) and query == "api-version=2025-04-01"
     assert request.headers["api-key"] == KEY
     assert reply.message.text() == "hello" and server.objections == []
+
+
+needs_bedrock = pytest.mark.skipif(
+    importlib.util.find_spec("botocore") is None, reason="the extra `bedrock` is not installed"
+)
+
+
+@needs_bedrock
+async def test_bedrock_is_reached_through_its_own_client() -> None:
+    async with WireServer([Turn(text="hello", thinking="hm", calls=[CALL], chunk=3)]) as server:
+        settings = ProviderSettings(base_url=server.url, api_key="bedrock-key", options={"region": "eu-west-1"})
+        model = open_model(ModelRef(provider="bedrock", model="eu.anthropic.claude-sonnet-4-6"), settings, now=lambda: 0.0)
+        _, reply = await ask(model, asking())
+        await model.close()
+        (request,) = server.requests
+    assert request.path == "/model/eu.anthropic.claude-sonnet-4-6/invoke-with-response-stream"
+    assert request.headers["authorization"] == "Bearer bedrock-key"
+    assert "model" not in request.body and "stream" not in request.body and request.body["anthropic_version"]
+    assert reply.message.text() == "hello"
+    assert [call.arguments for call in reply.message.tool_calls()] == [{"command": "ls"}]
+    assert server.objections == []
+
+
+@needs_bedrock
+@pytest.mark.parametrize(
+    ("turn", "kind"),
+    [
+        (Turn(text="half", error=ScriptedError(cut=True)), StreamInterrupted),
+        (Turn(text="x", wire={"insert": "throttlingException", "insert_after": 2}), RateLimited),
+        (Turn(error=ScriptedError(status=429, message="Too many requests")), RateLimited),
+        (Turn(error=ScriptedError(status=400, message="Input is too long for requested model.")), ContextOverflow),
+    ],
+    ids=["cut", "throttled in the stream", "throttled", "too long"],
+)
+async def test_what_goes_wrong_at_bedrock_has_its_type(turn: Turn, kind: type) -> None:
+    async with WireServer([turn]) as server:
+        settings = ProviderSettings(base_url=server.url, api_key="bedrock-key", options={"region": "eu-west-1"})
+        model = open_model(ModelRef(provider="bedrock", model="eu.anthropic.claude-sonnet-4-6"), settings, now=lambda: 0.0)
+        with pytest.raises(kind):
+            await ask(model, asking())
+        await model.close()
+        assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize(

@@ -523,3 +523,18 @@ async def test_a_server_without_keys_is_sent_none(protocol: str, transport: str)
         await ask_once(server, protocol, transport, asking(), api_key=None)
         headers = server.requests[0].headers
     assert "authorization" not in headers and "x-api-key" not in headers
+
+
+@pytest.mark.parametrize("protocol", ["anthropic", "ollama"])
+async def test_a_consumer_that_takes_its_time_is_not_taken_for_a_silent_server(protocol: str) -> None:
+    words = "".join(f"{number} " for number in range(40))
+    async with WireServer([Turn(text=words, chunk=2)]) as server:
+        model = connect(server, protocol, timeouts={"idle": 0.2, "stall": 0.2, "first_byte": 0.2})
+        heard, reply = "", None
+        async for item in model.stream(asking()):
+            if not heard:
+                await asyncio.sleep(0.5)  # longer than any of the limits
+            heard += getattr(item, "text", "") if isinstance(item, TextDelta) else ""
+            reply = item
+        await model.close()
+    assert heard == words and reply.message.text() == words

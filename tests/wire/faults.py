@@ -1,5 +1,8 @@
 """Faults below the protocol, as a turn's `wire` mapping names them, and the bytes that they make of a stream."""
 
+import base64
+import struct
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -67,6 +70,26 @@ def sse(events: list[dict[str, Any] | str], faults: Faults, *, named: bool) -> I
         if number == 0 and faults.bom:
             piece = "\ufeff" + piece
         yield piece.encode()
+
+
+def aws(events: list[dict[str, Any] | str]) -> Iterator[bytes]:
+    """Amazon's `application/vnd.amazon.eventstream`: each event in base64 within a frame with two checksums. A string is the
+    type of an exception that ends the stream."""
+    for event in events:
+        if isinstance(event, str):
+            kind = {":message-type": "exception", ":exception-type": event}
+            payload = msgspec.json.encode({"message": "The service is busy."})
+        else:
+            kind = {":message-type": "event", ":event-type": "chunk"}
+            payload = msgspec.json.encode({"bytes": base64.b64encode(msgspec.json.encode(event)).decode()})
+        pairs = {**kind, ":content-type": "application/json"}.items()
+        headers = b"".join(
+            struct.pack(">B", len(name)) + name.encode() + b"\x07" + struct.pack(">H", len(value)) + value.encode()
+            for name, value in pairs
+        )
+        prelude = struct.pack(">II", 16 + len(headers) + len(payload), len(headers))
+        frame = prelude + struct.pack(">I", zlib.crc32(prelude)) + headers + payload
+        yield frame + struct.pack(">I", zlib.crc32(frame))
 
 
 def ndjson(events: list[dict[str, Any] | str], faults: Faults) -> Iterator[bytes]:

@@ -18,6 +18,7 @@ from wire.faults import Faults
 
 PROTOCOLS: tuple[str, ...] = ("anthropic", "responses", "chat", "ollama")
 _SPEAKERS: dict[str, ModuleType] = {"anthropic": anthropic, "responses": responses, "chat": chat, "ollama": ollama}
+_BEDROCK = "/invoke-with-response-stream"
 _BASES = {"anthropic": "", "responses": "/v1", "chat": "/v1", "ollama": ""}
 
 
@@ -201,10 +202,8 @@ class WireServer:
             events = events[: -speaker.ENDING]
         if wire.insert is not None:
             events.insert(wire.insert_after, wire.insert)
-        is_ollama = speaker is ollama
-        kind = "application/x-ndjson" if is_ollama else "text/event-stream; charset=utf-8"
+        kind, pieces = _framed(self.requests[-1], speaker, events, wire)
         _head(writer, 200, {"Content-Type": wire.content_type or kind, "Transfer-Encoding": "chunked"})
-        pieces = faults.ndjson(events, wire) if is_ollama else faults.sse(events, wire, named=speaker.NAMED)
         stall = wire.stall_events if wire.stall_events is not None else len(events) if turn.error and turn.error.stall else None
         left = wire.cut_bytes
         for number, piece in enumerate(pieces):
@@ -250,9 +249,20 @@ class WireServer:
         return 404, {"error": {"message": f"no route {method} {path}", "type": "not_found_error"}}
 
 
+def _framed(
+    request: Recorded, speaker: ModuleType, events: list[dict[str, Any] | str], wire: Faults
+) -> tuple[str, Iterator[bytes]]:
+    """The content type of a stream, and its events as bytes."""
+    if speaker is ollama:
+        return "application/x-ndjson", faults.ndjson(events, wire)
+    if request.path.endswith(_BEDROCK):
+        return "application/vnd.amazon.eventstream", faults.aws(events)
+    return "text/event-stream; charset=utf-8", faults.sse(events, wire, named=speaker.NAMED)
+
+
 def _protocol(target: str) -> str:
     path = target.partition("?")[0]
-    if path.endswith("/v1/messages") or path.endswith(":streamRawPredict"):
+    if path.endswith(("/v1/messages", ":streamRawPredict", _BEDROCK)):
         return "anthropic"
     for ending, protocol in (("/chat/completions", "chat"), ("/responses", "responses"), ("/api/chat", "ollama")):
         if path.endswith(ending):
