@@ -8,6 +8,7 @@ parses. `httpx2` and the SDKs are imported when the first request is made.
 from collections.abc import AsyncIterator, Mapping
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -107,10 +108,16 @@ def http_client(endpoint: Endpoint) -> "httpx2.AsyncClient":
     return httpx2.AsyncClient(
         timeout=httpx2.Timeout(None, connect=endpoint.profile.timeouts.connect),
         trust_env=False,
-        proxy=endpoint.proxy,
+        proxy=None if _is_local(endpoint.profile.base_url) else endpoint.proxy,
         verify=_trust(endpoint),
         limits=httpx2.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=60.0),
     )
+
+
+def _is_local(url: str) -> bool:
+    """A server on this machine is never asked through a proxy."""
+    host = urlsplit(url).hostname or ""
+    return host in ("localhost", "::1") or host.startswith("127.") or host.endswith(".localhost")
 
 
 def _trust(endpoint: Endpoint) -> Any:

@@ -416,6 +416,15 @@ async def test_a_proxy_that_refuses_is_named(transport: str) -> None:
 
 
 @pytest.mark.parametrize("transport", ["http", "sdk"])
+async def test_a_server_on_this_machine_is_not_asked_through_the_proxy(transport: str) -> None:
+    async with WireServer([Turn(text="direct")]) as server, WireServer([]) as proxy:
+        model = unreachable(server.url, transport, proxy=proxy.url)
+        _, reply = await ask(model, asking())
+        await model.close()
+    assert reply.message.text() == "direct" and proxy.connections == 0
+
+
+@pytest.mark.parametrize("transport", ["http", "sdk"])
 async def test_an_interruption_says_whether_text_had_been_shown(transport: str) -> None:
     for text, emitted in (("some words", True), ("", False)):
         error = await failure("anthropic", transport, Turn(text=text, error=ScriptedError(cut=True)))
