@@ -10,7 +10,8 @@ from typing import Literal
 from goose_py.git.errors import GitError
 from goose_py.git.private import LANDED
 from goose_py.git.repository import Repository, read_ref
-from goose_py.git.worktree import TaskWorktree, read_metadata
+from goose_py.git.task_file import TaskFile
+from goose_py.git.worktree import TaskWorktree
 
 State = Literal["clean", "merged", "dirty", "unmerged", "missing", "unreadable"]
 """`clean`: nothing was ever changed. `merged`: everything in it has reached one of the user's branches or was applied.
@@ -39,12 +40,11 @@ async def find_worktrees(repository: Repository, stores: Path) -> tuple[Worktree
     found = []
     for folder in await asyncio.to_thread(lambda: sorted(stores.iterdir()) if stores.is_dir() else []):
         try:
-            metadata = read_metadata(folder)
+            known = TaskFile.read(folder)
         except GitError:
             continue
-        if Path(metadata["repository"]).resolve() != repository.root:
-            continue
-        found.append(await _status(repository, folder, metadata["task_id"]))
+        if known.common_dir == str(repository.common_dir):
+            found.append(await _status(repository, folder, known.task_id))
     return tuple(found)
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
 from collections.abc import Sequence
 
 import msgspec
 
 from goose_py.git.flags import flags_of, flags_of_hunks
-from goose_py.git.patch import PatchSection, RawChange, hunk_values, parse_numstat, parse_patch, parse_raw
+from goose_py.git.patch import RawChange, hunk_values, parse_numstat, parse_patch, parse_raw
 from goose_py.git.private import PrivateStore
 from goose_py.protocol.changes import ChangeSet, FileChange, FileStatus, path_from_bytes, path_to_bytes
 
@@ -44,7 +43,7 @@ async def with_hunks(store: PrivateStore, changeset: ChangeSet, paths: Sequence[
     chosen = [file for file in changeset.files if file.hunks is None and (wanted is None or file.path in wanted)]
     if not chosen:
         return changeset
-    loaded = {file.path: file for file in await _load(store, changeset, chosen)}
+    loaded = {file.path: file for file in await _load(store, chosen)}
     files = tuple(loaded.get(file.path, file) for file in changeset.files)
     return ChangeSet(base_tree=changeset.base_tree, result_tree=changeset.result_tree, files=files)
 
@@ -54,7 +53,7 @@ async def file_change(store: PrivateStore, changeset: ChangeSet, path: str) -> F
     file = changeset.file(path)
     if file is None:
         raise KeyError(path)
-    return file if file.hunks is not None else (await _load(store, changeset, [file]))[0]
+    return file if file.hunks is not None else (await _load(store, [file]))[0]
 
 
 async def diff_text(store: PrivateStore, base_tree: str, result_tree: str, limit: int) -> str:
@@ -73,26 +72,23 @@ async def diff_text(store: PrivateStore, base_tree: str, result_tree: str, limit
     return f"{shown}... {missing} more lines of the diff are not shown\n"
 
 
-async def _load(store: PrivateStore, changeset: ChangeSet, chosen: Sequence[FileChange]) -> list[FileChange]:
-    sizes = await store.blob_sizes(
-        oid for file in chosen for oid in (file.old_oid, file.new_oid) if oid.strip("0") and _is_text_pair(file)
-    )
+async def _load(store: PrivateStore, chosen: Sequence[FileChange]) -> list[FileChange]:
+    with_lines = [file for file in chosen if _is_text_pair(file)]
+    sizes = await store.blob_sizes(oid for file in with_lines for oid in (file.old_oid, file.new_oid) if oid.strip("0"))
     large = {
-        file.path for file in chosen if max(sizes.get(file.old_oid, 0), sizes.get(file.new_oid, 0)) > LARGE_FILE_BYTES
+        file.path for file in with_lines if max(sizes.get(file.old_oid, 0), sizes.get(file.new_oid, 0)) > LARGE_FILE_BYTES
     }
-    readable = [file for file in chosen if _is_text_pair(file) and file.path not in large]
-    sections = await _sections(store, changeset, readable)
-    return await asyncio.to_thread(_loaded, chosen, large, sections)
+    readable = [file for file in with_lines if file.path not in large]
+    patch = await _patch_of_pairs(store, readable)
+    return await asyncio.to_thread(_loaded, chosen, large, [file.path for file in readable], patch)
 
 
-def _loaded(
-    chosen: Sequence[FileChange], large: set[str], sections: dict[bytes, tuple[RawChange, PatchSection]]
-) -> list[FileChange]:
+def _loaded(chosen: Sequence[FileChange], large: set[str], readable: Sequence[str], patch: bytes) -> list[FileChange]:
+    sections = dict(zip(readable, parse_patch(patch), strict=True))
     files = []
     for file in chosen:
-        path = path_to_bytes(file.path)
-        section = sections[path][1] if path in sections else None
-        hunks = hunk_values(path, section) if section else ()
+        section = sections.get(file.path)
+        hunks = hunk_values(path_to_bytes(file.path), section) if section else ()
         flags = set(file.flags) | flags_of_hunks(hunks)
         if file.path in large:
             flags.add("large")
@@ -101,34 +97,17 @@ def _loaded(
     return files
 
 
-async def _sections(
-    store: PrivateStore, changeset: ChangeSet, files: Sequence[FileChange]
-) -> dict[bytes, tuple[RawChange, PatchSection]]:
+async def _patch_of_pairs(store: PrivateStore, files: Sequence[FileChange]) -> bytes:
+    """One patch with one section for each file, in their order: blob against blob, under numbers for names. So it costs what
+    these files cost, and which files are renames of which was decided once, for the whole changeset."""
     if not files:
-        return {}
-    paths: list[str] = []
-    if len(files) <= 200:
-        names = {name for file in files for name in (file.old_path, file.path) if name}
-        paths = ["--", *sorted(os.fsdecode(path_to_bytes(name)) for name in names)]
-    output = await store.bound.out(
-        "diff-tree", *_OPTIONS, *_PATCH_OPTIONS, changeset.base_tree, changeset.result_tree, *paths
-    )
-    return await asyncio.to_thread(_paired, output)
-
-
-def _paired(output: bytes) -> dict[bytes, tuple[RawChange, PatchSection]]:
-    # Raw records, an empty field, then the patch.
-    if not output.startswith(b":"):
-        return {}
-    head, _, patch = output.partition(b"\0\0")
-    sections = parse_patch(patch)
-    paired = {}
-    for change in parse_raw(iter(head.split(b"\0"))):
-        section = next(sections)
-        if change.letter == "T":
-            next(sections)
-        paired[change.path] = (change, section)
-    return paired
+        return b""
+    old_tree, new_tree = [
+        await store.flat_tree([oid if oid.strip("0") else None for oid in oids])
+        for oids in ([file.old_oid for file in files], [file.new_oid for file in files])
+    ]
+    options = [option for option in _OPTIONS if option not in ("-z", "--raw", "-M")]
+    return await store.bound.out("diff-tree", *options, "--no-renames", *_PATCH_OPTIONS, old_tree, new_tree)
 
 
 def _raw_and_counts(output: bytes) -> tuple[list[RawChange], dict[bytes, tuple[int | None, int | None]]]:

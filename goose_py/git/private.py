@@ -18,11 +18,15 @@ from pathlib import Path
 
 from goose_py.git.errors import GitError, MissingObjects, from_os_error
 from goose_py.git.inert import InertSettings, read_inert_settings
+from goose_py.git.patch import parse_raw
 from goose_py.git.repository import Repository
 from goose_py.git.runner import Git
 
 Entry = tuple[str, str]
 """(mode, oid) of a path in a tree."""
+
+# No object of ours: nothing, or a submodule's commit.
+_ELSEWHERE = ("000000", "160000")
 
 LANDED = "refs/goose/landed"
 """The tree of the last approval that was applied."""
@@ -55,7 +59,7 @@ class PrivateStore:
             await repository.git.at(path).run(*arguments)
             path.chmod(0o700)
             store = cls(repository.git, path, repository.objects, repository.object_format, settings)
-            await store._configure(repository)
+            store._configure(repository)
         except OSError as error:
             shutil.rmtree(path, ignore_errors=True)
             raise from_os_error(error) from None
@@ -170,6 +174,11 @@ class PrivateStore:
             await on.run("update-index", "-z", "--index-info", stdin=index_info(changes, self.null_oid))
             return await on.line("write-tree")
 
+    async def flat_tree(self, blobs: Sequence[str | None]) -> str:
+        """A tree of files named by their position, zero-padded so that git's order is theirs; None leaves a position out."""
+        rows = (f"100644 blob {oid}\t{number:08d}\n" for number, oid in enumerate(blobs) if oid)
+        return await self.bound.line("mktree", stdin="".join(rows).encode())
+
     async def commit(self, tree: str, parents: Sequence[str], message: str) -> str:
         """A commit in this store by the user's configured identity. Unsigned; no hook runs."""
         flags = [word for parent in parents for word in ("-p", parent)]
@@ -183,6 +192,18 @@ class PrivateStore:
         flags = [word for parent in parents for word in ("-p", parent)]
         bound = self.bound.with_env(GIT_AUTHOR_NAME=name, GIT_AUTHOR_EMAIL=email, GIT_AUTHOR_DATE=date)
         return await bound.line("commit-tree", *flags, tree, stdin=f"{message}\n".encode("utf-8", "surrogateescape"))
+
+    async def own(self, tree: str, since: str) -> None:
+        """Copy into this store the objects of `tree` that it does not hold itself and that `since`, which is safe already,
+        does not have. Git does not write what it finds in the user's store, whose own gc knows nothing of us."""
+        output = await self.bound.out("diff-tree", "-r", "-t", "-z", "--raw", "--no-renames", "--full-index", since, tree)
+        fresh = {change.new_oid for change in parse_raw(iter(output.split(b"\0"))) if change.new_mode not in _ELSEWHERE}
+        objects = self.path / "objects"
+        borrowed = [oid for oid in (*fresh, tree) if not (objects / oid[:2] / oid[2:]).exists()]
+        if not borrowed:
+            return
+        pack = await self.bound.out("pack-objects", "--stdout", "-q", stdin="".join(f"{oid}\n" for oid in borrowed).encode())
+        await self.bound.run("index-pack", "--stdin", stdin=pack)
 
     async def mark_landed(self, tree: str) -> None:
         """Remember that everything in `tree` has reached the user's repository."""
@@ -208,11 +229,11 @@ class PrivateStore:
             "GIT_COMMITTER_EMAIL": email,
         }
 
-    async def _configure(self, repository: Repository) -> None:
+    def _configure(self, repository: Repository) -> None:
         self._borrow()
-        bound = self.git.at(self.path)
-        for key, value in (*self.settings.values, ("gc.auto", "0"), ("checkout.workers", "0")):
-            await bound.run("config", key, value)
+        settings = (*self.settings.values, ("gc.auto", "0"), ("checkout.workers", "0"))
+        with (self.path / "config").open("a") as config:
+            config.writelines(_config_line(key, value) for key, value in settings)
         info = self.path / "info"
         info.mkdir(exist_ok=True)
         for source in (repository.common_dir / "info" / "exclude", repository.common_dir / "info" / "attributes"):
@@ -247,6 +268,12 @@ def _parsed_entries(listing: bytes) -> dict[bytes, Entry]:
             mode, _, oid = head.decode().split(" ")
             found[path] = (mode, oid)
     return found
+
+
+def _config_line(key: str, value: str) -> str:
+    section, name = key.split(".")
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'[{section}]\n\t{name} = "{escaped}"\n'
 
 
 def _alternate_line(path: Path) -> bytes:

@@ -127,10 +127,10 @@ class Repository:
 
     async def checkouts_of(self, branch: str) -> tuple[Path, ...]:
         """Working trees (this one and linked ones) that have `branch` checked out."""
-        listing = await self.bound.out("worktree", "list", "--porcelain", "-z")
+        listing = await self.bound.out("worktree", "list", "--porcelain")
         found = []
-        for block in listing.decode("utf-8", "surrogateescape").split("\0\0"):
-            lines = block.split("\0")
+        for block in listing.decode("utf-8", "surrogateescape").split("\n\n"):
+            lines = block.strip("\n").split("\n")
             if f"branch refs/heads/{branch}" in lines and lines[0].startswith("worktree "):
                 found.append(Path(lines[0].removeprefix("worktree ")))
         return tuple(found)

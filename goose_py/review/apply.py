@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,11 +144,25 @@ async def put_in_place(
 
 
 def _aside(repository: Repository) -> Path:
-    """A name for a folder on the checkout's file system, in the git directory where that is possible: out of sight."""
+    """A name for a folder on the checkout's file system, in the git directory where that is possible: out of sight. Those
+    that a killed process left behind are cleared away: nothing in them is the only copy, see `place`."""
     home = repository.git_dir
     if home.stat().st_dev != repository.root.stat().st_dev:
         home = repository.root
-    return home / f".goose-apply-{os.urandom(4).hex()}"
+    for left in home.glob(".goose-apply-*"):
+        if not _alive(left.name.split("-")[2]):
+            shutil.rmtree(left, ignore_errors=True)
+    return home / f".goose-apply-{os.getpid()}-{os.urandom(4).hex()}"
+
+
+def _alive(pid: str) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except (ProcessLookupError, ValueError):
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 async def _checked_out(

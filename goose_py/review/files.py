@@ -59,8 +59,8 @@ class Placed:
     def take_back(self) -> None:
         """Every path as it was."""
         for target, kept in reversed(self.replaced):
-            with contextlib.suppress(OSError):
-                if kept is None:
+            if kept is None:
+                with contextlib.suppress(OSError):
                     target.unlink()
         for folder in reversed(self.made_folders):
             with contextlib.suppress(OSError):
@@ -69,8 +69,8 @@ class Placed:
             with contextlib.suppress(OSError):
                 folder.mkdir(parents=True, exist_ok=True)
         for target, kept in reversed(self.replaced):
-            if kept is not None:
-                kept.rename(target)
+            if kept is not None and os.path.lexists(kept):
+                kept.replace(target)
         shutil.rmtree(self.aside, ignore_errors=True)
 
 
@@ -134,15 +134,37 @@ def _replace(placed: Placed, number: int, write: Write) -> None:
     if signature(target) != write.seen:
         name = path_from_bytes(write.path)
         raise CannotApply(f"{name} changed while the change was being applied; nothing was changed. Try again.", (name,))
-    kept = None
-    if write.seen is not None:
-        kept = _aside_name(placed, number, "old")
-        target.rename(kept)
-        placed.replaced.append((target, kept))
-    if not write.deletes:
+    new, kept = _aside_name(placed, number, "new"), _aside_name(placed, number, "old")
+    if write.seen is None:
         _make_folders(placed, target.parent)
-        _aside_name(placed, number, "new").rename(target)
+        _put_new(new, target)
         placed.replaced.append((target, None))
+    else:
+        placed.replaced.append((target, kept))
+        if write.deletes:
+            target.rename(kept)
+        else:
+            _keep_copy(target, kept)
+            # In one step: whoever looks sees the old file or the new one.
+            new.replace(target)
+
+
+def _put_new(new: Path, target: Path) -> None:
+    """Where nothing is, and not over what has come there this moment."""
+    try:
+        os.link(new, target, follow_symlinks=False)
+    except FileExistsError:
+        raise
+    except OSError:
+        # A file system without hard links.
+        new.rename(target)
+
+
+def _keep_copy(target: Path, kept: Path) -> None:
+    try:
+        os.link(target, kept, follow_symlinks=False)
+    except OSError:
+        shutil.copy2(target, kept, follow_symlinks=False)
 
 
 def _make_folders(placed: Placed, folder: Path) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -413,3 +416,65 @@ async def test_line_endings_of_the_checkout_are_those_that_git_gives_it(place: P
     assert (place.root / "a.txt").read_bytes() == numbers(n3="three\n").replace("\n", "\r\n").encode()
     assert (place.root / "new.txt").read_bytes() == b"n\r\n"
     assert place.sh("git diff --stat a.txt").startswith(" a.txt | 2 +-")
+
+
+KILLED_APPLY = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from goose_py.git.repository import Repository
+from goose_py.git.runner import Git
+from goose_py.git.worktree import TaskWorktree
+from goose_py.review.apply import apply_to_working_tree
+from goose_py.review.approval import Approval
+
+git, root, store, scratch, base, result, step = sys.argv[1:]
+
+async def main():
+    repository = await Repository.open(Git.create(Path(git), os.environ), Path(root))
+    worktree = await TaskWorktree.open(repository, Path(store))
+    steps = 0
+
+    def die(event, arguments):
+        nonlocal steps
+        if event in ("os.rename", "os.link", "os.remove", "os.mkdir", "os.rmdir", "shutil.rmtree"):
+            if any(str(argument).startswith(root) for argument in arguments):
+                steps += 1
+                if steps == int(step):
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(die)
+    await apply_to_working_tree(repository, worktree.store, Approval(base, result, result), Path(scratch))
+
+asyncio.run(main())
+"""
+
+
+async def test_killed_at_any_step_an_apply_loses_nothing_and_can_be_done_again(place: Place):
+    worktree = await place.task()
+    place.write({"a.txt": "new a\n", "fresh/new.txt": "n\n", "crlf.txt": b"\x00\x01"}, worktree.path)
+    place.sh("rm gone.txt && mkdir gone.txt && echo i > gone.txt/i && rm -r dir && echo d > dir", cwd=worktree.path)
+    approval = await approve_all(worktree)
+    place.write({"mine.txt": "my own work\n"})
+    place.sh(f"cp -a {place.root} {place.top}/saved")
+    wanted = {**tree_of_folder(worktree.path), "mine.txt": ("file", b"my own work\n")}
+    old = tree_of_folder(place.root)
+    step = 0
+    while True:
+        step += 1
+        arguments = [str(GIT), str(place.root), str(worktree.store.path), str(place.scratch), approval.base_tree, approval.tree]
+        killed = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", KILLED_APPLY, *arguments, str(step), env={**place.env, "PYTHONPATH": ":".join(sys.path)}
+        )
+        if await killed.wait() == 0:
+            break
+        assert killed.returncode == -signal.SIGKILL
+        found = tree_of_folder(place.root)
+        for name, content in found.items():
+            assert content in (old.get(name), wanted.get(name)), name
+        applied = await apply_to_working_tree(await place.open(), worktree.store, approval, place.scratch)
+        assert tree_of_folder(place.root) == wanted
+        assert set(applied.files) | set(applied.already) >= {"a.txt", "fresh/new.txt", "gone.txt/i"}
+        assert not list((place.root / ".git").glob(".goose*"))
+        place.sh(f"rm -rf {place.root} && cp -a saved {place.root}", cwd=place.top)
+    assert step > 12
+    assert tree_of_folder(place.root) == wanted

@@ -1,0 +1,67 @@
+"""What no tree can hold, and yet somebody made: files above the cap, the history of repositories inside a worktree, the files
+of submodules. When the worktree is removed they are moved into `left-out` of the private git directory, numbered, with a list
+of where they were."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from goose_py.git.paths import located, relative
+from goose_py.protocol.changes import path_from_bytes, path_to_bytes
+
+_FOLDER = "left-out"
+_LIST = "list.json"
+
+
+def nested_git_dirs(root: Path) -> list[Path]:
+    """Every `.git` below `root` but its own."""
+    found = []
+    for current, folders, files in os.walk(root):
+        if Path(current) != root and ".git" in (*folders, *files):
+            found.append(Path(current) / ".git")
+        folders[:] = [name for name in folders if name != ".git"]
+    return found
+
+
+def move_aside(store: Path, root: Path, places: Sequence[Path]) -> None:
+    """Move files and folders below `root` away; the list is written before each move, so that a crash loses none."""
+    folder = store / _FOLDER
+    moved = _moved(folder)
+    for place in places:
+        if not os.path.lexists(place):
+            continue
+        folder.mkdir(exist_ok=True)
+        name = f"{len(moved)}-{os.urandom(3).hex()}"
+        moved[name] = path_from_bytes(relative(root, place))
+        _write_list(folder, moved)
+        shutil.move(place, folder / name)
+
+
+def bring_back(store: Path, root: Path) -> None:
+    """Put them where they were, but over nothing: what finds its place taken stays aside."""
+    folder = store / _FOLDER
+    moved = _moved(folder)
+    for name, path in sorted(moved.items()):
+        target = located(root, path_to_bytes(path))
+        if target.is_dir() and not target.is_symlink() and not any(target.iterdir()):
+            target.rmdir()
+        if os.path.lexists(folder / name) and not os.path.lexists(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.move(folder / name, target)
+            del moved[name]
+            _write_list(folder, moved)
+
+
+def _moved(folder: Path) -> dict[str, str]:
+    listing = folder / _LIST
+    return json.loads(listing.read_text()) if listing.is_file() else {}
+
+
+def _write_list(folder: Path, moved: dict[str, str]) -> None:
+    temporary = folder / f"{_LIST}.new"
+    temporary.write_text(json.dumps(moved, indent=1))
+    temporary.replace(folder / _LIST)

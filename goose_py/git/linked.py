@@ -1,0 +1,82 @@
+"""Git's own linked worktrees: made, found, forgotten and taken away without any of their content being executed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from goose_py.git.errors import GitError, GitFailed, WorktreeExists
+from goose_py.git.repository import Repository
+
+
+async def add_linked(repository: Repository, where: Path, wanted: str, commit: str) -> str:
+    """`git worktree add --no-checkout` on a new branch with the first free name, which is returned. The worktree is locked,
+    which keeps `git worktree prune` and other tools from removing it. Raises WorktreeExists."""
+    stderr = ""
+    for branch in _names(wanted):
+        done = await repository.bound.run(
+            "worktree", "add", "--quiet", "--no-checkout", "--lock", "-b", branch, "--", str(where), commit,
+            ok=(0, 128, 255),
+        )  # fmt: skip
+        if done.exit_code == 0:
+            return branch
+        stderr = done.stderr.decode("utf-8", "replace")
+        if f"'{where}' already exists" in stderr:
+            raise WorktreeExists(where)
+        # The last is the case of a branch `goose`, beside which git cannot store `goose/...`.
+        if not any(text in stderr for text in ("already exists", "cannot lock ref", "is already checked out")):
+            break
+    raise GitFailed(("worktree", "add"), 128, stderr)
+
+
+async def attach_linked(repository: Repository, where: Path, branch: str) -> None:
+    """A worktree without files on a branch that exists."""
+    await repository.bound.run("worktree", "add", "--quiet", "--no-checkout", "--lock", "--", str(where), branch)
+
+
+def admin_dir(repository: Repository, where: Path) -> Path:
+    """The folder in which git keeps the HEAD and index of a linked worktree. Raises GitError where it knows of none."""
+    wanted = os.path.realpath(where / ".git")
+    for folder in (repository.common_dir / "worktrees").glob("*"):
+        pointer = folder / "gitdir"
+        if pointer.is_file() and os.path.realpath(pointer.read_text().strip()) == wanted:
+            return folder
+    raise GitError(f"git has no record of the worktree {where}; repair it with `git worktree repair`.")
+
+
+async def remove_linked(repository: Repository, where: Path) -> None:
+    """Move the folder away in one step, let git forget it, then delete it. Git itself is never let near its content."""
+    gone = where.with_name(f".{where.name}.removed-{os.urandom(4).hex()}")
+    if where.exists():
+        where.rename(gone)
+    await forget_linked(repository, where)
+    if gone.exists():
+        await asyncio.to_thread(_delete_folder, gone)
+
+
+async def forget_linked(repository: Repository, where: Path) -> None:
+    """Remove git's record of a worktree whose folder is gone."""
+    done = await repository.bound.run("worktree", "remove", "--force", "--force", "--", str(where), ok=(0, 128))
+    if done.exit_code and b"is not a working tree" not in done.stderr:
+        raise GitFailed(("worktree", "remove"), done.exit_code, done.stderr.decode("utf-8", "replace"))
+
+
+def _names(wanted: str) -> Iterator[str]:
+    for name in (wanted, wanted.replace("/", "-")):
+        yield name
+        yield from (f"{name}-{number}" for number in range(2, 100))
+
+
+def _delete_folder(folder: Path) -> None:
+    def make_writable(function: Callable[[str], object], name: str, _: object) -> None:
+        # Read-only folders, as Go makes them in its module cache.
+        path = Path(name)
+        for entry in (path.parent, path):
+            if not entry.is_symlink():
+                entry.chmod(0o700)
+        function(name)
+
+    shutil.rmtree(folder, onerror=make_writable)
