@@ -203,7 +203,7 @@ def _refused(judge: _Judge, text: str, refusal: Refusal, *, certain: bool) -> Pa
     if judge.mode != "plan" and _grants_script(judge, text):
         return Part(_short(text), "allow", "A rule allows exactly this command.")
     verdict = judge.ask_unless_auto(allowed_in_auto=certain)
-    return Part(_short(refusal.fragment or text), verdict, _plan_reason(judge, refusal.reason), str(pattern))
+    return Part(_short(refusal.fragment), verdict, _plan_reason(judge, refusal.reason), str(pattern))
 
 
 def _writing_elsewhere(judge: _Judge, targets: Iterator[str]) -> Iterator[Part]:
@@ -238,8 +238,6 @@ def _read(judge: _Judge, commands: Sequence[Command], mentions: Sequence[Mention
 
 def _assess(judge: _Judge, command: Command) -> Assessment:
     """What the command does, the identity of its program and its environment included."""
-    if not command.argv:
-        return unknown("It opens files without running a command.")
     for name, value in command.assignments:
         if name not in _HARMLESS_VARIABLES or not value.replace("_", "").replace("-", "").replace(".", "").isalnum():
             return unknown(f"It sets {name} for the command, which may change what runs.")
@@ -301,7 +299,7 @@ def _allowing_rule(judge: _Judge, command: Command) -> Rule | None:
 
 def _planted(place: Place, command: Command) -> bool:
     """Whether the bare name leads to a program that the agent could have put there."""
-    word = command.argv[0] if command.argv else ""
+    word = command.argv[0]
     found = None if "/" in word or word in _BUILTINS else place.which(word)
     return found is not None and paths.may_write(place, place.realpath(found))
 
@@ -309,7 +307,7 @@ def _planted(place: Place, command: Command) -> bool:
 def _unknown_part(judge: _Judge, command: Command, found: Assessment, allowed: Rule | None) -> Part:
     if allowed is not None:
         return Part(command.text, "allow", _rule_reason(allowed))
-    plain = command.argv and not command.assignments and not _planted(judge.place, command)
+    plain = not command.assignments and not _planted(judge.place, command)
     pattern = suggest(command.argv) if plain else Pattern("script", command.text)
     return Part(command.text, judge.ask_unless_auto(), _plan_reason(judge, found.reason), str(pattern))
 

@@ -23,7 +23,7 @@ MAX_BYTES: Final = 64 * 1024
 MAX_COMMANDS: Final = 512
 MAX_DEPTH: Final = 100
 
-_LIST_OPERATORS: Final = frozenset({"&&", "||", ";", "|", "|&", "&", "\n"})
+_LIST_OPERATORS: Final = frozenset({"&&", "||", ";", "|", "|&", "&"})
 _REDIRECTIONS: Final = frozenset({"<", ">", ">>", ">|", "&>", "&>>", ">&", "<&"})
 _UNSAFE_IN_BARE_WORD: Final = frozenset("*?[]{}!$`\\")
 _UNSAFE_IN_DOUBLE_QUOTES: Final = frozenset("$`!")
@@ -54,7 +54,7 @@ class Redirect:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One simple command: decoded words, environment prefixes in order, redirections, and its own source text.
+    """One simple command: decoded words (never none), environment prefixes in order, redirections, and its source text.
 
     `joined_by` is the operator before it ("" for the first one, "\\n" counts as ";").
     """
@@ -115,7 +115,8 @@ def read_script(text: str, root: Node) -> tuple[Command, ...] | Refusal:
         if reading.tokens != _shlex_tokens(text):
             raise _Refused("Two readings of this command disagree, so what it runs is not certain.", text)
     except _Refused as refused:
-        return refused.refusal
+        found = refused.refusal
+        return found if found.fragment else replace(found, fragment=text)
     return tuple(reading.commands)
 
 
@@ -165,13 +166,8 @@ class _Reading:
                 raise _Refused(_why_refused(child), _text(child))
 
     def operator(self, node: Node) -> None:
-        operator = node.type
-        if operator == "\n":
-            # Several statements on lines of their own; shlex sees plain white space there.
-            self.joined_by = ";"
-        else:
-            self.joined_by = operator
-            self.tokens.append(operator)
+        self.joined_by = node.type
+        self.tokens.append(node.type)
 
     def redirected(self, node: Node) -> None:
         body, redirects = node.children[0], node.children[1:]
@@ -201,10 +197,10 @@ class _Reading:
                 argv.append(self.word(child.children[0]))
             else:
                 argv.append(self.word(child))
-        if argv and argv[0] in _RESERVED_WORDS:
-            raise _Refused(f"“{argv[0]}” is a word of the shell's own grammar.", _text(node))
-        if argv and "=" in argv[0]:
+        if not argv or "=" in argv[0]:
             raise _Refused("A word of it looks like a variable but is none.", _text(node))
+        if argv[0] in _RESERVED_WORDS:
+            raise _Refused(f"“{argv[0]}” is a word of the shell's own grammar.", _text(node))
         self.commands.append(Command(tuple(argv), tuple(assignments), (), _text(node), self.joined_by))
         self.joined_by = ";"
 
@@ -258,7 +254,7 @@ def _word_value(node: Node) -> str:
 
 def _bare_word(node: Node) -> str:
     text = _text(node)
-    if node.child_count or not text:
+    if node.child_count or not text:  # a number with an expansion in it, or a word that the grammar made up
         raise _Refused("The value of a word is not certain.", text)
     if not text.isascii():
         raise _Refused("It has a character outside ASCII that is not in quotation marks.", text)
@@ -391,8 +387,10 @@ def _loose_words(node: Node) -> Iterator[str | None]:
 def _loose_value(node: Node) -> str | None:
     kind = node.type
     text = _text(node)
+    if kind in ("word", "number", "concatenation") and "{" in text and ("," in text or ".." in text):
+        return None
     if kind in ("word", "number"):
-        return _loose_bare(text)
+        return _unescape(text, None)
     if kind == "raw_string":
         return text[1:-1]
     if kind == "ansi_c_string":
@@ -402,19 +400,11 @@ def _loose_value(node: Node) -> str | None:
             return None
         return _unescape(text[1:-1], '"\\$`\n')
     if kind == "concatenation":
-        if "{" in text and ("," in text or ".." in text):
-            return None
         parts = [_loose_value(child) for child in node.children]
         return None if any(part is None for part in parts) else "".join(part for part in parts if part is not None)
     if not node.is_named or kind in ("variable_name", "test_operator"):
         return text
     return None
-
-
-def _loose_bare(text: str) -> str | None:
-    if "{" in text and ("," in text or ".." in text):
-        return None
-    return _unescape(text, None)
 
 
 def _unescape(text: str, special: str | None) -> str:

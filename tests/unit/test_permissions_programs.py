@@ -242,6 +242,7 @@ def test_scripts_within_scripts_are_followed_to_a_limit() -> None:
     for _ in range(12):
         command = f"sh -c {shlex.quote(command)}"
     assert judge(command, "auto").verdict == "deny"
+    assert "nests too many shells" in judge("eval " * 12 + "'ls x'", "auto").reason
     assert judge("env " * 300 + "ls " * 300, "auto").verdict in ("allow", "ask")
     assert judge("env a; " * 510 + "xargs " + "a " * 4000, "auto").verdict == "deny"
 

@@ -81,7 +81,8 @@ def test_a_redirection_after_a_list_belongs_to_its_last_command() -> None:
         "^a^b", "ls > $x", "ls > *", "ls >& file$x", "echo \"a\\\nb\"", "echo \"é\\n\"", "echo $", "echo a$", "if", "ls )",
         "ls 2 >& x y", "-1<f", "a=b _== q", "cat <<E > f\nx\nE", "x=(1 2)", "echo \"a\"$x", "'a'\"$b\"",
         "echo {1..3}", "echo 'a'*",
-        "echo 'a'é", "echo 'a'#é",
+        "echo 'a'é", "echo 'a'#é", "2b -1<f", "'e'if\n\n --flag=v f", '""q"', "|=", "b ) -n", "a << && while <>f",
+        " >&2#${x}", "a >&2 \\\n",
     ],
 )  # fmt: skip
 def test_what_is_not_certain_is_refused_with_a_reason_and_the_part(text: str) -> None:
@@ -132,6 +133,7 @@ def loose(text: str) -> list[tuple[str | None, ...]]:
         ('echo "a\\$b\\c"', [("echo", "a$b\\c")]),
         ('echo "a\\\nb"', [("echo", "ab")]),
         ("a {1..2} 'x'{1,2}", [("a", None, None)]),
+        ("a b{1..2} {c}", [("a", None, "{c}")]),
         ("export A=1 B", [("export", "B")]),
         ("unset X", [("unset", "X")]),
         ("A=1 ls", [("ls",)]),
