@@ -15,7 +15,7 @@ from goose_py.protocol.changes import ChangeSet, FileChange, Hunk
 from goose_py.protocol.errors import UserError
 from goose_py.protocol.events import Verdict
 from goose_py.review.selection import reviewed
-from goose_py.review.verdicts import FileReview, HunkReview, Review, decisions_of
+from goose_py.review.verdicts import FileReview, HunkReview, Review, decisions_of, fold
 
 MARKS = {"keep": "✓ kept", "drop": "✗ dropped", "undecided": "· undecided", "mixed": "◐ partly"}
 
@@ -33,7 +33,8 @@ async def _show(host: Host, task_id: str | None, file: str | None, *, stat: bool
         sys.stdout.write(audit_markdown(looked.changes, decisions_of(looked.records)))
         return 0
     changes = await _loaded(looked, file)
-    _, review = await reviewed(looked.worktree.store, looked.changes, decisions_of(looked.records))
+    chosen = {change.path for change in changes.files}
+    review = fold(changes, (made for made in decisions_of(looked.records) if made.event.path in chosen))
     if as_json:
         document = {"task": looked.summary, "changes": changes}
         sys.stdout.write(json.dumps(msgspec.to_builtins(document), indent=2) + "\n")
