@@ -1,30 +1,24 @@
 """The servers that a user would try first, as they are published, each connected and used once.
 
-The npm ones are looked for in `node_modules` of the folder that GOOSE_PY_TEST_MATERIAL names; `.ci/run` puts them there. The
-PyPI ones belong to the test dependencies. Nothing is fetched here.
+The npm ones are part of the test material (tests/material/prepare); the PyPI ones belong to the test dependencies. Nothing is
+fetched here.
 """
 
 import importlib.util
-import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import material
 import pytest
 from servers.toolboxes import ENVIRONMENT, Watched, words
 
 from goose_py.protocol.messages import Image
 from goose_py.toolbox import Answer, Question, Stdio
 
-MATERIAL = os.environ.get("GOOSE_PY_TEST_MATERIAL", "")
-
 
 def npm_server(name: str, *args: str) -> Stdio:
-    script = Path(MATERIAL) / "node_modules" / "@modelcontextprotocol" / f"server-{name}" / "dist" / "index.js"
-    if not MATERIAL or shutil.which("node") is None or not script.is_file():
-        pytest.skip(f"npm server-{name} is not there: GOOSE_PY_TEST_MATERIAL names no folder with it (see .ci/run)")
-    return Stdio(name=name, cmd="node", args=(str(script), *args))
+    return Stdio(name=name, cmd="node", args=(str(material.npm_server(name)), *args))
 
 
 def pypi_server(name: str, *args: str) -> Stdio:
