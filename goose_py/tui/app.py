@@ -63,7 +63,8 @@ class GooseApp(App[Left]):
     ]
 
     def __init__(self, services: Services, options: Options = Options(), task: str | None = None) -> None:  # noqa: B008
-        super().__init__()
+        # Said here and not only by the theme: Textual decides on NO_COLOR while it is being made.
+        super().__init__(ansi_color=True if options.palette in ("ansi", "mono") else None)
         self.services = services
         self.options = options
         self.look = Look(options.palette, options.ascii)

@@ -66,7 +66,7 @@ def header_rows(state: ViewState, around: Around, width: int, look: Look) -> lis
     wide = width >= WIDE
     right = _model_facts(state, around, wide, look)
     left: Row = [Segment(" ▞ goose-py  " if wide else " ", look["accent"])]
-    left.append(Segment(place_of(state, around), look["title"]))
+    left.append(Segment(fitted(place_of(state, around), 30 if wide else 16), look["title"]))
     branch = state.base_branch or state.branch
     if branch:
         left.append(

@@ -82,7 +82,7 @@ def _oid(mode: str, oid: str) -> str:
 
 _FLAGS = {
     "executable": "! becomes a program that can be run",
-    "hidden_unicode": "! holds characters that do not show or that reorder text; they are shown as \\u{…}",
+    "hidden_unicode": "! has characters that do not show, or that reorder text",
     "encoding": "not UTF-8: shown byte by byte as Latin-1",
     "large": "too large to be shown line by line; it is kept or dropped whole",
     "minified": "looks minified",

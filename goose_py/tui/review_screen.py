@@ -344,7 +344,8 @@ class ReviewScreen(Screen[None]):
         right: Row = []
         if not file.binary:
             right = [Segment(f"+{file.added or 0} ", look["added"]), Segment(f"−{file.removed or 0} ", look["removed"])]
-        left = [Segment(" " + safe_line(file.path), look["title"]), Segment(f"   {where}", look["dim"])]
+        room = width - row_width(right) - len(where) - 6
+        left = [Segment(" " + fitted_start(safe_line(file.path), room), look["title"]), Segment(f"   {where}", look["dim"])]
         return [spread(left, right, width), text_row("─" * width, look, "faint")]
 
     def _summary_row(self, width: int) -> Row:

@@ -176,7 +176,7 @@ async def test_comments_and_dropped_hunks_go_back_to_the_agent(socket: Path):
 @pytest.mark.case("A34")
 @pytest.mark.case("A35")
 async def test_hidden_and_control_characters_in_a_diff_are_shown(socket: Path):
-    hostile = "if user == 'admin\u202e \u2066': # \x1b[2J\rgone \u200b\U000e0041\n"
+    hostile = "u = '\u202e \u2066' # \x1b[2J\rgone \u200b\U000e0041\n"
     changes, files = change_set(file_change("a\x1b[31m\u202e.py", "x\n", hostile, flags=("hidden_unicode",)))
     async with scene(socket, coupon(), changes=changes, files=files) as app:
         await opened(app)
