@@ -75,10 +75,10 @@ class Place:
         )
 
     def stopping_git(self, subcommand: str) -> Git:
-        """Git that stops for good before it runs `subcommand`, and tells so, while the pipe `stopped` exists."""
+        """Git that stops for good before it runs `subcommand`, and tells its pid, while the pipe `stopped` exists."""
         os.mkfifo(self.top / "stopped")
         script = self.top / "stopping-git"
-        stop = f"echo > {self.top}/stopped; exec sleep 600;"
+        stop = f"echo $$ > {self.top}/stopped; exec sleep 600;"
         wanted = f'[ "$1" = {subcommand} ] && [ -p {self.top}/stopped ]'
         script.write_text(f'#!/bin/sh\n{wanted} && {{ {stop} }}\nexec {GIT} "$@"\n')
         script.chmod(0o755)

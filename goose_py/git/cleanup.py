@@ -13,10 +13,11 @@ from goose_py.git.repository import Repository, read_ref
 from goose_py.git.task_file import TaskFile
 from goose_py.git.worktree import TaskWorktree
 
-State = Literal["clean", "merged", "dirty", "unmerged", "missing", "unreadable"]
+State = Literal["clean", "merged", "dirty", "unmerged", "missing", "unfinished", "unreadable"]
 """`clean`: nothing was ever changed. `merged`: everything in it has reached one of the user's branches or was applied.
 `dirty`: files differ from what was last merged. `unmerged`: commits on its branch are on no other. `missing`: the folder
-is gone, its snapshots are kept. `unreadable`: git or the file system refuses; see `detail`."""
+is gone, its snapshots are kept. `unfinished`: a crash ended its creation, so that it holds no work; starting the same task
+again clears it. `unreadable`: git or the file system refuses; see `detail`."""
 
 
 @dataclass(frozen=True)
@@ -44,17 +45,20 @@ async def find_worktrees(repository: Repository, stores: Path) -> tuple[Worktree
         except GitError:
             continue
         if known.common_dir == str(repository.common_dir):
-            found.append(await _status(repository, folder, known.task_id))
+            found.append(await _status(repository, folder, known))
     return tuple(found)
 
 
-async def _status(repository: Repository, store: Path, task_id: str) -> WorktreeStatus:
+async def _status(repository: Repository, store: Path, known: TaskFile) -> WorktreeStatus:
+    if not known.ready:
+        detail = "a crash ended its creation; it holds no work"
+        return WorktreeStatus(store, known.task_id, Path(known.path), known.branch, "unfinished", detail)
     try:
         worktree = await TaskWorktree.open(repository, store)
         state, detail = await _judge(worktree)
     except GitError as error:
-        return WorktreeStatus(store, task_id, None, None, "unreadable", str(error))
-    return WorktreeStatus(store, task_id, worktree.path, worktree.branch, state, detail)
+        return WorktreeStatus(store, known.task_id, Path(known.path), known.branch, "unreadable", str(error))
+    return WorktreeStatus(store, known.task_id, worktree.path, worktree.branch, state, detail)
 
 
 async def _judge(worktree: TaskWorktree) -> tuple[State, str]:

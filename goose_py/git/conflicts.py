@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from goose_py.git.errors import GitUnavailable
 from goose_py.git.private import PrivateStore
@@ -36,21 +35,20 @@ class MergePreview:
 
 @dataclass(frozen=True)
 class Side:
-    """A tree and the commit that it started from. `objects`: the store that holds the tree, where that is another task's."""
+    """A tree and the commit that it started from."""
 
     tree: str
     base: str
     name: str
-    objects: Path | None = None
 
 
 async def preview_merge(store: PrivateStore, ours: Side, theirs: Side) -> MergePreview:
     """What `git merge` would say about the two, with the merge base taken from their base commits' history. Only objects are
-    written, into `store`. Raises GitUnavailable where git is older than 2.38."""
+    written, into `store`, which must be able to read both trees (`PrivateStore.beside`). Raises GitUnavailable where git is
+    older than 2.38."""
     if await store.git.version() < _MERGE_TREE:
         raise GitUnavailable("previewing merge conflicts needs git 2.38 or newer.")
-    alternates = [side.objects for side in (ours, theirs) if side.objects is not None]
-    bound = store.git.at(store.path, alternates=alternates).with_env(**store.identity())
+    bound = store.bound
     commits = [
         await bound.line("commit-tree", "-p", side.base, side.tree, stdin=side.name.encode()) for side in (ours, theirs)
     ]

@@ -13,7 +13,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from goose_py.git.errors import GitError, MissingObjects, from_os_error
@@ -36,13 +36,15 @@ ABSENT: Entry = ("000000", "")
 
 @dataclass(frozen=True)
 class PrivateStore:
-    """`path` is the git directory, `user_objects` the object store that it borrows from."""
+    """`path` is the git directory, `user_objects` the object store that it borrows from. `others` are further object stores
+    that are read, not borrowed from."""
 
     git: Git
     path: Path
     user_objects: Path
     object_format: str
     settings: InertSettings
+    others: tuple[Path, ...] = ()
 
     @classmethod
     async def create(cls, repository: Repository, path: Path) -> PrivateStore:
@@ -81,7 +83,11 @@ class PrivateStore:
     @property
     def bound(self) -> Git:
         """For objects and refs: no working tree, so no attributes file of an agent is ever read."""
-        return self.git.at(self.path).with_env(**self.identity())
+        return self.git.at(self.path, alternates=self.others).with_env(**self.identity())
+
+    def beside(self, *stores: PrivateStore) -> PrivateStore:
+        """This store, able to read the trees of other tasks too: to compare them and to see whether they conflict."""
+        return replace(self, others=(*self.others, *(store.path / "objects" for store in stores)))
 
     @property
     def index(self) -> Path:

@@ -21,7 +21,7 @@ from goose_py.git.repository import Repository, delete_ref, read_ref, update_ref
 from goose_py.git.rewind import switch
 from goose_py.git.runner import Git
 from goose_py.git.snapshot import Caps, Snapshot, ignored_paths, record
-from goose_py.git.task_file import BaseRecord, TaskFile
+from goose_py.git.task_file import NAME, BaseRecord, TaskFile
 from goose_py.protocol.changes import path_from_bytes, path_to_bytes
 
 
@@ -247,6 +247,9 @@ class TaskWorktree:
         await asyncio.to_thread(move_aside, self.store.path, self.path, places)
 
 
+_FRESH_STORE = {"HEAD", "config", "description", "objects", "refs", "info", "branches", "hooks"}
+
+
 def _base_ref(task_id: str) -> str:
     return f"refs/goose/{task_id}/base"
 
@@ -269,12 +272,12 @@ async def _submodules(on: Git) -> list[bytes]:
 
 async def _clear_unfinished(repository: Repository, store: Path) -> None:
     """Take away what a crash left of a creation: nobody can have worked in a worktree that was never ready."""
-    if not store.exists():
+    if not (store / NAME).exists():
+        if store.is_dir() and {path.name for path in store.iterdir()} <= _FRESH_STORE:
+            # The crash came before the task's file, which is the first thing written: only `git init` has been here.
+            await asyncio.to_thread(shutil.rmtree, store)
         return
-    try:
-        known = TaskFile.read(store)
-    except GitError:
-        return
+    known = TaskFile.read(store)
     if not known.ready:
         # Without a branch on record the crash came before or within `worktree add`.
         branch = known.branch or await _branch_of(repository, Path(known.path))

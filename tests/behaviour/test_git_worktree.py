@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import stat
+import sys
 from pathlib import Path
 
 import pytest
@@ -100,6 +102,50 @@ async def test_a_cancelled_creation_leaves_nothing_behind(place: Place, subcomma
     assert not (place.top / "state" / "tasks" / "t1").exists()
     assert place.sh("git worktree list").count("\n") == 1
     assert place.sh("git for-each-ref").count("\n") == 1
+
+
+KILLED_CREATION = """
+import asyncio, os, sys
+from pathlib import Path
+from git_repos import Place
+from goose_py.git.runner import Git
+
+place = Place.__new__(Place)
+place.top, place.root = Path(sys.argv[1]), Path(sys.argv[1]) / "repo"
+place.git = Git.create(place.top / "stopping-git", os.environ)
+asyncio.run(place.task())
+"""
+
+
+@pytest.mark.parametrize("subcommand", ["init", "worktree", "update-ref", "diff-tree", "read-tree", "ls-files"])
+async def test_a_creation_that_was_killed_is_told_apart_and_done_again(place: Place, subcommand: str):
+    before = place.state()
+    place.stopping_git(subcommand)
+    creating = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", KILLED_CREATION, str(place.top), env={**place.env, "PYTHONPATH": ":".join(sys.path)}
+    )
+    git_pid = int(await asyncio.to_thread((place.top / "stopped").read_text))
+    creating.kill()
+    await creating.wait()
+    os.kill(git_pid, signal.SIGKILL)
+    found = await find_worktrees(await place.open(), place.top / "state" / "tasks")
+    assert not any(status.removable for status in found)
+    assert [status.state for status in found] == ([] if subcommand == "init" else ["unfinished"])
+    worktree = await place.task()
+    assert worktree.branch == "goose/t1" and tree_of_folder(worktree.path) == tree_of_folder(place.root)
+    assert place.sh("git worktree list").count("\n") == 2
+    assert place.state() == before
+
+
+async def test_what_an_agent_committed_and_dropped_again_stays_in_the_snapshots(place: Place):
+    worktree = await place.task()
+    place.write({"dropped/work.txt": "precious\n"}, worktree.path)
+    place.sh("git add -A && git commit -qm work", cwd=worktree.path)
+    tree = (await worktree.snapshot()).tree
+    place.sh("git reset -q --hard HEAD~1 && git reflog expire --expire=now --all && git gc -q --prune=now", cwd=worktree.path)
+    assert not (worktree.path / "dropped").exists()
+    await worktree.restore(tree)
+    assert (worktree.path / "dropped" / "work.txt").read_text() == "precious\n"
 
 
 async def test_snapshots_see_everything_that_commands_do(place: Place):

@@ -9,8 +9,10 @@ from git_repos import Place, tree_of_folder
 
 from goose_py.git.base import base_with_changes
 from goose_py.git.conflicts import Side, conflicting_text, overlapping, preview_merge
+from goose_py.git.diff import diff
 from goose_py.git.errors import RefMoved, RepositoryBusy
 from goose_py.git.worktree import TaskWorktree
+from goose_py.review.apply import apply_to_working_tree
 from goose_py.review.approval import Approval
 from goose_py.review.errors import ApprovalOutdated, BaseMoved, CannotApply, UncommittedOverlap
 from goose_py.review.landing import commit_on_task_branch, land, prepare_landing
@@ -153,8 +155,6 @@ async def test_a_locked_index_and_a_merge_under_way_are_refused(place: Place):
 
 
 async def test_applying_first_and_merging_afterwards_is_no_conflict(place: Place):
-    from goose_py.review.apply import apply_to_working_tree
-
     worktree = await edited_task(place, {"b.txt": "B\n", "new.txt": "n\n"})
     approval = await approve_all(worktree)
     await apply_to_working_tree(await place.open(), worktree.store, approval, place.scratch)
@@ -215,7 +215,16 @@ async def test_the_users_included_changes_do_not_slip_into_their_branch(place: P
     assert place.sh("git status --porcelain") == " M b.txt\n"
 
 
-# Conflicts ahead of time
+# Tasks beside each other
+
+
+async def test_the_results_of_two_tasks_can_be_compared(place: Place):
+    one = await edited_task(place, {"a.txt": LINES.replace("5\n", "five\n", 1), "same.txt": "s\n"}, "one")
+    two = await edited_task(place, {"a.txt": LINES.replace("5\n", "FIVE\n", 1), "same.txt": "s\n"}, "two")
+    trees = [(await worktree.snapshot()).tree for worktree in (one, two)]
+    between = await diff(one.store.beside(two.store), *trees)
+    assert [file.path for file in between.files] == ["a.txt"]
+    assert "-five\n" in (between.files[0].hunks or ())[0].lines
 
 
 async def test_two_tasks_that_will_conflict_are_told_before_either_is_merged(place: Place):
@@ -227,15 +236,16 @@ async def test_two_tasks_that_will_conflict_are_told_before_either_is_merged(pla
     before = place.state()
 
     def side(worktree: TaskWorktree, tree: str) -> Side:
-        return Side(tree, worktree.base.commit, worktree.task_id, worktree.store.path / "objects")
+        return Side(tree, worktree.base.commit, worktree.task_id)
 
     trees = {worktree.task_id: side(worktree, (await worktree.snapshot()).tree) for worktree in (one, two, far, gone)}
-    clash = await preview_merge(one.store, trees["one"], trees["two"])
+    every = one.store.beside(two.store, far.store, gone.store)
+    clash = await preview_merge(every, trees["one"], trees["two"])
     assert [(conflict.paths, conflict.kind) for conflict in clash.conflicts] == [(("a.txt",), "CONFLICT (contents)")]
-    text = await conflicting_text(one.store, clash, "a.txt")
+    text = await conflicting_text(every, clash, "a.txt")
     assert "five\n" in text and "FIVE\n" in text and "<<<<<<<" in text and "|||||||" in text
-    assert (await preview_merge(one.store, trees["one"], trees["far"])).clean
-    deleted = await preview_merge(two.store, trees["two"], trees["gone"])
+    assert (await preview_merge(every, trees["one"], trees["far"])).clean
+    deleted = await preview_merge(every, trees["two"], trees["gone"])
     assert [conflict.kind for conflict in deleted.conflicts] == ["CONFLICT (modify/delete)"]
 
     tip = place.commit({"a.txt": LINES.replace("5\n", "cinq\n", 1)})
