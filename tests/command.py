@@ -131,7 +131,10 @@ def calls(*items: tuple[str, dict[str, Any]], text: str = "") -> dict[str, Any]:
     return {"text": text, "calls": [{"name": name, "arguments": arguments} for name, arguments in items]}
 
 
-PLAN = ("update_plan", {"steps": [{"title": "Take the discount off", "status": "in_progress", "acceptance": "the test passes"}]})
+PLAN = (
+    "update_plan",
+    {"steps": [{"title": "Take the discount off", "status": "in_progress", "acceptance": "the test passes"}]},
+)
 PLAN_DONE = ("update_plan", {"steps": [{"title": "Take the discount off", "status": "completed"}]})
 FIX = ("edit", {"path": "cart.py", "old_string": "sum(prices) + discount", "new_string": "sum(prices) - discount"})
 FIXING = [

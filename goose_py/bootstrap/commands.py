@@ -146,7 +146,9 @@ def discard(task_id: str, *, yes: bool) -> int:
     if summary.changed and not yes:
         if not host.stdin_is_terminal:
             raise UserError(f"The task {folder.task_id} has changes that were not applied: say --yes to remove its worktree.")
-        sys.stdout.write(f"{folder.task_id} has changes that were not applied (+{summary.added} −{summary.removed}). Remove? [y/N] ")
+        sys.stdout.write(
+            f"{folder.task_id} has changes that were not applied (+{summary.added} −{summary.removed}). Remove? [y/N] "
+        )
         sys.stdout.flush()
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
             print("Nothing was removed.")

@@ -11,8 +11,10 @@ from goose_py.bootstrap.settings import load_settings, secret_store
 from goose_py.git.errors import GitError
 from goose_py.git.repository import Repository
 from goose_py.git.runner import Git
-from goose_py.protocol.errors import GooseError
+from goose_py.headless.result import EXIT_PROVIDER
+from goose_py.protocol.errors import GooseError, ModelError
 from goose_py.protocol.messages import ModelRef
+from goose_py.protocol.safe_text import safe_text
 from goose_py.providers.catalogue import check_key
 from goose_py.tasks.summary import list_tasks
 
@@ -32,7 +34,9 @@ async def _machine(host: Host) -> list[tuple[str, str]]:
     lines = [(OK, f"goose-py {__version__} on Python {python}, {sys.platform}")]
     lines += await _git(host)
     lines += await _sandbox(host)
-    lines.append((OK if host.which("rg") else NOTE, "ripgrep: found" if host.which("rg") else "ripgrep: not found, searching is slower"))
+    lines.append(
+        (OK if host.which("rg") else NOTE, "ripgrep: found" if host.which("rg") else "ripgrep: not found, searching is slower")
+    )
     lines += await _model(host)
     lines += _tasks(host)
     return lines
@@ -81,7 +85,9 @@ def _tasks(host: Host) -> list[tuple[str, str]]:
     lost = [task for task in tasks if task.detail.startswith("The program ended while")]
     lines = [(OK, f"tasks: {len(tasks)} kept in {host.tasks.root}")]
     if lost:
-        lines.append((NOTE, f"tasks cut short: {', '.join(task.task_id for task in lost[:5])}; `goose-py task resume ID` goes on"))
+        lines.append(
+            (NOTE, f"tasks cut short: {', '.join(task.task_id for task in lost[:5])}; `goose-py task resume ID` goes on")
+        )
     return lines
 
 
@@ -93,11 +99,17 @@ def check_model(provider: str | None, model: str | None) -> int:
 
 
 async def _five_calls(host: Host, ref: ModelRef) -> int:
-    from goose_py.bootstrap.model_probe import probe
+    from goose_py.providers.fitness import examine
 
+    models = open_models(host)
     print(f"Five short calls to {ref}:")
-    worst = 0
-    async for passed, text in probe(open_models(host), ref):
-        print(f"{OK if passed else BAD} {text}")
-        worst = max(worst, 0 if passed else 1)
-    return worst
+    try:
+        findings = await examine(await models.open(ref))
+    except ModelError as error:
+        print(f"{BAD} {error}")
+        return EXIT_PROVIDER
+    finally:
+        await models.close()
+    for finding in findings:
+        print(safe_text(f"{OK if finding.ok else BAD} {finding.name}{f': {finding.said}' if finding.said else ''}"))
+    return 0 if all(finding.ok for finding in findings) else 1

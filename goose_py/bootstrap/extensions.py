@@ -36,7 +36,9 @@ def of_recipe(entries: Iterable[Mapping[str, Any]]) -> tuple[list[ExtensionSpec]
         if entry.get("type") in ("builtin", "platform"):
             name = str(entry.get("name", ""))
             if name in GOOSE_PLATFORM:
-                warnings.append(f"The extension {name} is part of Goose and has no counterpart here; the recipe runs without it.")
+                warnings.append(
+                    f"The extension {name} is part of Goose and has no counterpart here; the recipe runs without it."
+                )
                 continue
         found.append(_of_mapping(entry))
     return found, warnings

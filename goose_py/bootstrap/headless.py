@@ -199,5 +199,3 @@ def _output(request: RunRequest) -> Output:
             from goose_py.headless.text import TextOutput
 
             return TextOutput(sys.stdout, sys.stderr, raw=request.raw, quiet=request.quiet)
-
-

@@ -1,6 +1,7 @@
 """From settings to somebody who answers: providers opened when first asked, and kept open for the life of the task."""
 
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -11,7 +12,7 @@ from goose_py.config.settings import ProviderSettings as Configured
 from goose_py.protocol.errors import UserError
 from goose_py.protocol.events import Phase
 from goose_py.protocol.messages import ModelRef
-from goose_py.providers.catalogue import ProviderSettings, check_key, presets, resolve
+from goose_py.providers.catalogue import ProviderSettings, presets, resolve
 from goose_py.providers.opening import OpenModel, open_model
 from goose_py.providers.profile import Profile, cost
 from goose_py.providers.retry import Gate, Retrying
@@ -50,7 +51,7 @@ class Models:
         """The session's own choice, unless the settings name another model for this phase. Raises UserError, and
         AuthenticationFailed where the key is missing."""
         wanted = self._for_phase(ref, phase)
-        model = await self._model(wanted)
+        model = await self.open(wanted)
         profile = model.profile
         gate = self._gate(wanted.provider)
         return Answering(
@@ -61,11 +62,6 @@ class Models:
             max_output_tokens=profile.max_output_tokens,
             cost=lambda usage: cost(usage, profile),
         )
-
-    async def require_key(self, ref: ModelRef) -> None:
-        """Raises AuthenticationFailed where the provider needs a key and there is none."""
-        settings = await self.settings_of(ref.provider)
-        check_key(resolve(ref, settings), settings.api_key)
 
     async def profile(self, ref: ModelRef) -> Profile:
         return resolve(ref, await self.settings_of(ref.provider))
@@ -89,7 +85,8 @@ class Models:
         model = own.model or (ref.model if provider == ref.provider else "")
         return ModelRef(provider=provider, model=model, effort=own.effort or ref.effort)
 
-    async def _model(self, ref: ModelRef) -> OpenModel:
+    async def open(self, ref: ModelRef) -> OpenModel:
+        """Contacts nobody yet. Raises UserError, and AuthenticationFailed where the key is missing."""
         if ref not in self._open:
             settings = await self.settings_of(ref.provider)
             self._open[ref] = open_model(ref, settings, now=self._host.now)
@@ -140,7 +137,8 @@ def provider_settings(
         transport=configured.transport,
         headers=dict(configured.headers),
         timeouts={name: value for name, value in msgspec.structs.asdict(configured.timeouts).items() if value is not None},
-        proxy=env.get("HTTPS_PROXY") or env.get("https_proxy"),
+        proxy=proxy_for(address or _known_address(provider), env),
+        options=dict(configured.options),
         ca_file=env.get("SSL_CERT_FILE"),
         profile=profile,
         models={
@@ -156,9 +154,38 @@ def _preset_of(configured: Configured) -> str | None:
     """A provider of the user's own starts from the preset of its protocol; None where nothing says that there is one."""
     if configured.base_url is None and configured.protocol is None:
         return None
-    return {"anthropic": "anthropic", "responses": "openai", "chat": "lmstudio", "ollama": "ollama", "scripted": "scripted"}.get(
-        configured.protocol or "chat"
-    )
+    return _COMPATIBLE[configured.protocol or "chat"]
+
+
+_COMPATIBLE = {
+    "anthropic": "anthropic-compatible",
+    "responses": "responses-compatible",
+    "chat": "openai-compatible",
+    "ollama": "ollama",
+    "scripted": "scripted",
+}
+
+
+def proxy_for(address: str, env: Mapping[str, str]) -> str | None:
+    """The proxy that `env` names for an address, as curl reads it: `HTTPS_PROXY` or `http_proxy` by the address's scheme, else
+    `ALL_PROXY`; none for a host in `NO_PROXY` (names with their subdomains, `*` for all)."""
+    parts = urlsplit(address)
+    # HTTP_PROXY in capitals can be set by a request's header where we run as CGI: curl ignores it, and so do we.
+    names = (f"{parts.scheme}_proxy", *(("HTTPS_PROXY",) if parts.scheme == "https" else ()), "all_proxy", "ALL_PROXY")
+    proxy = next((env[name] for name in names if env.get(name)), None)
+    if proxy is None:
+        return None
+    host = parts.hostname or ""
+    for entry in (env.get("no_proxy") or env.get("NO_PROXY") or "").split(","):
+        entry = entry.strip().lstrip(".").partition(":")[0]
+        if entry and (entry == "*" or host == entry or host.endswith(f".{entry}")):
+            return None
+    return proxy
+
+
+def _known_address(provider: str) -> str:
+    preset = presets().get(provider)
+    return str(preset.profile.get("base_url", "")) if preset is not None else ""
 
 
 def _key_names(provider: str) -> tuple[str, ...]:

@@ -90,7 +90,9 @@ async def task_of_recipe(
 
 
 def _entry(entry: object) -> dict[str, Any]:
-    return {key: value for key, value in msgspec.to_builtins(entry).items() if value not in (None, "", [], {}) and key != "line"}
+    return {
+        key: value for key, value in msgspec.to_builtins(entry).items() if value not in (None, "", [], {}) and key != "line"
+    }
 
 
 def _allow(host: Host, rendered: Any, allowed: tuple[str, ...]) -> None:

@@ -41,5 +41,3 @@ async def _passes(task: OpenTask, wanted: dict[str, Any]) -> bool:
         task.session.emit(result)
         passed = passed and result.exit_code == 0
     return passed
-
-

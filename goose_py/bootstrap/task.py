@@ -1,5 +1,6 @@
 """One task put together from its parts, and taken apart again."""
 
+import asyncio
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -25,6 +26,7 @@ from goose_py.protocol import events as ev
 from goose_py.protocol.commands import AnyCommand
 from goose_py.protocol.messages import ModelRef
 from goose_py.protocol.tools import ToolSpec
+from goose_py.providers.fitness import window_warning
 from goose_py.providers.profile import Profile
 from goose_py.session.bus import Bus
 from goose_py.session.log import LOG_NAME, Log, read_log
@@ -157,9 +159,7 @@ class _Opening:
             session.emit(ev.ContextAdded(source="environment", text=surroundings))
             if text := conventions.initial(_global_conventions(host, settings), worktree.path):
                 session.emit(ev.ContextAdded(source="conventions", text=text))
-        changes = TaskChanges(
-            worktree, session.emit, lambda: read_log(folder.path).records, session.running, folder.scratch
-        )
+        changes = TaskChanges(worktree, session.emit, lambda: read_log(folder.path).records, session.running, folder.scratch)
         return OpenTask(spec, folder, session, changes, bus, checks)
 
     def _open_log(self) -> tuple[Log, tuple[ev.Record, ...], tuple[str, ...]]:
@@ -180,8 +180,11 @@ class _Opening:
         ref = next(used, None) or chosen_model(settings)
         models = Models(self._host, settings, secret_store(self._host))
         self._stack.push_async_callback(models.close)
-        await models.require_key(ref)
-        return ref, await models.profile(ref), models
+        model = await models.open(ref)
+        # What the first request needs is loaded while the worktree is made.
+        loading = asyncio.create_task(asyncio.to_thread(model.prepare))
+        self._stack.push_async_callback(_settled, loading)
+        return ref, model.profile, models
 
     async def _toolbox(self, settings: Settings, confinement: Confinement) -> Toolbox:
         spec, folder = self._spec, self._folder
@@ -234,14 +237,11 @@ class _Opening:
             tools.append(UPDATE_PLAN_SPEC)
         if self._spec.response_schema is not None:
             tools.append(final_output_spec(self._spec.response_schema))
-        session.emit(
-            ev.PrefixSet(
-                system=system_prompt(
-                    interactive=self._spec.interactive, instructions=self._spec.instructions, planning=planning
-                ),
-                tools=tuple(sorted(tools, key=lambda tool: tool.name)),
-            )
-        )
+        system = system_prompt(interactive=self._spec.interactive, instructions=self._spec.instructions, planning=planning)
+        offered = tuple(sorted(tools, key=lambda tool: tool.name))
+        session.emit(ev.PrefixSet(system=system, tools=offered))
+        if (warning := window_warning(system, offered, profile)) is not None:
+            self._say((warning,))
 
     async def _set_up(self, command: str, runner: CheckRunner) -> str:
         """Runs what makes a new worktree ready, and says how it went: to the model, and to the person where it failed."""
@@ -276,6 +276,10 @@ class _Opening:
             self._early.append(event)
         else:
             self._session.emit(event)
+
+
+async def _settled(task: asyncio.Task[None]) -> None:
+    await asyncio.wait({task})
 
 
 def _for_model(tools: Sequence[ToolSpec], profile: Profile) -> list[ToolSpec]:

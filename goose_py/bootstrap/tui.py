@@ -53,9 +53,7 @@ def _check(host: Host, flags: Mapping[str, Any]) -> Settings:
     """What can be said in a sentence is said before a screen is drawn."""
     from goose_py.tui.terminal import refusal
 
-    reason = refusal(
-        host.env, stdin_is_terminal=host.stdin_is_terminal, stdout_is_terminal=host.stdout_is_terminal
-    )
+    reason = refusal(host.env, stdin_is_terminal=host.stdin_is_terminal, stdout_is_terminal=host.stdout_is_terminal)
     if reason is not None:
         raise UserError(reason)
     overrides = {key: value for key, value in flags.items() if key != "base"}
@@ -198,5 +196,3 @@ def _remember(file: Path, text: str) -> None:
     fd = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     with os.fdopen(fd, "wb") as stream:
         stream.write(json.dumps(text).encode() + b"\n")
-
-

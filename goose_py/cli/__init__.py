@@ -47,5 +47,7 @@ def _report_bug(bug: Exception) -> int:
     from goose_py.bootstrap.crash import write_report
 
     where = write_report(bug)
-    print(f"goose-py: a bug in goose-py ended this command ({type(bug).__name__}). The details are in {where}.", file=sys.stderr)
+    print(
+        f"goose-py: a bug in goose-py ended this command ({type(bug).__name__}). The details are in {where}.", file=sys.stderr
+    )
     return 1

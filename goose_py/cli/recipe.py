@@ -45,7 +45,13 @@ def list_(form: str) -> int:
     found = available(search_path(Host.here()))
     if form == "json":
         entries = [
-            {"name": entry.name, "source": "local", "path": str(entry.path), "title": entry.title, "description": entry.description}
+            {
+                "name": entry.name,
+                "source": "local",
+                "path": str(entry.path),
+                "title": entry.title,
+                "description": entry.description,
+            }
             for entry in found
         ]
         sys.stdout.write(json.dumps(entries, indent=2) + "\n")

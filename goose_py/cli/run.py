@@ -76,7 +76,9 @@ def run(words: tuple[str, ...], **options: Any) -> int:
     recipe = options["recipe"]
     if words:
         if words[0] != "recipe" or len(words) != 2:
-            raise click.UsageError(f"Cannot make sense of {' '.join(words)!r}. Say `run recipe FILE`, `run -t TEXT` or `run -i FILE`.")
+            raise click.UsageError(
+                f"Cannot make sense of {' '.join(words)!r}. Say `run recipe FILE`, `run -t TEXT` or `run -i FILE`."
+            )
         recipe = words[1]
     sources = [name for name, value in (("-t", options["text"]), ("-i", options["file"]), ("recipe", recipe)) if value]
     if len(sources) > 1:

@@ -22,9 +22,7 @@ def start(text: str, attach: bool, **options: Any) -> int:
     """Start a task in the background."""
     from goose_py.bootstrap.commands import start_task
 
-    return start_task(
-        text, overrides=overrides_of(options), base=options["base"], as_copy=options["as_copy"], attach=attach
-    )
+    return start_task(text, overrides=overrides_of(options), base=options["base"], as_copy=options["as_copy"], attach=attach)
 
 
 @task.command("list")

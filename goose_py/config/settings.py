@@ -151,6 +151,9 @@ class ProviderSettings(Section, frozen=True, kw_only=True):
     sdk: Annotated[Name | None, user("Client of the SDK: anthropic, bedrock, vertex, openai, azure")] = None
     headers: Annotated[Mapping[str, str], user("Headers sent with each request")] = {}
     query: Annotated[Mapping[str, str], user("Parameters appended to its address")] = {}
+    options: Annotated[
+        Mapping[str, str], user("For cloud clients: region and profile (Bedrock), project and region (Vertex), api_version (Azure)")
+    ] = {}
     timeouts: Annotated[Timeouts, user("How long to wait")] = Timeouts()
     context_window: Annotated[Count | None, user("Tokens that its models can take, where a model does not say")] = None
 

@@ -11,7 +11,12 @@ from goose_py.protocol.safe_text import safe_text
 from goose_py.review.verdicts import FileReview, HunkReview, Review
 from goose_py.tasks.summary import TaskSummary
 
-MARKS = {"keep": ("✓ kept", "green"), "drop": ("✗ dropped", "red"), "undecided": ("undecided", "dim"), "mixed": ("◐ partly kept", "yellow")}
+MARKS = {
+    "keep": ("✓ kept", "green"),
+    "drop": ("✗ dropped", "red"),
+    "undecided": ("undecided", "dim"),
+    "mixed": ("◐ partly kept", "yellow"),
+}
 STATUS = {"added": "A", "modified": "M", "deleted": "D", "renamed": "R", "type-changed": "T", "mode": "m"}
 EVIDENCE = {
     "passed": ("✓ checks passed on exactly these files", "green"),

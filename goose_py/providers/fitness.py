@@ -142,7 +142,7 @@ def window_warning(system: str, tools: tuple[ToolSpec, ...], profile: Profile) -
     fixed = estimate_input(ModelRequest(model=profile.model, system=system, messages=(), tools=tools))
     if fixed * 2 <= profile.context_window:
         return None
-    where = f"[providers.{profile.provider}.models.\"{profile.model}\"] context_window"
+    where = f'models."{profile.provider}/{profile.model}".context_window'
     full = "do not fit" if fixed > profile.context_window else "take more than half of"
     return (
         f"System prompt and tools (about {fixed:,} tokens) {full} the window of {profile.model} "

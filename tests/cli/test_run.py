@@ -7,9 +7,18 @@ import signal
 from pathlib import Path
 
 import pytest
-from command import CHECK, FIX, FIXING, PLAN, User, answered, calls
+from command import CHECK, FIXING, PLAN, User, answered, calls
 
-ROADS = [("anthropic", "http"), ("anthropic", "sdk"), ("responses", "http"), ("responses", "sdk"), ("chat", "http"), ("chat", "sdk")]
+from goose_py.demo import SCRIPT
+
+ROADS = [
+    ("anthropic", "http"),
+    ("anthropic", "sdk"),
+    ("responses", "http"),
+    ("responses", "sdk"),
+    ("chat", "http"),
+    ("chat", "sdk"),
+]
 
 
 @pytest.fixture
@@ -110,7 +119,7 @@ async def test_what_to_do_may_come_from_standard_input_or_a_file(user):
     ],
 )
 async def test_bad_input_is_answered_in_one_clear_sentence(user, arguments, says):
-    user.configure('provider = "scripted"\nmodel = "nothing.yaml"\n')
+    user.configure(f'provider = "scripted"\nmodel = "demo"\n[providers.scripted]\nbase_url = "{SCRIPT}"\n')
     ended = await user.goose(*arguments)
     assert ended.code in (1, 2) and says in ended.err + ended.out, ended
     assert "Traceback" not in ended.err
@@ -167,7 +176,11 @@ async def test_a_repository_without_a_commit_is_explained(user):
 
 
 async def test_an_interrupt_ends_everything_keeps_everything_and_can_be_resumed(user):
-    turns = [calls(PLAN, ("write", {"path": "kept.txt", "content": "kept\n"})), calls(("shell", {"command": "sleep 301"})), *[{"text": "Done."}] * 6]
+    turns = [
+        calls(PLAN, ("write", {"path": "kept.txt", "content": "kept\n"})),
+        calls(("shell", {"command": "sleep 301"})),
+        *[{"text": "Done."}] * 6,
+    ]
     async with answered(user, turns) as server:
         process = await user.start("run", "-t", "Wait", "--output-format", "json")
         await server.received(2)

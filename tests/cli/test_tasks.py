@@ -131,7 +131,11 @@ async def test_what_is_said_while_it_works_is_kept_steers_it_at_the_next_boundar
             said = await user.goose("task", "say", folder.task_id, "Mind the rounding.")
             queued = await user.goose("task", "say", folder.task_id, "And the changelog.", "--queue")
             assert said.code == queued.code == 0
-            assert [event.delivery for event in client.seen if isinstance(event, ev.PromptReceived)] == ["now", "steer", "queue"]
+            assert [event.delivery for event in client.seen if isinstance(event, ev.PromptReceived)] == [
+                "now",
+                "steer",
+                "queue",
+            ]
             (Path(summary_of(folder).workspace) / "go").touch()
             await _until(folder, "awaiting review", "idle")
             delivered = [event for event in client.seen if isinstance(event, ev.PromptDelivered)]
