@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from .display import numbered, plural, printable, size
 from .encoding import TextFile, decode, encode_new
 from .files import MAX_TEXT_BYTES, Change, Stored, commit, existing
+from .fresh import listing, with_fresh_content
 from .ledger import Drift, Ledger
 from .lines import Lines, unified
 from .matching import AlreadyDone, Ambiguous, Found, Missing, locate
 from .refusal import Refused
 from .workspace import Workspace
 
-_FRESH_LINES = 400
-_FRESH_CHARS = 16_000
 _SHOWN_PLACES = 20
 _REPLACEMENT = "\ufffd"
 
@@ -39,7 +38,7 @@ def edit_file(workspace: Workspace, ledger: Ledger, request: EditRequest) -> str
     try:
         done = _edit(workspace, ledger, name, request)
     except Refused as refusal:
-        raise _with_fresh_content(workspace, ledger, name, request, refusal) from refusal
+        raise with_fresh_content(workspace, ledger, name, request.key, refusal) from refusal
     ledger.succeeded(name)
     return done
 
@@ -126,43 +125,8 @@ def _refuse_overlap(ledger: Ledger, name: str, stored: Stored, lines: Lines, fou
     last = max(end for _, end in spans) + 10
     raise Refused(
         f"{printable(name)} was changed since you last read it ({drift}), right where this edit applies; "
-        f"nothing was written. The region is now:\n{_listing(lines, first, last)}"
+        f"nothing was written. The region is now:\n{listing(lines, first, last)}"
     )
-
-
-def _with_fresh_content(
-    workspace: Workspace, ledger: Ledger, name: str, request: EditRequest, refusal: Refused
-) -> Refused:
-    times = ledger.failed(name, request.key)
-    if times < 2:
-        return refusal
-    try:
-        stored = existing(workspace, name)
-        lines = Lines(decode(stored.data, name).text) if stored else None
-    except Refused:
-        return refusal
-    if stored is None or lines is None:
-        return refusal
-    ledger.saw(name, stored.data)
-    return Refused(
-        f"{refusal}\nThis same edit has now failed {times} times in a row. Do not send it again: the file is now\n"
-        f"{_listing(lines, 0, _FRESH_LINES)}"
-    )
-
-
-def _listing(lines: Lines, first: int, last: int) -> str:
-    shown: list[str] = []
-    room = _FRESH_CHARS
-    for line in lines.texts[first:last]:
-        room -= len(line) + 8
-        if room < 0:
-            break
-        shown.append(line)
-    more = len(lines.texts) - first - len(shown)
-    below = (
-        f"\n[{plural(more, 'line')} below not shown; read on with offset={first + len(shown) + 1}]" if more > 0 else ""
-    )
-    return numbered(shown, first + 1) + below
 
 
 def _range(first: int, last: int) -> str:

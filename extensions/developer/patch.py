@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from .display import plural, printable
 from .encoding import TextFile, decode, encode_new
 from .files import Change, Stored, commit, existing
+from .fresh import with_fresh_content
 from .ledger import Ledger
 from .lines import Lines
 from .patch_format import FilePatch, Hunk, read_patch
@@ -34,7 +35,8 @@ def apply_patch(workspace: Workspace, ledger: Ledger, patch: str) -> str:
     """Applies a patch in V4A or unified format and says what became of each file, one a line.
 
     Every path is checked and every new content made in memory before the first file is written. Raises Refused, with
-    nothing written: the sentence names the file and the first line that does not fit.
+    nothing written: the sentence names the file and the first line that does not fit. The second time in a row that the
+    very same patch fails for a file, the refusal carries that file as it is now.
     """
     file_patches = read_patch(patch)
     for file_patch in file_patches:
@@ -43,7 +45,11 @@ def apply_patch(workspace: Workspace, ledger: Ledger, patch: str) -> str:
             workspace.writable(file_patch.move_to)
     result = _Result()
     for file_patch in file_patches:
-        _prepare(workspace, result, file_patch)
+        try:
+            _prepare(workspace, result, file_patch)
+        except Refused as refusal:
+            name = workspace.writable(file_patch.path)
+            raise with_fresh_content(workspace, ledger, name, patch, refusal) from refusal
     changes = [
         Change(path, file.before, file.data, file.mode)
         for path, file in result.files.items()
@@ -51,13 +57,18 @@ def apply_patch(workspace: Workspace, ledger: Ledger, patch: str) -> str:
     ]
     commit(workspace, changes)
     for change in changes:
-        if change.data is None:
-            ledger.forget(change.path)
-        else:
-            ledger.saw(change.path, change.data)
+        _note(ledger, change)
     if not changes:
         return "\n".join([*result.lines, "Nothing was written: the patch is already applied."])
     return "\n".join(result.lines)
+
+
+def _note(ledger: Ledger, change: Change) -> None:
+    ledger.succeeded(change.path)
+    if change.data is None:
+        ledger.forget(change.path)
+    else:
+        ledger.saw(change.path, change.data)
 
 
 def _new_mode(file: _File) -> bool:
@@ -120,7 +131,7 @@ def _update(workspace: Workspace, result: _Result, name: str, file: _File, file_
         executable = file_patch.mode & 0o111
         mode = file.before.mode if file.before else 0o644
         file.mode = mode | (mode & 0o444) >> 2 if executable else mode & ~0o111
-    if file_patch.move_to is None:
+    if file_patch.move_to is None or workspace.writable(file_patch.move_to) == name:
         result.lines.append(
             f"Updated {printable(name)}{report}" if "already" not in report else f"{printable(name)}{report}"
         )

@@ -1,11 +1,13 @@
 """A patch as data, whatever it was written in, and the reader that tells the two formats apart."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from .refusal import Refused
 
+HUNK_HEADER = re.compile(r"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
 MAX_PATCH_CHARS = 4_000_000
 
 

@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from .display import printable
-from .patch_format import FilePatch, Hunk, Line, body_line, tells_line_ends
+from .patch_format import HUNK_HEADER, FilePatch, Hunk, Line, body_line, tells_line_ends
 from .refusal import Refused
 
-_HUNK = re.compile(r"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
 _NOWHERE = "/dev/null"
 _SYMLINK_MODE = 0o120000
 _FILE_MODE = 0o100000
@@ -173,7 +172,7 @@ def _hunk(lines: Sequence[str], at: int, exact: bool) -> tuple[Hunk, int]:
 
     The header's counts are only believed where a line could be read in two ways: models often count wrong.
     """
-    header = _HUNK.match(lines[at])
+    header = HUNK_HEADER.match(lines[at])
     start = int(header[1]) if header else None
     old_left = int(header[2] or 1) if header else 0
     new_left = int(header[4] or 1) if header else 0

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from .display import printable
-from .patch_format import FilePatch, Hunk, Line, body_line, tells_line_ends
+from .patch_format import HUNK_HEADER, FilePatch, Hunk, Line, body_line, tells_line_ends
 from .refusal import Refused
 
 _END = "*** End Patch"
@@ -87,19 +87,22 @@ def _hunks(lines: Sequence[str], start: int, end: int) -> list[Hunk]:
     anchors: list[str] = []
     body: list[Line] = []
     at_end = False
+    start_line: int | None = None
     exact = tells_line_ends(lines[start:end])
 
     def close() -> None:
-        nonlocal anchors, body, at_end
+        nonlocal anchors, body, at_end, start_line
         if body:
-            hunks.append(Hunk(tuple(_without_stray_blanks(body)), tuple(anchors), None, at_end))
-            anchors, body, at_end = [], [], False
+            hunks.append(Hunk(tuple(_without_stray_blanks(body)), tuple(anchors), start_line, at_end))
+            anchors, body, at_end, start_line = [], [], False, None
 
     for at in range(start, end):
         line = lines[at]
         if line.startswith("@@"):
             close()
-            anchor = line[2:].strip().removesuffix("@@").strip()
+            header = HUNK_HEADER.match(line)
+            start_line = int(header[1]) if header else None  # of a unified diff, which models mix in
+            anchor = "" if header else line[2:].strip().removesuffix("@@").strip()
             if anchor:
                 anchors.append(line[3:] if line.startswith("@@ ") else anchor)
         elif line.strip() == _END_OF_FILE:

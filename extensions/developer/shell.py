@@ -88,7 +88,7 @@ class Shell:
         try:
             ended = await _watched(running, timeout, live)
             if ended == "exit":
-                return await self._finished(running)
+                return await self._finished(running, live)
         except BaseException:
             with anyio.CancelScope(shield=True):
                 await running.end()
@@ -152,9 +152,11 @@ class Shell:
         pump.close_write_end()
         return Running(command, Family(process, marker, pump.inode), pump)
 
-    async def _finished(self, running: Running) -> Outcome:
+    async def _finished(self, running: Running, live: Live | None = None) -> Outcome:
         ended = await running.pump.drained(_DRAIN_QUIET, _DRAIN_AT_MOST)
         capture = running.pump.capture
+        if live is not None and (text := capture.take_live()):
+            await _tell(live, capture.total, text, 1.0)
         code = running.family.process.returncode
         left = await running.family.survivors()
         job: Job | None = None

@@ -8,6 +8,7 @@ import posixpath
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+
 from .files import read_head
 from .gitignore import IgnoreFile, parse
 from .refusal import Refused
@@ -27,7 +28,7 @@ _IGNORE_NAMES = (".gitignore", ".ignore", ".rgignore")
 
 @dataclass(frozen=True)
 class Rules:
-    """The ignore files in force in a folder: for each name of _IGNORE_NAMES, (its folder, its patterns), outermost first.
+    """The ignore files in force in a folder: for each of _IGNORE_NAMES, (folder, patterns), outermost first.
 
     The innermost file that says anything decides. Those of git end at a nested repository, whose own start afresh.
     """

@@ -185,7 +185,7 @@ async def test_an_ascii_edit_leaves_all_other_bytes_and_the_mode_alone(
         await tools(tool, **arguments)
     assert (tmp_path / "f").read_bytes() == text.replace("x = 1", "x = 2").encode(encoding)
     assert (tmp_path / "f").stat().st_mode & 0o777 == 0o755
-    assert os.listdir(tmp_path) == ["f"]
+    assert [path.name for path in tmp_path.iterdir()] == ["f"]
 
 
 @pytest.mark.case("U04")
@@ -273,7 +273,7 @@ async def test_a_file_that_is_gone_or_may_not_be_written_is_refused_with_the_pre
                 ("write", "folder/new", {"content": "y"}),
             ):
                 assert "read-only" in await tools.refusal(tool, path=path, **rest)
-            assert sorted(os.listdir(folder)) == ["f"]
+            assert [path.name for path in folder.iterdir()] == ["f"]
         finally:
             folder.chmod(0o755)
         assert (folder / "f").read_text() == "x\n" and (tmp_path / "locked").read_text() == "x = 1\n"

@@ -96,7 +96,7 @@ def test_when_writing_fails_half_way_what_was_written_is_taken_back(tmp_path: Pa
     with pytest.raises(module("refusal").Refused):
         files.commit(workspace, changes)
     assert tree(tmp_path) == before
-    assert sorted(os.listdir(tmp_path)) == ["a", "z"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "z"]
 
 
 @pytest.mark.case("R39")
@@ -119,6 +119,16 @@ async def test_a_patch_sent_twice_is_recognised_and_changes_nothing(tmp_path: Pa
         text = await tools("apply_patch", patch=patch)
         assert "a: already applied" in text and "b: already there" in text and "Nothing was written" in text
     assert tree(tmp_path) == after
+
+
+@pytest.mark.case("U25")
+async def test_the_second_identical_failure_brings_the_file_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("one\ntwo\n")
+    patch = "*** Begin Patch\n*** Update File: a\n-nine\n+10\n*** End Patch"
+    async with connected(tmp_path) as tools:
+        assert "in a row" not in await tools.refusal("apply_patch", patch=patch)
+        second = await tools.refusal("apply_patch", patch=patch)
+        assert "failed 2 times in a row" in second and second.endswith("1\tone\n2\ttwo")
 
 
 async def test_sections_for_the_same_file_build_on_each_other(tmp_path: Path) -> None:

@@ -3,9 +3,10 @@
 import asyncio
 import os
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from developer_extension import Tools, connected, module
@@ -20,7 +21,7 @@ async def without_ripgrep(workspace: Path) -> AsyncIterator[Tools]:
     """A server whose sandbox does not have ripgrep in it."""
     plain = module("processes").plain_spawn
 
-    async def spawn(argv, **rest):  # noqa: ANN001, ANN003, ANN202
+    async def spawn(argv: Sequence[str], **rest: Any) -> asyncio.subprocess.Process:
         if argv[0].endswith("rg"):
             raise FileNotFoundError(2, "No such file or directory")
         return await plain(argv, **rest)
@@ -29,7 +30,8 @@ async def without_ripgrep(workspace: Path) -> AsyncIterator[Tools]:
         yield tools
 
 
-BOTH = pytest.mark.parametrize("server", [pytest.param(connected, marks=NEEDS_RIPGREP, id="ripgrep"), without_ripgrep])
+WITH = pytest.param(connected, marks=NEEDS_RIPGREP, id="ripgrep")
+BOTH = pytest.mark.parametrize("server", [WITH, without_ripgrep])
 
 
 @pytest.fixture

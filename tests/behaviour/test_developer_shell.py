@@ -93,7 +93,7 @@ async def test_a_daemon_does_not_hold_up_its_command_and_becomes_a_job(tmp_path:
         text = result.content[0].text
         pid = pid_in(tmp_path / "pid")
         assert text.startswith("ok\n") and text.endswith("\n[exit code 0]")
-        assert f"job 1: pid {pid} (sleep 600)" in text
+        assert f"job 1: pid {pid} (" in text
         assert result.meta["developer/job"] == "1"
         assert alive(pid)
         assert f"running: pid {pid}" in await tools("job", action="list")

@@ -213,7 +213,8 @@ def test_only_its_own_bootstrap_reads_the_environment_or_the_current_folder() ->
 def test_importing_the_package_imports_nothing_of_weight() -> None:
     code = (
         "import importlib.util as u, sys; s = u.spec_from_file_location('x', sys.argv[1] + '/__init__.py', "
-        "submodule_search_locations=[sys.argv[1]]); m = u.module_from_spec(s); sys.modules['x'] = m; s.loader.exec_module(m); "
+        "submodule_search_locations=[sys.argv[1]]); m = u.module_from_spec(s); sys.modules['x'] = m; "
+        "s.loader.exec_module(m); "
         "print([n for n in ('mcp', 'pydantic', 'PIL', 'rapidfuzz', 'psutil') if n in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code, str(FOLDER)], capture_output=True, text=True, check=True)
@@ -221,7 +222,8 @@ def test_importing_the_package_imports_nothing_of_weight() -> None:
 
 
 def test_serving_does_not_load_what_only_some_calls_need() -> None:
-    code = "import sys; from developer import server; print([n for n in ('PIL', 'rapidfuzz', 'psutil') if n in sys.modules])"
+    late = "('PIL', 'rapidfuzz', 'psutil')"
+    code = f"import sys; from developer import server; print([n for n in {late} if n in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=FOLDER.parent, capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
 

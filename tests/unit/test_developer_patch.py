@@ -38,32 +38,82 @@ PYTHON = "class A:\n    def f(self):\n        return 1\n\nclass B:\n    def f(se
     [
         pytest.param("a\nb\nc\n", v4a("@@\n a\n-b\n+B\n c\n"), "a\nB\nc\n", id="context"),
         pytest.param("a\nb\nc\n", v4a("-b\n+B\n"), "a\nB\nc\n", id="no @@"),
-        pytest.param(PYTHON, v4a("@@ class B:\n     def f(self):\n-        return 1\n+        return 2\n"), PYTHON[:-2] + "2\n", id="anchor"),
-        pytest.param(PYTHON, v4a("@@ class B:\n@@     def f(self):\n-        return 1\n+        return 2\n"), PYTHON[:-2] + "2\n", id="two anchors"),
-        pytest.param(PYTHON, v4a("@@ class B:\n class B:\n+    x = 1\n"), PYTHON.replace("B:\n", "B:\n    x = 1\n"), id="anchor repeated"),
+        pytest.param(
+            PYTHON,
+            v4a("@@ class B:\n     def f(self):\n-        return 1\n+        return 2\n"),
+            PYTHON[:-2] + "2\n",
+            id="anchor",
+        ),
+        pytest.param(
+            PYTHON,
+            v4a("@@ class B:\n@@     def f(self):\n-        return 1\n+        return 2\n"),
+            PYTHON[:-2] + "2\n",
+            id="two anchors",
+        ),
+        pytest.param(
+            PYTHON,
+            v4a("@@ class B:\n class B:\n+    x = 1\n"),
+            PYTHON.replace("B:\n", "B:\n    x = 1\n"),
+            id="anchor repeated",
+        ),
         pytest.param("a\nb\nc\n", v4a("@@ a\n+new\n"), "a\nnew\nb\nc\n", id="pure addition after its anchor"),
         pytest.param("a\nb\n", v4a("@@\n+new\n"), "a\nb\nnew\n", id="pure addition without an anchor"),
         pytest.param("x\na\nx\na", v4a("@@\n x\n-a\n+b\n*** End of File\n"), "x\na\nx\nb", id="end of file"),
         pytest.param("a\nb\nc\nd\n", v4a("@@\n-a\n+A\n b\n@@\n-d\n+D\n"), "A\nb\nc\nD\n", id="two changes"),
         pytest.param("a\n\nb\n", v4a("@@\n a\n\n-b\n+B\n"), "a\n\nB\n", id="empty context line without its space"),
-        pytest.param("a\nb\n\n", v4a("@@\n a\n-b\n+B\n\n\n"), "a\nB\n\n", id="stray empty lines at the end of the patch"),
-        pytest.param("\tif a:\n\t\tb()\n", v4a("@@\n if a:\n-    b()\n+    b()\n+    c()\n"), "\tif a:\n\t\tb()\n\t\tc()\n", id="other indentation"),
+        pytest.param(
+            "a\nb\n\n", v4a("@@\n a\n-b\n+B\n\n\n"), "a\nB\n\n", id="stray empty lines at the end of the patch"
+        ),
+        pytest.param(
+            "\tif a:\n\t\tb()\n",
+            v4a("@@\n if a:\n-    b()\n+    b()\n+    c()\n"),
+            "\tif a:\n\t\tb()\n\t\tc()\n",
+            id="other indentation",
+        ),
         pytest.param("a  \nb\n", v4a("@@\n a\n-b\n+c\n"), "a  \nc\n", id="context keeps its trailing blanks"),
         pytest.param("a\r\nb\r\nc\n", v4a("@@\n a\n-b\n+B\n+BB\n c\n"), "a\r\nB\r\nBB\r\nc\n", id="line ends"),
         pytest.param("a\nb\nc\n", v4a("@@\n 1\ta\n-2\tb\n+2\tB\n"), "a\nB\nc\n", id="line numbers of a listing"),
+        pytest.param(
+            "x\ny\nx\ny\n", v4a("@@ -3,2 +3,2 @@\n x\n-y\n+z\n"), "x\ny\nx\nz\n", id="a unified header in V4A"
+        ),
         pytest.param("a\nb\nc\n", unified("@@ -1,3 +1,3 @@\n a\n-b\n+B\n c\n"), "a\nB\nc\n", id="unified"),
-        pytest.param("a\nb\nc\n", unified("@@ -1,9 +1,7 @@\n a\n-b\n+B\n c\n"), "a\nB\nc\n", id="unified, wrong counts"),
-        pytest.param("a\nb\nc\n", unified("@@ -70,3 +70,3 @@\n a\n-b\n+B\n c\n"), "a\nB\nc\n", id="unified, wrong line"),
-        pytest.param("x\ny\nx\ny\nx\ny\n", unified("@@ -3,2 +3,2 @@\n x\n-y\n+z\n"), "x\ny\nx\nz\nx\ny\n", id="unified, several places"),
+        pytest.param(
+            "a\nb\nc\n", unified("@@ -1,9 +1,7 @@\n a\n-b\n+B\n c\n"), "a\nB\nc\n", id="unified, wrong counts"
+        ),
+        pytest.param(
+            "a\nb\nc\n", unified("@@ -70,3 +70,3 @@\n a\n-b\n+B\n c\n"), "a\nB\nc\n", id="unified, wrong line"
+        ),
+        pytest.param(
+            "x\ny\nx\ny\nx\ny\n",
+            unified("@@ -3,2 +3,2 @@\n x\n-y\n+z\n"),
+            "x\ny\nx\nz\nx\ny\n",
+            id="unified, several places",
+        ),
         pytest.param("a\nb\n", unified("@@ -1,0 +2 @@\n+new\n"), "a\nnew\nb\n", id="unified, nothing but new lines"),
-        pytest.param("a\nb\n", unified("@@ -2 +2 @@\n-b\n+c\n\\ No newline at end of file\n"), "a\nc", id="final newline taken"),
-        pytest.param("a\nb", unified("@@ -2 +2 @@\n-b\n\\ No newline at end of file\n+b\n"), "a\nb\n", id="final newline given"),
+        pytest.param(
+            "a\nb\n", unified("@@ -2 +2 @@\n-b\n+c\n\\ No newline at end of file\n"), "a\nc", id="final newline taken"
+        ),
+        pytest.param(
+            "a\nb", unified("@@ -2 +2 @@\n-b\n\\ No newline at end of file\n+b\n"), "a\nb\n", id="final newline given"
+        ),
         pytest.param("a\nb", v4a("@@\n a\n-b\n+c\n"), "a\nc", id="no final newline stays"),
-        pytest.param("a\r\nb\r\n", unified("@@ -1,2 +1,2 @@\n a\r\n-b\r\n+B\n"), "a\r\nB\n", id="a patch that tells line ends"),
-        pytest.param("a\r\nb\r\n", unified("@@ -1,2 +1,2 @@\n a\n-b\n+B\n").replace("\n", "\r\n"), "a\r\nB\r\n", id="a patch carried as CRLF"),
-        pytest.param("-- x\n++ y\n", unified("@@ -1,2 +1,2 @@\n--- x\n+-- z\n ++ y\n"), "-- z\n++ y\n", id="lines that look like headers"),
+        pytest.param(
+            "a\r\nb\r\n", unified("@@ -1,2 +1,2 @@\n a\r\n-b\r\n+B\n"), "a\r\nB\n", id="a patch that tells line ends"
+        ),
+        pytest.param(
+            "a\r\nb\r\n",
+            unified("@@ -1,2 +1,2 @@\n a\n-b\n+B\n").replace("\n", "\r\n"),
+            "a\r\nB\r\n",
+            id="a patch carried as CRLF",
+        ),
+        pytest.param(
+            "-- x\n++ y\n",
+            unified("@@ -1,2 +1,2 @@\n--- x\n+-- z\n ++ y\n"),
+            "-- z\n++ y\n",
+            id="lines that look like headers",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_change_goes_where_its_context_is(text: str, patch: str, expected: str) -> None:
     assert patched(text, patch) == expected
 
@@ -139,7 +189,8 @@ def test_a_patch_that_cannot_be_read_is_refused_naming_the_line(patch: str, why:
 
 def test_git_headers_are_understood() -> None:
     diff = (
-        'diff --git "a/caf\\303\\251.py" "b/caf\\303\\251.py"\nindex 1..2 100644\n--- "a/caf\\303\\251.py"\n+++ "b/caf\\303\\251.py"\n'
+        'diff --git "a/caf\\303\\251.py" "b/caf\\303\\251.py"\nindex 1..2 100644\n'
+        '--- "a/caf\\303\\251.py"\n+++ "b/caf\\303\\251.py"\n'
         "@@ -1 +1 @@\n-a\n+b\n"
         "diff --git a/old b/new name\nsimilarity index 90%\nrename from old\nrename to new name\n"
         "diff --git a/run.sh b/run.sh\nold mode 100644\nnew mode 100755\n"
