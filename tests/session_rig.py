@@ -6,15 +6,19 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import shutil
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from git_repos import Place as Home
 
 from goose_py import bundled
+from goose_py.agent.compaction import estimate, estimate_text
+from goose_py.agent.final_output import final_output_spec
 from goose_py.agent.planner import UPDATE_PLAN_SPEC
 from goose_py.agent.prompts import system_prompt
 from goose_py.git.worktree import TaskWorktree
@@ -23,6 +27,7 @@ from goose_py.permissions.decision import Place
 from goose_py.permissions.rules import Rule
 from goose_py.protocol import commands as cmd
 from goose_py.protocol import events as ev
+from goose_py.protocol.codec import encode
 from goose_py.protocol.deltas import TextDelta
 from goose_py.protocol.messages import (
     AssistantMessage,
@@ -65,11 +70,11 @@ def call(name: str, /, **arguments: Any) -> ToolCall:
 
 
 def reply(*parts: Any, stop: str = "", usage: Usage | None = None, origin: ModelRef = REF) -> ModelReply:
-    """A complete reply of strings, calls and other parts."""
+    """A complete reply of strings, calls and other parts. Without `usage` the model counts as a provider would."""
     made = tuple(Text(part) if isinstance(part, str) else part for part in parts)
     stop = stop or ("tool_calls" if any(isinstance(part, ToolCall) for part in made) else "end")
     message = AssistantMessage(parts=made, origin=origin, stop_reason=stop)  # type: ignore[arg-type]
-    return ModelReply(message=message, usage=usage or Usage(input_tokens=100, output_tokens=10))
+    return ModelReply(message=message, usage=usage or Usage())
 
 
 def plan(*steps: str, status: str = "in_progress", note: str = "") -> ToolCall:
@@ -118,7 +123,7 @@ class TestModel:
             raise answer
         assert isinstance(answer, ModelReply)
         yield TextDelta(answer.message.text())
-        yield answer
+        yield answer if answer.usage != Usage() else msgspec.structs.replace(answer, usage=_counted(request, answer))
 
     @property
     def last(self) -> ModelRequest:
@@ -127,6 +132,11 @@ class TestModel:
     @property
     def unused(self) -> int:
         return len(self._steps)
+
+
+def _counted(request: ModelRequest, answer: ModelReply) -> Usage:
+    prefix = estimate_text(len(request.system) + len(encode(request.tools)))
+    return Usage(input_tokens=prefix + estimate(request.messages), output_tokens=estimate([answer.message]))
 
 
 def strict_complaint(messages: Iterable[Message], *, whole: bool = True) -> str:
@@ -185,11 +195,12 @@ class Setup:
     phases: dict[str, tuple[Any, ModelRef]] = field(default_factory=dict)
     around_tools: tuple[Any, ...] = ()
     environment: str = ""
+    response_schema: dict[str, Any] | None = None
     tools: bool = True
 
 
 class Rig:
-    """`session` with everything about it. `restart` is what a crash and a resume come to: nothing is closed."""
+    """`session` with everything about it."""
 
     def __init__(self, top: Path, home: Home, worktree: TaskWorktree, toolbox: Toolbox, setup: Setup, model: Any) -> None:
         self.top = top
@@ -243,24 +254,34 @@ class Rig:
             await self.session.idle()
 
     async def until(self, kind: type[Any], count: int = 1) -> Any:
-        """Waits for the `count`-th event of a kind, counted from the beginning of the log."""
+        """Waits for the `count`-th event of a kind, counted from the beginning of the log; not beyond the end of the turn."""
         subscription = self.bus.subscribe()
+        seen = len(self.events(kind))
         async with asyncio.timeout(30):
-            if len(found := self.events(kind)) < count:
-                seen = len(found)
-                async for item in subscription:
-                    seen += isinstance(item, ev.Record) and isinstance(item.event, kind)
+            async for item in subscription if seen < count else _nothing():
+                if isinstance(item, ev.Record):
+                    seen += isinstance(item.event, kind)
                     if seen >= count:
                         break
+                    assert not isinstance(item.event, ev.TurnEnded), f"the turn ended without it: {item.event}"
         subscription.close()
         return self.events(kind)[count - 1]
 
-    def restart(self, *steps: Step, model: Any = None) -> LogContents:
-        """A new process on the same log: the old session is forgotten as it stands."""
-        self._log.close()
+    async def restart(self, *steps: Step, model: Any = None) -> LogContents:
+        """What a kill at this moment and a resume come to: a new session on the log as it stands now."""
+        dead, dead_log = self.session, self._log
+        folder = self.folder.with_name(f"{self.folder.name}x")
+        shutil.copytree(self.folder, folder)
+        await dead.interrupt()
+        dead_log.close()
+        return self.resume(folder, *steps, model=model)
+
+    def resume(self, folder: Path, *steps: Step, model: Any = None) -> LogContents:
+        """A session on a log that nobody writes."""
+        self.folder = folder
         self.bus = Bus()
         self.model = model or TestModel(*steps)
-        self._log, contents = Log.open(self.folder, self.clock)
+        self._log, contents = Log.open(folder, self.clock)
         self.session = self._session(contents)
         self.session.recover()
         return contents
@@ -292,6 +313,7 @@ class Rig:
             new_id=lambda: f"id{next(_ids)}",
             around_tools=setup.around_tools,
             warn=setup.warn,
+            response_schema=setup.response_schema,
             checklist=setup.checklist,
             planning=setup.planning,
             plan_needs_approval=setup.plan_needs_approval,
@@ -313,6 +335,8 @@ class Rig:
             )
         )
         tools = self.toolbox.specs() + ((UPDATE_PLAN_SPEC,) if setup.planning else ())
+        if setup.response_schema is not None:
+            tools += (final_output_spec(setup.response_schema),)
         self.session.emit(
             ev.PrefixSet(
                 system=system_prompt(interactive=setup.attended, planning=setup.planning),
@@ -339,6 +363,12 @@ async def rig(top: Path, *steps: Step, model: Any = None, **setup: Any) -> Async
             yield made
         finally:
             await made.session.interrupt()
+            made._log.close()
+
+
+async def _nothing() -> AsyncIterator[Any]:
+    return
+    yield
 
 
 async def _spawn(argv: Any, *, cwd: str, env: Any, stdout: int, stderr: int) -> asyncio.subprocess.Process:

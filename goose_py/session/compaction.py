@@ -72,12 +72,14 @@ class Compaction:
         return event is not None
 
     def tokens(self) -> int:
-        """What a request would hold now: as the provider counted it, and our estimate of what has come since."""
-        entries = self._entries()
-        if self._state.measured is not None:
-            counted, upto = self._state.measured
-            return counted + compaction.estimate(entry.message for entry in entries[upto:])
-        return self._prefix_tokens() + compaction.estimate(self._state.conversation.messages())
+        """What a request would hold now: as the provider counted it, and our estimate of what has come since. A count that is
+        far below our own estimate is not believed: some servers count only what they had not seen before."""
+        whole = self._prefix_tokens() + compaction.estimate(self._state.conversation.messages())
+        if self._state.measured is None:
+            return whole
+        counted, upto = self._state.measured
+        since = compaction.estimate(entry.message for entry in self._entries()[upto:])
+        return max(counted + since, whole // 2)
 
     async def _make_room(self, room: Room) -> None:
         cleared = compaction.clear_old_results(self._entries(), self._state.conversation.compactions())
