@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 import sys
+from collections import deque
 from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -27,7 +28,8 @@ _MAX_CONTEXT = 20
 MAX_FILE_BYTES = 64_000_000
 _MAX_BATCH_FILES = 2000
 _MAX_BATCH_CHARS = 100_000
-_PATIENCE = 5.0  # seconds for one file
+_MAX_EXCHANGE = 4_000_000
+_PATIENCE = 5.0  # seconds for one exchange
 _SNIFFED = 8192
 _LINE_BREAK = re.compile(r"(?<!\\)(?:\\\\)*\\n")
 _NUMBERED = re.compile(rb"(\d+)([:-])(.*)", re.DOTALL)
@@ -217,24 +219,20 @@ async def _by_python(workspace: Workspace, files: Sequence[str], query: Query) -
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-I", "-S", str(_WORKER), stdin=-1, stdout=-1, stderr=asyncio.subprocess.DEVNULL, limit=1 << 30
     )
-    assert process.stdin is not None and process.stdout is not None
     try:
         request = {"pattern": query.pattern, "ignore_case": query.ignore_case, "context": query.context}
-        wrong = await _asked(process, json.dumps(request).encode() + b"\n", _PATIENCE)
+        (wrong,) = await _asked(process, json.dumps(request).encode() + b"\n", 1)
         if wrong is not None:
             raise Refused(
                 f"The pattern {query.pattern!r} cannot be read: {wrong}. Escape what is meant literally with \\."
             )
-        for path in files:
-            try:
-                data = (await anyio.to_thread.run_sync(read_file, workspace, path, MAX_FILE_BYTES)).data
-            except Refused:
-                continue  # it vanished, or may not be read
-            if is_binary(data[:_SNIFFED]):
-                continue
-            answer = await _asked(process, b"%d\n%b" % (len(data), data), _PATIENCE)
-            if answer:
-                yield path, [Hit(*hit) for hit in answer]
+        left = deque(files)
+        while left:
+            texts = await anyio.to_thread.run_sync(_next_texts, workspace, left)
+            message = b"".join(b"%d\n%b" % (len(data), data) for _, data in texts)
+            for (path, _), found in zip(texts, await _asked(process, message, len(texts)), strict=True):
+                if found:
+                    yield path, [Hit(*hit) for hit in found]
     except TimeoutError:
         raise Refused(f"Matching {query.pattern!r} takes too long; write a simpler pattern.") from None
     finally:
@@ -244,15 +242,33 @@ async def _by_python(workspace: Workspace, files: Sequence[str], query: Query) -
             await process.wait()
 
 
-async def _asked(process: asyncio.subprocess.Process, message: bytes, patience: float) -> Any:
-    assert process.stdin is not None and process.stdout is not None
+def _next_texts(workspace: Workspace, left: deque[str]) -> list[tuple[str, bytes]]:
+    """The next files that are text, up to a few megabytes of them, taken off the left of the queue."""
+    texts: list[tuple[str, bytes]] = []
+    room = _MAX_EXCHANGE
+    while left and room > 0 and len(texts) < _MAX_BATCH_FILES:
+        path = left.popleft()
+        try:
+            data = read_file(workspace, path, MAX_FILE_BYTES).data
+        except Refused:
+            continue  # it vanished, or may not be read
+        if not is_binary(data[:_SNIFFED]):
+            texts.append((path, data))
+            room -= len(data)
+    return texts
 
-    async def exchange() -> bytes:
-        process.stdin.write(message)
-        await process.stdin.drain()
-        return await process.stdout.readline()
+
+async def _asked(process: asyncio.subprocess.Process, message: bytes, answers: int) -> list[Any]:
+    """Sends to the worker and awaits its lines. Raises TimeoutError when they do not come in time."""
+    sink, source = process.stdin, process.stdout
+    assert sink is not None and source is not None
+
+    async def exchange() -> list[bytes]:
+        sink.write(message)
+        await sink.drain()
+        return [await source.readline() for _ in range(answers)]
 
     try:
-        return json.loads(await asyncio.wait_for(exchange(), patience))
+        return [json.loads(line) for line in await asyncio.wait_for(exchange(), _PATIENCE)]
     except (ValueError, ConnectionError) as error:
         raise Refused("The search ended unexpectedly; try a simpler pattern.") from error

@@ -38,7 +38,8 @@ BOTH = pytest.mark.parametrize("server", [WITH, without_ripgrep])
 def project(tmp_path: Path) -> Path:
     """Every kind of thing a search can meet."""
     files = {
-        ".gitignore": "*.log\n!keep.log\n/build/\n# note\nnode_modules\n\\#odd\nspace\\ \n**/cache/*.tmp\ndoc/**/draft*\n",
+        ".gitignore": "*.log\n!keep.log\n/build/\n# note\nnode_modules\n\\#odd\nspace\\ \n"
+        "**/cache/*.tmp\ndoc/**/draft*\n",
         ".ignore": "*.dat\n!x.dat\n*.log2\n",
         ".rgignore": "!y.log2\n",
         "x.dat": "needle\n",

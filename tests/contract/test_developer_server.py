@@ -156,6 +156,35 @@ async def test_over_stdio_cancelling_a_call_and_leaving_end_every_process(
     await until(lambda: gone(pids("c", "d")), 5)
 
 
+@pytest.mark.case("R33")
+async def test_when_no_more_can_be_written_files_stay_whole_and_output_is_still_shown(
+    tmp_path: Path, parameters: StdioServerParameters
+) -> None:
+    work = tmp_path / "work"
+    (work / "f").write_text("as it was\n" * 10)
+    limited = ["-c", 'ulimit -f 16; exec "$@"', "sh", sys.executable, *parameters.args]
+    with (tmp_path / "stderr").open("w") as errors:
+        full = parameters.model_copy(update={"command": "/bin/sh", "args": limited})
+        async with Client(stdio_client(full, errlog=errors)) as client:
+            big = "x" * 100_000
+            for tool, arguments in (
+                ("write", {"path": "f", "content": big}),
+                ("write", {"path": "new/file", "content": big}),
+                ("edit", {"path": "f", "old_string": "as it was\n" * 10, "new_string": big}),
+                (
+                    "apply_patch",
+                    {"patch": f"*** Begin Patch\n*** Add File: a\n+x\n*** Add File: b\n+{big}\n*** End Patch"},
+                ),
+            ):
+                result = await client.call_tool(tool, arguments)
+                assert result.is_error and "larger than the system allows" in result.content[0].text
+            result = await client.call_tool("shell", {"command": "seq 20000"})
+            assert "log up to where writing it failed" in result.content[0].text
+            assert result.content[0].text.endswith("\n20000\n[exit code 0]")
+    assert [path.name for path in work.iterdir()] == ["f"]
+    assert (work / "f").read_text() == "as it was\n" * 10
+
+
 def test_a_workspace_that_is_not_there_is_one_sentence_and_exit_code_2() -> None:
     command = [sys.executable, "-m", "developer", "/no/such/folder"]
     done = subprocess.run(command, cwd=FOLDER.parent, capture_output=True, text=True, stdin=subprocess.DEVNULL)
