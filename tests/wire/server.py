@@ -4,6 +4,7 @@ import asyncio
 import socket
 import ssl
 import struct
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import suppress
 from types import ModuleType
@@ -23,13 +24,15 @@ _BASES = {"anthropic": "", "responses": "/v1", "chat": "/v1", "ollama": ""}
 
 
 class Recorded(msgspec.Struct, frozen=True, kw_only=True):
-    """A request as it arrived. `headers` have names in lower case; `raw` is the body's bytes."""
+    """A request as it arrived. `headers` have names in lower case; `raw` is the body's bytes; `arrived` is when its last
+    byte was read, on the clock of `time.perf_counter`."""
 
     method: str
     path: str
     protocol: str
     headers: dict[str, str]
     raw: bytes
+    arrived: float
 
     @property
     def body(self) -> Any:
@@ -39,7 +42,7 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True):
 class WireServer:
     """Answers each model request with the next turn of the script. `key`: requests without it get a 401. `strict`: requests
     that a real provider would refuse get a 400, and the refusal is kept in `objections`, so that a test can fail on it.
-    `models` is what the listings show."""
+    `models` is what the listings show. `answered` holds when each whole answer had been sent."""
 
     def __init__(
         self,
@@ -66,6 +69,7 @@ class WireServer:
         self.objections: list[str] = []
         self.connections = 0
         self.closed_early = 0
+        self.answered: list[float] = []
 
     async def start(self, port: int = 0) -> None:
         self._server = await asyncio.start_server(
@@ -140,7 +144,8 @@ class WireServer:
         headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
         raw = await reader.readexactly(int(headers.get("content-length", "0")))
         protocol = _protocol(target)
-        self.requests.append(Recorded(method=method, path=target, protocol=protocol, headers=headers, raw=raw))
+        arrived = time.perf_counter()
+        self.requests.append(Recorded(method=method, path=target, protocol=protocol, headers=headers, raw=raw, arrived=arrived))
         await self._note()
         if not protocol:
             return await _send_json(writer, *self._listing(method, target, raw))
@@ -226,6 +231,7 @@ class WireServer:
             return _cut(writer, wire)
         writer.write(b"0\r\n\r\n")
         await writer.drain()
+        self.answered.append(time.perf_counter())
         return True
 
     async def _gone(self) -> bool:
