@@ -67,9 +67,10 @@ async def _judge(worktree: TaskWorktree) -> tuple[State, str]:
     snapshot = await worktree.snapshot()
     if snapshot.left_out:
         return "dirty", f"{len(snapshot.left_out)} files are in no snapshot"
-    tip = await worktree.tip()
-    if tip is not None and tip != worktree.base.commit and not await _on_another_branch(worktree, tip):
-        return "unmerged", f"commits on {worktree.branch} are on no other branch"
+    tip, head = await worktree.tip(), await worktree.detached_head()
+    for commit in (tip, head):
+        if commit not in (None, worktree.base.commit) and not await _on_another_branch(worktree, commit):
+            return "unmerged", f"commits of {worktree.branch} are on no other branch"
     if snapshot.tree == worktree.base.tree:
         return "clean", "nothing was changed"
     landed = await read_ref(worktree.store.bound, LANDED)

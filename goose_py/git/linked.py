@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -47,6 +48,16 @@ def admin_dir(repository: Repository, where: Path) -> Path:
     raise GitError(f"git has no record of the worktree {where}; repair it with `git worktree repair`.")
 
 
+def head_of(repository: Repository, where: Path) -> str | None:
+    """What HEAD of a linked worktree says: the full name of a ref or, detached, an object id. None where it cannot be told.
+    Read as a file: an agent may have written to it, and no git is asked to believe it."""
+    try:
+        content = (admin_dir(repository, where) / "HEAD").read_text().strip()
+    except (GitError, OSError, UnicodeDecodeError):
+        return None
+    return content.removeprefix("ref: ").strip() or None
+
+
 async def remove_linked(repository: Repository, where: Path) -> None:
     """Move the folder away in one step, let git forget it, then delete it. Git itself is never let near its content."""
     gone = where.with_name(f".{where.name}.removed-{os.urandom(4).hex()}")
@@ -79,4 +90,6 @@ def _delete_folder(folder: Path) -> None:
                 entry.chmod(0o700)
         function(name)
 
-    shutil.rmtree(folder, onerror=make_writable)
+    # Python 3.12 renamed it.
+    handler = {"onexc" if sys.version_info >= (3, 12) else "onerror": make_writable}
+    shutil.rmtree(folder, **handler)

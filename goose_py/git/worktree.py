@@ -14,7 +14,7 @@ import msgspec
 from goose_py.git.aside import bring_back, move_aside, nested_git_dirs
 from goose_py.git.base import Base
 from goose_py.git.errors import GitError, WorktreeExists, WorktreeMissing
-from goose_py.git.linked import add_linked, admin_dir, attach_linked, forget_linked, remove_linked
+from goose_py.git.linked import add_linked, admin_dir, attach_linked, forget_linked, head_of, remove_linked
 from goose_py.git.paths import located, relative
 from goose_py.git.private import PrivateStore
 from goose_py.git.repository import Repository, delete_ref, read_ref, update_ref
@@ -156,12 +156,22 @@ class TaskWorktree:
         """The commit that the task's branch is at, None where the branch is gone."""
         return await self.repository.branch_tip(self.branch)
 
+    async def detached_head(self) -> str | None:
+        """The commit that the worktree is at where that is not its branch's: an agent may have left the branch."""
+        head = head_of(self.repository, self.path)
+        if head is None or head == f"refs/heads/{self.branch}":
+            return None
+        commit = await read_ref(self.repository.bound, f"{head}^{{commit}}")
+        return None if commit in (None, await self.tip(), self.base.commit) else commit
+
     async def keep_tip(self) -> None:
-        """Protect the commits of the task's branch under `refs/goose/<task>/tip` of the user's repository."""
-        tip = await self.tip()
-        kept = await read_ref(self.repository.bound, self._tip_ref)
-        if tip is not None and tip != kept:
-            await update_ref(self.repository.bound, self._tip_ref, tip, kept)
+        """Protect the task's commits under refs of the user's repository: `refs/goose/<task>/tip` for its branch, and
+        `refs/goose/<task>/head` where the worktree was at another commit."""
+        for name, commit in (("tip", await self.tip()), ("head", await self.detached_head())):
+            reference = f"refs/goose/{self.task_id}/{name}"
+            kept = await read_ref(self.repository.bound, reference)
+            if commit is not None and commit != kept:
+                await update_ref(self.repository.bound, reference, commit, kept)
 
     async def remove(self) -> Snapshot | None:
         """Take the worktree and its branch away after everything in it is recorded: files as a snapshot, commits under
@@ -280,16 +290,8 @@ async def _clear_unfinished(repository: Repository, store: Path) -> None:
     known = TaskFile.read(store)
     if not known.ready:
         # Without a branch on record the crash came before or within `worktree add`.
-        branch = known.branch or await _branch_of(repository, Path(known.path))
+        branch = known.branch or (head_of(repository, Path(known.path)) or "").removeprefix("refs/heads/") or None
         await _undo_creation(repository, Path(known.path), branch, known.base.commit, known.task_id, store)
-
-
-async def _branch_of(repository: Repository, where: Path) -> str | None:
-    try:
-        head = (admin_dir(repository, where) / "HEAD").read_text()
-    except (GitError, OSError):
-        return None
-    return head.strip().removeprefix("ref: refs/heads/") if head.startswith("ref: refs/heads/") else None
 
 
 async def _undo_creation(

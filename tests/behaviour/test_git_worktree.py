@@ -308,6 +308,29 @@ async def test_every_byte_of_a_removed_worktree_comes_back(place: Place):
     assert " M a.txt" in place.sh("git status --porcelain", cwd=again.path)
 
 
+async def test_commits_beside_the_branch_are_kept_too(place: Place):
+    worktree = await place.task()
+    place.sh("git checkout -q --detach && echo x > x && git add x && git commit -qm beside", cwd=worktree.path)
+    beside = place.sh("git rev-parse HEAD", cwd=worktree.path).strip()
+    (status,) = await find_worktrees(await place.open(), place.top / "state" / "tasks")
+    assert status.state == "unmerged"
+    await worktree.remove()
+    place.sh("git reflog expire --expire=now --all && git gc -q --prune=now")
+    assert place.sh("git rev-parse refs/goose/t1/head").strip() == beside
+    assert ((await worktree.recreate()).path / "x").read_text() == "x\n"
+
+
+async def test_what_cannot_be_read_is_left_out_and_said(place: Place):
+    worktree = await place.task()
+    place.write({"closed.txt": "c\n", "open.txt": "o\n"}, worktree.path)
+    (worktree.path / "closed.txt").chmod(0)
+    readable = os.access(worktree.path / "closed.txt", os.R_OK)  # root may read everything
+    snapshot = await worktree.snapshot()
+    names = place.sh(f"git --git-dir {worktree.store.path} ls-tree -r --name-only {snapshot.tree}").split()
+    assert "open.txt" in names and ("closed.txt" in names) == readable
+    assert snapshot.warnings == (() if readable else ("closed.txt is not recorded: it cannot be read.",))
+
+
 async def test_a_worktree_deleted_by_hand_is_recreated_from_its_last_snapshot(place: Place):
     worktree = await place.task()
     place.write({"a.txt": "two\n"}, worktree.path)
