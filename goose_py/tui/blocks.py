@@ -30,6 +30,8 @@ from goose_py.tui.view_state import (
 )
 
 RESULT_LINES = 3
+QUIET_TOOLS = frozenset({"read", "list", "glob", "grep"})
+"""What they found is for the model; a person is told how much it was, and sees it on demand."""
 EXPANDED_LINES = 2_000
 """Of one result; the log on disk has the rest, and so many rows say nothing on a screen."""
 VERB = 7
@@ -100,6 +102,8 @@ def guess_height(item: AnyItem, width: int) -> int:
             text = item.text
             return text.count("\n") + 1 + len(text) // max(20, width)
         case ToolItem():
+            if item.state == "ok" and bare_name(item.call.name) in QUIET_TOOLS:
+                return 1
             result = item.result or item.output
             return 1 + min(RESULT_LINES + 1, result.count("\n") + 1 if result else 0)
         case PlanItem():
@@ -190,6 +194,9 @@ def _tool_facts(item: ToolItem, diff: list[str], look: Look) -> Row:
     }[item.state]  # fmt: skip
     if state:
         row.append(Segment(("  " if row else "") + state, look[TOOL_MARKS[item.state][1]]))
+    elif item.state == "ok" and item.result and bare_name(item.call.name) in QUIET_TOOLS:
+        count = item.result.strip("\n").count("\n") + 1
+        row.append(Segment(f"{count} {'line' if count == 1 else 'lines'}  {seconds_text(item.seconds)}", look["dim"]))
     elif item.state in ("ok", "failed") and not (diff and item.seconds < 1):
         row.append(Segment(("  " if row else "") + seconds_text(item.seconds), look["dim"]))
     return row
@@ -218,8 +225,11 @@ def _result_rows(item: ToolItem, width: int, look: Look, expanded: bool) -> list
         rows = [[Segment(part, _output_style(line, look, style))] for line in shown for part in chopped(line, width)]
         hidden = len(lines) - len(shown)
         return [*rows, [Segment(f"… {hidden} more lines in the log", look["faint"])]] if hidden else rows
-    shown = lines[-RESULT_LINES:] if running else _telling(lines, item.state == "failed")
-    hidden = len(lines) - len(shown)
+    telling = [line for line in lines if line.strip()]
+    if item.state == "ok" and bare_name(item.call.name) in QUIET_TOOLS:
+        return []
+    shown = telling[-RESULT_LINES:] if running else _telling(telling, item.state == "failed")
+    hidden = len(telling) - len(shown)
     rows = [[Segment(fitted(line.expandtabs(4), width), _output_style(line, look, style))] for line in shown]
     if hidden and not running:
         rows.append([Segment(f"… {hidden} more lines · ctrl+o expands", look["faint"])])
@@ -255,7 +265,7 @@ def call_diff(item: ToolItem) -> list[str]:
 
 
 def _line_diff(old: str, new: str) -> list[str]:
-    before, after = old.split("\n"), new.split("\n")
+    before, after = old.removesuffix("\n").split("\n"), new.removesuffix("\n").split("\n")
     if len(before) + len(after) > 4_000:
         return [*(f"-{line}" for line in before), *(f"+{line}" for line in after)]
     lines = difflib.unified_diff(before, after, lineterm="", n=1)

@@ -81,6 +81,23 @@ def header_rows(state: ViewState, around: Around, width: int, look: Look) -> lis
     return [spread(left, right, width), [Segment("━" * width, look["faint"])]]
 
 
+def welcome_rows(state: ViewState, around: Around, program: str, width: int, look: Look) -> list[Row]:
+    """What a new conversation begins with: where the work happens, and what a user can rely on."""
+    where = place_of(state, around)
+    origin = f" from {safe_line(state.base_branch)}" if state.base_branch else ""
+    if state.repository and state.repository != state.workspace:
+        lines = [f"Works on {where} in a worktree of its own{origin}. Your files change when you apply, and not before."]
+    elif state.workspace:
+        lines = [f"Works in {safe_line(state.workspace)}."]
+    else:
+        lines = [f"Makes a worktree of {where} to work in."]
+    lines.append("Every change can be kept or dropped, hunk by hunk (F3). Leaving stops nothing.")
+    rows: list[Row] = [[], [Segment(f"  ▞ goose-py {program}".rstrip(), look["accent"])], []]
+    for line in lines:
+        rows += [[Segment(f"  {part}", look["dim"])] for part in wrapped(line, width - 4, look)]
+    return rows
+
+
 def _tabs(around: Around, wide: bool, look: Look, only: str = "") -> Row:
     needing = sum(task.need == "you" for task in around.tasks)
     running = sum(task.need == "running" for task in around.tasks)

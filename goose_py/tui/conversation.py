@@ -10,10 +10,10 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.screen import Screen
 
-from goose_py.tui.chrome import WIDE, header_rows, hint_row, panel_rows, plan_line, status_rows
+from goose_py.tui.chrome import WIDE, header_rows, hint_row, panel_rows, plan_line, status_rows, welcome_rows
 from goose_py.tui.log_view import LogView
 from goose_py.tui.prompt import PromptArea
-from goose_py.tui.question import Option, Question, QuestionPanel
+from goose_py.tui.question import Option, Question, QuestionPanel, event_time
 from goose_py.tui.questions import question_of, wants_text
 from goose_py.tui.rows import Rows, text_row
 from goose_py.tui.slash import matching, menu_rows
@@ -28,6 +28,7 @@ SMALL = (60, 15)
 
 
 class ConversationScreen(Screen[None]):
+    AUTO_FOCUS = "#prompt"
     DEFAULT_CSS = """
     ConversationScreen { background: $background; color: $foreground; layout: vertical; }
     ConversationScreen #body { height: 1fr; }
@@ -63,7 +64,7 @@ class ConversationScreen(Screen[None]):
         self.plan_row = Rows(look, id="plan")
         self.status = Rows(look, id="status")
         self.menu = Rows(look, id="menu")
-        self.question = QuestionPanel(look, app.services.monotonic, app.options.grace, id="question")
+        self.question = QuestionPanel(look, app.options.grace, id="question")
         self.prompt = PromptArea(id="prompt")
         if ascii_class:
             self.prompt.add_class(ascii_class)
@@ -107,6 +108,10 @@ class ConversationScreen(Screen[None]):
             return
         width, height = self.app.size
         self._fit(width, height)
+        if not self.state.items:
+            room = width - (PANEL_WIDTH + 1 if self.panel.display else 0)
+            program = self._goose.options.program
+            self.log_view.set_welcome(welcome_rows(self.state, self._goose.around(), program, room, self._goose.look))
         self.log_view.sync(self.state.items, self.state.live)
         self.draw_chrome()
         self._ask()
@@ -139,7 +144,8 @@ class ConversationScreen(Screen[None]):
 
     def _has_panel(self) -> bool:
         state, around = self.state, self._goose.around()
-        return bool(state.plan or state.checks or state.context_tokens or around.tasks or around.changes)
+        changed = around.changes is not None and bool(around.changes.files)
+        return bool(state.plan or state.checks or state.context_tokens or around.tasks or changed)
 
     def _draw_prompt(self, width: int) -> None:
         look = self._goose.look
@@ -215,7 +221,7 @@ class ConversationScreen(Screen[None]):
         question = self.question.question
         if question is None or self.question.has_focus or question.id == self._put_off or self.app.screen is not self:
             return
-        idle = self._goose.services.monotonic() - self.prompt.last_key
+        idle = event_time() - self.prompt.last_key
         wait = self._goose.options.typing_pause - idle
         if wait > 0 and self.prompt.last_key:
             self.set_timer(wait + 0.01, self._take_keys)

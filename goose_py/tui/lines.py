@@ -64,8 +64,9 @@ def spread(left: Row, right: Row, width: int, fill: Style | None = None) -> Row:
     """`left` and `right` at the two ends of a row of `width` cells; `left` is cut where both do not fit."""
     room = width - row_width(right)
     used = row_width(left)
-    if used > room - 1:
-        left = cut_row(left, max(0, room - 1))
+    most = room - 1 if right else room
+    if used > most:
+        left = cut_row(left, max(0, most))
         used = row_width(left)
     return [*left, Segment(" " * max(0, room - used), fill), *right]
 

@@ -156,8 +156,15 @@ class LogView(ScrollView, can_focus=True):
         self._heights = Heights()
         self._placing = False
         self._rendered = 0
+        self._welcome: list[Strip] = []
 
     # Content.
+
+    def set_welcome(self, rows: list[Row]) -> None:
+        """What stands here while there is no conversation yet."""
+        self._welcome = [self.look.strip(row) for row in rows]
+        if not self._blocks:
+            self.refresh()
 
     def sync(self, items: Vector[AnyItem], live: tuple[AnyItem, ...]) -> None:
         """Show this. Cheap where little differs from what is shown now."""
@@ -354,6 +361,8 @@ class LogView(ScrollView, can_focus=True):
     def render_line(self, y: int) -> Strip:
         width = self.size.width
         block, row = self._heights.find(self.scroll_offset.y + y)
+        if not self._blocks and y < len(self._welcome):
+            return self._welcome[y].adjust_cell_length(width, self.look["base"])
         if block >= len(self._blocks):
             return Strip.blank(width, self.look["base"])
         strips = self._blocks[block].strips

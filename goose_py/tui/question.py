@@ -7,7 +7,6 @@ something longer than its window, after all of it was scrolled past. Keys that c
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from rich.segment import Segment
@@ -90,14 +89,13 @@ class QuestionPanel(Widget, can_focus=True):
             super().__init__()
             self.question = question
 
-    def __init__(self, look: Look, clock: Callable[[], float], grace: float, *, id: str | None = None) -> None:
+    def __init__(self, look: Look, grace: float, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.look = look
         self.question: Question | None = None
         self.room = 12
         self.full = False
         self.gate = Gate(grace)
-        self._clock = clock
         self._grace = grace
         self._chosen = 0
         self._variant: dict[str, int] = {}
@@ -127,13 +125,13 @@ class QuestionPanel(Widget, can_focus=True):
         if not self.size.height:
             self.call_after_refresh(self._drawn, question_id)
             return
-        self.gate = self.gate.show(self._clock(), len(self._body), self._top + self._window)
+        self.gate = self.gate.show(event_time(), len(self._body), self._top + self._window)
         self._lay_out()
 
     def focused_now(self) -> None:
         """The keys are ours from now on: the grace begins anew, for whoever was typing a moment ago."""
         if self.gate.drawn is not None:
-            self.gate = replace(self.gate, drawn=self._clock())
+            self.gate = replace(self.gate, drawn=event_time())
 
     # Layout.
 
@@ -313,6 +311,11 @@ class QuestionPanel(Widget, can_focus=True):
         event.stop()
         self._top = max(0, self._top - 3)
         self._lay_out()
+
+
+def event_time() -> float:
+    """The time that an event made now would carry: whatever clock that is, it is the one of the keys."""
+    return Message().time
 
 
 _MOVES = {"up": -1, "down": 1}

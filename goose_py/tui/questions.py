@@ -19,7 +19,9 @@ def question_of(state: ViewState) -> Question | None:
 
 def approval_question(approval: Approval, waiting: int, workspace: str) -> Question:
     of = f" 1 of {waiting}" if waiting > 1 else ""
-    why = approval.reason + (f"  ({approval.cause})" if approval.cause and approval.cause not in approval.reason else "")
+    body = full_call(approval.call)
+    known = approval.reason + body
+    why = approval.reason + (f"  ({approval.cause})" if approval.cause and approval.cause not in known else "")
     facts = [f"in {workspace}"] if workspace else []
     options = [Option("y", "Allow once", assent=True)]
     if approval.patterns:
@@ -32,7 +34,7 @@ def approval_question(approval: Approval, waiting: int, workspace: str) -> Quest
     return Question(
         id=f"approval {approval.approval_id}",
         title=f"Permission{of}: {approval.call.name}",
-        body=full_call(approval.call),
+        body=body,
         facts=(*facts, f"asks because: {why}"),
         options=tuple(options),
     )

@@ -90,7 +90,7 @@ class ReviewScreen(Screen[None]):
         self.files = Rows(look, id="files", classes=ascii_class)
         self.head = Rows(look, id="head")
         self.view = DiffView(look, id="diff")
-        self.question = QuestionPanel(look, app.services.monotonic, app.options.grace, id="apply")
+        self.question = QuestionPanel(look, app.options.grace, id="apply")
         self.comment = Input(id="comment", classes=ascii_class)
         self.summary = Rows(look, id="summary")
         self.hints = Rows(look, id="hints")

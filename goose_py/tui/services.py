@@ -29,7 +29,7 @@ class Connection(Protocol):
 class Services:
     """`connect(task, after)` reaches the task's worker, and starts one where none runs. `start_task()` makes a new task and
     returns its id. `load_changes(task)` has no hunks, `load_file(task, path)` has one file's. `now` is Unix time, `monotonic`
-    the clock that key events carry. All raise GooseError with one sentence where they cannot."""
+    a clock that only goes forward. All raise GooseError with one sentence where they cannot."""
 
     connect: Callable[[str, int], Awaitable[Connection]]
     load_changes: Callable[[str], Awaitable[ChangeSet]]
@@ -79,4 +79,4 @@ class Left:
             return ""
         name = f"Task {self.task_id}" + (f" ({safe_text(self.title)})" if self.title else "")
         state = "goes on working without a screen" if self.running else "is kept"
-        return f"{name} {state}. `goose-py` opens it again, `goose-py task list` shows all."
+        return f"{name} {state}. `goose-py task attach {self.task_id}` opens it again, `goose-py task list` shows all."

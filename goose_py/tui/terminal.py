@@ -7,11 +7,15 @@ from collections.abc import Mapping
 PLAIN = '`goose-py run -t "…"` works without a screen.'
 
 
-def refusal(env: Mapping[str, str], *, stdin_is_terminal: bool, stdout_is_terminal: bool) -> str | None:
-    """Why no screen can be opened here, as a sentence for the user, or None where one can."""
-    if not stdin_is_terminal or not stdout_is_terminal:
-        end = "Standard input" if not stdin_is_terminal else "Standard output"
-        return f"{end} is not a terminal, so there is no screen to draw on; {PLAIN}"
+def refusal(
+    env: Mapping[str, str], *, stdin_is_terminal: bool, stdout_is_terminal: bool, stderr_is_terminal: bool = True
+) -> str | None:
+    """Why no screen can be opened here, as a sentence for the user, or None where one can. (Textual reads standard input and
+    draws on standard error.)"""
+    ends = {"input": stdin_is_terminal, "output": stdout_is_terminal, "error": stderr_is_terminal}
+    other = next((name for name, is_terminal in ends.items() if not is_terminal), None)
+    if other is not None:
+        return f"Standard {other} is not a terminal, so there is no screen to draw on; {PLAIN}"
     term = env.get("TERM", "")
     if term in ("", "dumb", "unknown"):
         said = f"TERM={term}" if term else "TERM is not set, so this terminal"
