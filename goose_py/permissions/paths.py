@@ -11,6 +11,8 @@ from goose_py.permissions.decision import Place
 STREAMS: Final = frozenset({"/dev/null", "/dev/stdout", "/dev/stderr", "/dev/stdin", "/dev/zero", "/dev/tty", "/dev/full"})
 """Files that are no files: writing to them changes nothing."""
 
+NOWHERE: Final = "/<no file name>"
+
 # Beside category Cf, what some file systems and most eyes ignore in a name (Unicode's Default_Ignorable_Code_Point).
 _IGNORABLE: Final = frozenset(
     {0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x3164, 0xFFA0, *range(0x180B, 0x1810), *range(0xFE00, 0xFE10)}
@@ -19,7 +21,13 @@ _IGNORABLE: Final = frozenset(
 
 
 def resolve(place: Place, cwd: str, path: str) -> str:
-    """The absolute path, free of symlinks, that `path` means in `cwd`. `~` and `~/...` are the home folder."""
+    """The absolute path, free of symlinks, that `path` means in `cwd`. `~` and `~/...` are the home folder. What cannot be
+    the name of a file leads to NOWHERE, which is inside of nothing."""
+    try:
+        if b"\0" in path.encode("utf-8", "surrogateescape"):
+            return NOWHERE
+    except UnicodeEncodeError:
+        return NOWHERE
     if path == "~" or path.startswith("~/"):
         path = place.home + path[1:]
     # POSIX leaves the meaning of exactly two leading slashes open, and normpath keeps them.

@@ -56,6 +56,12 @@ _HARMLESS: Final = frozenset(
     }
 )  # fmt: skip
 
+
+def takes_any_words(name: str) -> bool:
+    """Whether no word at all could make the program do more than read, so that even a file named like an option is fine."""
+    return name in _HARMLESS
+
+
 # program: (short flags, long flags) that make it write or run something. Long ones are recognised in every abbreviation.
 _REFUSED_FLAGS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "sort": ("oT", ("output", "compress-program", "temporary-directory")),

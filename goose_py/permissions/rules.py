@@ -44,12 +44,14 @@ class Rule:
     source: str = ""
 
     def applies_to(self, tool: str, extension: str) -> bool:
-        return fnmatchcase(tool, self.tool) and fnmatchcase(extension, self.extension)
+        return _glob(tool, self.tool) and _glob(extension, self.extension)
 
     def matches_command(self, argv: Words) -> Match:
         """What forbids or asks covers further arguments even where its pattern does not end in `*`: a rule against `curl`
         is one against `curl URL`."""
         pattern = self.pattern
+        if pattern.kind != "command" or not argv or argv[0] not in (pattern.words[0], None):
+            return "no"
         if self.verdict != "allow" and not pattern.further:
             pattern = Pattern(pattern.kind, pattern.text, pattern.words, further=True)
         match = pattern.matches_command(argv)
@@ -74,6 +76,10 @@ class Rule:
             return False
         covers_both = "write" if self.verdict == "allow" else "read"
         return (kind == covers_both or writes == (kind == "write")) and self.pattern.matches_path(path)
+
+
+def _glob(name: str, pattern: str) -> bool:
+    return pattern == "*" or fnmatchcase(name, pattern)
 
 
 @dataclass(frozen=True, slots=True)

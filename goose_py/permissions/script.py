@@ -9,7 +9,7 @@ from goose_py.permissions.decision import Part, Place, Verdict
 from goose_py.permissions.destructive import destruction
 from goose_py.permissions.git_commands import assess_git
 from goose_py.permissions.patterns import Pattern, suggest
-from goose_py.permissions.programs import Assessment, assess, unknown
+from goose_py.permissions.programs import Assessment, assess, takes_any_words, unknown
 from goose_py.permissions.rules import Found, Rule, strictest
 from goose_py.permissions.shell import (
     MAX_COMMANDS,
@@ -22,7 +22,7 @@ from goose_py.permissions.shell import (
     parse,
     read_script,
 )
-from goose_py.permissions.wrappers import Words, candidates, hidden_scripts, program_name, runs_unknown
+from goose_py.permissions.wrappers import Words, candidates, hidden_scripts, program_name, runs_input, runs_unknown
 from goose_py.protocol.modes import Mode
 
 _MAX_HIDDEN: Final = 8 * MAX_COMMANDS
@@ -43,6 +43,7 @@ _HARMLESS_VARIABLES: Final = frozenset(
 class _Judge:
     """What stays the same for every part of one command. `blanket` is a rule that allows the tool with any command."""
 
+    text: str
     mode: Mode
     place: Place
     rules: Sequence[Rule]
@@ -60,7 +61,7 @@ def judge_script(
 ) -> tuple[Part, ...]:
     """The parts of the shell command `text`, run in `cwd` (absolute, resolved). Never empty. `rules` are those that apply
     to the tool; `blanket` is one of them that allows the tool whatever the command."""
-    judge = _Judge(mode, place, rules, cwd, blanket)
+    judge = _Judge(text, mode, place, rules, cwd, blanket)
     try:
         root = parse(text)
         mentions = tuple(_all_mentions(_commands_in(text)))
@@ -123,20 +124,28 @@ def _all_mentions(found: Iterator[Mention], nested: int = 0) -> Iterator[Mention
 
 def _spellings(words: Words) -> Iterator[Words]:
     yield words
-    if words and words[0] is not None and "/" in words[0]:
+    if words[0] is not None and "/" in words[0]:
         yield (program_name(words[0]), *words[1:])
 
 
 def _forbidden(judge: _Judge, mentions: Sequence[Mention]) -> Iterator[Part]:
     """A part for each command that a rule denies or asks about, wherever it hides."""
-    rules = [rule for rule in judge.rules if rule.verdict != "allow" and rule.pattern.kind == "command"]
-    if not rules:
+    by_program: dict[str, list[Rule]] = {}
+    for rule in judge.rules:
+        if rule.verdict != "allow" and rule.pattern.kind == "command":
+            by_program.setdefault(rule.pattern.words[0], []).append(rule)
+    if not by_program:
         return
+    every = [rule for rules in by_program.values() for rule in rules]
+
+    def about(words: Words) -> Sequence[Rule]:
+        return every if words[0] is None else by_program.get(words[0], ())
+
     for mention in mentions:
         matches = (
             Found(rule, match == "yes")
-            for rule in rules
             for words in _spellings(mention.argv)
+            for rule in about(words)
             if (match := rule.matches_command(words)) != "no"
         )
         found = strictest(matches)
@@ -244,6 +253,8 @@ def _assess(judge: _Judge, command: Command) -> Assessment:
     name, why = _identity(judge.place, command.argv[0])
     if why:
         return unknown(why)
+    if command.globs and not takes_any_words(name):
+        return unknown("The shell puts file names in place of a pattern, and they may be read as options.")
     argv = (name, *command.argv[1:])
     if name != "git":
         return assess(argv)
@@ -289,7 +300,7 @@ def _allowing_rule(judge: _Judge, command: Command) -> Rule | None:
     for rule in judge.rules:
         if rule.verdict != "allow":
             continue
-        if rule.pattern.kind == "script" and rule.pattern.text == command.text:
+        if rule.pattern.kind == "script" and rule.pattern.text in (command.text, judge.text):
             return rule
         harmless = all(name in _HARMLESS_VARIABLES for name, _ in command.assignments)
         if harmless and not _planted(judge.place, command) and rule.matches_command(command.argv) == "yes":
@@ -307,8 +318,12 @@ def _planted(place: Place, command: Command) -> bool:
 def _unknown_part(judge: _Judge, command: Command, found: Assessment, allowed: Rule | None) -> Part:
     if allowed is not None:
         return Part(command.text, "allow", _rule_reason(allowed))
-    plain = not command.assignments and not _planted(judge.place, command)
-    pattern = suggest(command.argv) if plain else Pattern("script", command.text)
+    pattern = suggest(command.argv)
+    if command.fed or command.joined_by in ("|", "|&"):
+        # What it is given decides what it does: `bash` and `python -` are anything at all.
+        pattern = Pattern("script", judge.text) if runs_input(command.argv[0]) else pattern
+    if command.assignments or _planted(judge.place, command):
+        pattern = Pattern("script", judge.text if command.fed else command.text)
     return Part(command.text, judge.ask_unless_auto(), _plan_reason(judge, found.reason), str(pattern))
 
 

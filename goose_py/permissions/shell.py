@@ -1,9 +1,10 @@
 """Bash text to the commands it would run: a strict reading that may be trusted, and a loose one that may only forbid.
 
-`read_script` accepts a small subset of Bash in which the argv of every command is certain: literal words, pipes, lists
-and plain redirections. Whatever can expand, substitute, define or loop is refused, and refused means that a person is
-asked. The reading is checked twice, by the tree-sitter grammar and by `shlex`, because a grammar made for editors
-forgives more than Bash does; the differential fuzz in the tests compares what is accepted with what real Bash runs.
+`read_script` accepts a small subset of Bash in which the argv of every command is certain: literal words, file name
+patterns, pipes, lists, plain redirections and here-documents without expansion. Whatever else can expand, substitute,
+define or loop is refused, and refused means that a person is asked. The reading is checked twice, by the tree-sitter
+grammar and by `shlex`, because a grammar made for editors forgives more than Bash does; the differential fuzz in the tests
+compares what is accepted with what real Bash runs.
 
 `find_commands` answers the opposite question: which commands could this text run at all, substitutions, loop bodies and
 function bodies included? It is used to find a forbidden or a destructive command, never to allow one.
@@ -22,10 +23,12 @@ MAX_BYTES: Final = 64 * 1024
 """Longest command that is analysed. Longer ones are refused before anything looks at them."""
 MAX_COMMANDS: Final = 512
 MAX_DEPTH: Final = 100
+MAX_HERE_DOCUMENTS: Final = 16
 
 _LIST_OPERATORS: Final = frozenset({"&&", "||", ";", "|", "|&", "&"})
 _REDIRECTIONS: Final = frozenset({"<", ">", ">>", ">|", "&>", "&>>", ">&", "<&"})
 _UNSAFE_IN_BARE_WORD: Final = frozenset("*?[]{}!$`\\")
+_GLOB: Final = frozenset("*?")
 _UNSAFE_IN_DOUBLE_QUOTES: Final = frozenset("$`!")
 _VARIABLE_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 # Words with a grammar of their own where a command name stands; the editor grammar takes some for plain names.
@@ -56,7 +59,8 @@ class Redirect:
 class Command:
     """One simple command: decoded words (never none), environment prefixes in order, redirections, and its source text.
 
-    `joined_by` is the operator before it ("" for the first one, "\\n" counts as ";").
+    `joined_by` is the operator before it ("" for the first one, "\\n" counts as ";"). `globs`: words with `*` or `?` stand in
+    `argv` as written, and the shell may put any number of file names in their place. `fed`: a here-document is its input.
     """
 
     argv: tuple[str, ...]
@@ -64,6 +68,8 @@ class Command:
     redirects: tuple[Redirect, ...] = ()
     text: str = ""
     joined_by: str = ""
+    globs: bool = False
+    fed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +86,7 @@ class TooMuch(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Mention:
-    """A command found by the loose reading. `None` stands for a word whose value only Bash knows."""
+    """A command found by the loose reading: at least one word. `None` stands for one whose value only Bash knows."""
 
     argv: tuple[str | None, ...]
     text: str
@@ -106,18 +112,78 @@ def parse(text: str) -> Node:
     return _parser().parse(data).root_node
 
 
-def read_script(text: str, root: Node) -> tuple[Command, ...] | Refusal:
-    """The commands of `text` in order when every word is certain, else the refusal. `root` is `parse(text)`."""
+def read_script(text: str, root: Node | None = None) -> tuple[Command, ...] | Refusal:
+    """The commands of `text` in order when every word is certain, else the refusal. `root` is `parse(text)` where it is at
+    hand. Raises `TooMuch` over the caps."""
+    return _read(text, root, MAX_HERE_DOCUMENTS)
+
+
+def _read(text: str, root: Node | None, documents: int) -> tuple[Command, ...] | Refusal:
     try:
         _refuse_odd_characters(text)
-        reading = _Reading()
-        reading.statements(root, 0)
-        if reading.tokens != _shlex_tokens(text):
-            raise _Refused("Two readings of this command disagree, so what it runs is not certain.", text)
+        if (document := _here_document(text)) is None:
+            return _read_plain(text, root or parse(text))
+        if not documents:
+            raise TooMuch(f"The command has more than {MAX_HERE_DOCUMENTS} here-documents. Split it.")
+        return _read_fed(document, documents - 1)
     except _Refused as refused:
         found = refused.refusal
         return found if found.fragment else replace(found, fragment=text)
+
+
+def _read_plain(text: str, root: Node) -> tuple[Command, ...]:
+    reading = _Reading()
+    reading.statements(root, 0)
+    if reading.tokens != _shlex_tokens(text):
+        raise _Refused("Two readings of this command disagree, so what it runs is not certain.", text)
     return tuple(reading.commands)
+
+
+_HERE_DOCUMENT: Final = re.compile(r"<<('([A-Za-z_][A-Za-z0-9_]*)')")
+
+
+@dataclass(frozen=True, slots=True)
+class _HereDocument:
+    """A first line with `<<'WORD'`, and what follows the line that is WORD alone. In between Bash reads plain text (manual,
+    3.6.6: no expansion where the delimiter is quoted)."""
+
+    line: str
+    word: str
+    following: str
+
+
+def _here_document(text: str) -> _HereDocument | None:
+    """None where the first line opens no here-document, or none of the one form that is read."""
+    first, newline, rest = text.partition("\n")
+    opening = _HERE_DOCUMENT.search(first)
+    if not newline or opening is None or first.count("<<") != 1:
+        return None
+    lines = rest.split("\n")
+    word = opening[2]
+    if word not in lines:
+        return None
+    # As a plain redirection it is found by the readers wherever it is one, and nowhere inside quotation marks.
+    line = first[: opening.start()] + "<" + opening[1] + first[opening.end() :]
+    return _HereDocument(line, word, "\n".join(lines[lines.index(word) + 1 :]))
+
+
+def _read_fed(document: _HereDocument, documents: int) -> tuple[Command, ...]:
+    opening = Redirect("<", document.word)
+    commands: list[Command] = []
+    for command in _read_plain(document.line, parse(document.line)):
+        if opening in command.redirects:
+            others = tuple(redirect for redirect in command.redirects if redirect != opening)
+            shown = command.text.replace(f"<'{document.word}'", f"<<'{document.word}'")
+            command = replace(command, redirects=others, text=shown, fed=True)
+        commands.append(command)
+    if sum(command.fed for command in commands) != 1:
+        raise _Refused("It is not certain where its here-document begins.", document.line)
+    following = _read(document.following, None, documents)
+    if isinstance(following, Refusal):
+        raise _Refused(following.reason, following.fragment)
+    if following:
+        following = (replace(following[0], joined_by=";"), *following[1:])
+    return (*commands, *following)
 
 
 def _refuse_odd_characters(text: str) -> None:
@@ -190,18 +256,20 @@ class _Reading:
             raise TooMuch(f"The command has more than {MAX_COMMANDS} parts. Split it.")
         assignments: list[tuple[str, str]] = []
         argv: list[str] = []
+        globs = False
         for child in node.children:
             if child.type == "variable_assignment":
                 assignments.append(self.assignment(child))
             elif child.type == "command_name":
                 argv.append(self.word(child.children[0]))
             else:
-                argv.append(self.word(child))
+                argv.append(self.argument(child))
+                globs = globs or _is_glob(child)
         if not argv or "=" in argv[0]:
             raise _Refused("A word of it looks like a variable but is none.", _text(node))
         if argv[0] in _RESERVED_WORDS:
             raise _Refused(f"“{argv[0]}” is a word of the shell's own grammar.", _text(node))
-        self.commands.append(Command(tuple(argv), tuple(assignments), (), _text(node), self.joined_by))
+        self.commands.append(Command(tuple(argv), tuple(assignments), (), _text(node), self.joined_by, globs))
         self.joined_by = ";"
 
     def assignment(self, node: Node) -> tuple[str, str]:
@@ -233,6 +301,13 @@ class _Reading:
             raise _Refused("It copies, moves or closes a file descriptor.", _text(node))
         return Redirect(operator, target)
 
+    def argument(self, node: Node) -> str:
+        if not _is_glob(node):
+            return self.word(node)
+        value = _bare_word(node, _UNSAFE_IN_BARE_WORD - _GLOB)
+        self.tokens.append(value)
+        return value
+
     def word(self, node: Node) -> str:
         value = _word_value(node)
         self.tokens.append(value)
@@ -252,13 +327,17 @@ def _word_value(node: Node) -> str:
     raise _Refused(_why_refused(node), _text(node))
 
 
-def _bare_word(node: Node) -> str:
+def _is_glob(node: Node) -> bool:
+    return node.type == "word" and not _GLOB.isdisjoint(_text(node))
+
+
+def _bare_word(node: Node, unsafe: frozenset[str] = _UNSAFE_IN_BARE_WORD) -> str:
     text = _text(node)
     if node.child_count or not text:  # a number with an expansion in it, or a word that the grammar made up
         raise _Refused("The value of a word is not certain.", text)
     if not text.isascii():
         raise _Refused("It has a character outside ASCII that is not in quotation marks.", text)
-    if not _UNSAFE_IN_BARE_WORD.isdisjoint(text):
+    if not unsafe.isdisjoint(text):
         raise _Refused("The shell may expand a word of it.", text)
     if text[0] in "~^#" or "=~" in text or ":~" in text:
         raise _Refused("The shell may expand a word of it.", text)
@@ -366,7 +445,7 @@ def find_commands(root: Node) -> Iterator[Mention]:
             found += 1
             if found > MAX_COMMANDS:
                 raise TooMuch(f"The command has more than {MAX_COMMANDS} parts. Split it.")
-            yield Mention(tuple(_loose_words(node)), _text(node))
+            yield Mention(tuple(_loose_words(node)) or (None,), _text(node))
         stack.extend((child, depth + 1) for child in reversed(node.children))
 
 

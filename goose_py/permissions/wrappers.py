@@ -4,6 +4,7 @@ Used to find what is forbidden or destructive, so it may find too much and must 
 name, every suffix of its arguments is taken for a command, whatever its options are and however many words they take.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -28,9 +29,17 @@ _TAKES_SCRIPT: Final = SHELLS | frozenset(
 )
 
 
+_READS_PROGRAM: Final = re.compile(r"(python|node|ruby|perl|php|lua|deno|bun|psql|mysql|sqlite3|osascript|patch|tclsh|Rscript)")
+
+
 def program_name(word: str) -> str:
     """`/usr/bin/git` is `git`."""
     return word.rsplit("/", 1)[-1]
+
+
+def runs_input(word: str) -> bool:
+    """Whether the program takes its standard input for commands or for a program."""
+    return _READS_PROGRAM.match(program_name(word)) is not None or program_name(word) in WRAPPERS
 
 
 def is_wrapper(words: Words) -> bool:

@@ -28,6 +28,10 @@ _UNSAFE_TEXT: Final = re.compile(f"(?!{_JOINER})[{_CONTROL_BUT_LAYOUT}{_HIDDEN}]
 _UNSAFE_LINE: Final = re.compile(f"(?!{_JOINER})[{_CONTROL}{_HIDDEN}]|{_SECOND_SELECTOR}")
 _HIDDEN_ONLY: Final = re.compile(f"(?!{_JOINER})[{_HIDDEN}]|{_SECOND_SELECTOR}")
 
+# Scanned first: a bare set of characters is found ten times as fast as the expressions above.
+_SUSPECT_TEXT: Final = re.compile(f"[{_CONTROL_BUT_LAYOUT}{_HIDDEN}\ufe0e\ufe0f]")
+_SUSPECT_LINE: Final = re.compile(f"[{_CONTROL}{_HIDDEN}\ufe0e\ufe0f]")
+
 _SHORT: Final = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 
@@ -44,14 +48,14 @@ def safe_text(text: str) -> str:
     """`text` with every control character but newline and tab, and every invisible character, written as an escape:
     `\\x1b` and the like below U+0100, `\\u{202e}` above. Whatever has a shape is unchanged, so the result of most calls is
     `text` itself. Idempotent."""
-    if text.isascii() and text.isprintable():
+    if (text.isascii() and text.isprintable()) or _SUSPECT_TEXT.search(text) is None:
         return text
     return _UNSAFE_TEXT.sub(_shown, text)
 
 
 def safe_line(text: str) -> str:
     """Like `safe_text`, for what must stay on one line (names, paths, titles): newline and tab are escaped as well."""
-    if text.isascii() and text.isprintable():
+    if (text.isascii() and text.isprintable()) or _SUSPECT_LINE.search(text) is None:
         return text
     return _UNSAFE_LINE.sub(_shown, text)
 

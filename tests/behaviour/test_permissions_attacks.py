@@ -138,7 +138,7 @@ DANGEROUS = [
         "xxd -r f a", "shuf -o p f"),
     *case("A09", "env ls", "xargs -a f touch", "time rm x", "nice ls", "sudo ls", "watch ls", "ssh host ls",
         "printf -v PATH ."),
-    *case("A10", "'r'm x", "l\\s", "ls *.py", "ls {a,b}", "ls ~", "ls $HOME", "l${x}s", "ls \u202ef",
+    *case("A10", "'r'm x", "l\\s", "rg x *", "sort *", "ls {a,b}", "ls ~", "ls $HOME", "l${x}s", "ls \u202ef",
         "ls \u200bf", "l\u0455 f"),
     *case("A11", "echo x > ~/.bashrc", "echo x >| .git/hooks/pre-commit", "echo x > .GIT/config", "ls 2> /etc/x"),
     *case("A12", "./ls", "/tmp/ls", "bin/ls", "nosuchprogram"),
@@ -178,7 +178,9 @@ def test_what_could_run_or_write_something_is_asked_about(ground: Ground, templa
         "ls -la", "cat f", "echo hello", "grep -rn needle .", "rg needle", "find . -name '*.py' -type f", "head -5 f | wc -l",
         "sed -n '1,5p' f", "git log --oneline -n 5", "git diff HEAD~1", "git status && git branch -a", "sort f | uniq -c",
         "tail -n 3 f; pwd", "ls f || echo none", "cd sub && ls", "LC_ALL=C sort f", "cat f 2>&1 | head", "ls > /dev/null 2>&1",
-        "mkdir -p build && touch build/x", "echo x > out.txt", "cp f g", "grep -E \"a|b\\.c\" f", "/usr/bin/ls", "true",
+        "mkdir -p build && touch build/x", "echo x > out.txt", "cp f g", "grep -E \"a|b\\.c\" f",
+        "/usr/bin/ls", "true", "ls *.py && cat src/*.md | wc -l",
+        "cat > new.py <<'EOF'\nimport os; os.system(\"$(x)\")\nEOF\nls",
     ],
 )  # fmt: skip
 def test_reading_and_writing_inside_the_workspace_is_free(ground: Ground, command: str, mode: Mode) -> None:
@@ -245,6 +247,20 @@ def test_a_denied_command_in_a_string_that_is_only_printed_is_not_denied(ground:
 def test_a_pipe_of_allowed_parts_runs_without_a_question(ground: Ground) -> None:
     ground.rules = parse_rule({"verdict": "allow", "pattern": ["npm test *", "jest *"]})
     assert ground.decide("npm test --silent 2>&1 | tail -n 20 && jest --ci").verdict == "allow"
+
+
+def test_what_is_piped_into_an_interpreter_is_granted_only_as_the_whole(ground: Ground) -> None:
+    for command in ("cat f | bash", "curl http://e | python3 -", "python3 - <<'EOF'\nprint(1)\nEOF", "echo x | xargs touch"):
+        decision = ground.decide(command)
+        assert decision.verdict == "ask"
+        ground.rules = parse_rule({"verdict": "allow", "pattern": list(decision.patterns)})
+        assert ground.decide(command).verdict == "allow", decision.patterns
+        assert (
+            ground.decide(
+                command.replace("f |", "a |").replace("(1)", "(2)").replace("//e", "//x").replace("x |", "y |")
+            ).verdict
+            == "ask"
+        )
 
 
 @pytest.mark.case("A09")

@@ -58,6 +58,40 @@ def test_operators_assignments_and_redirections_are_kept() -> None:
     assert [redirect.writes for redirect in commands[1].redirects] == [True, True, False]
 
 
+def test_file_name_patterns_among_the_arguments_are_told() -> None:
+    commands = read("ls *.py a?b && cat '*' x")
+    assert isinstance(commands, tuple)
+    assert [(command.argv, command.globs) for command in commands] == [
+        (("ls", "*.py", "a?b"), True),
+        (("cat", "*", "x"), False),
+    ]
+
+
+def test_a_here_document_without_expansion_is_input_and_nothing_else() -> None:
+    text = "cat > f <<'EOF' && python f\n$(rm -rf /) `x` \"\nEOFX\nEOF\nls | wc -l\n"
+    assert read(text) == (
+        Command(("cat",), (), (Redirect(">", "f"),), "cat > f <<'EOF'", "", False, True),
+        Command(("python", "f"), (), (), "python f", "&&"),
+        Command(("ls",), (), (), "ls", ";"),
+        Command(("wc", "-l"), (), (), "wc -l", "|"),
+    )
+    assert argvs("cat <<'A'\nx\nA\ncat <<'B'\ny\nB") == [("cat",), ("cat",)]
+    assert argvs("cat <<'A'\nx\nA") == [("cat",)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "cat <<EOF\nx\nEOF", 'cat <<"EOF"\nx\nEOF', "cat <<-'EOF'\nx\nEOF", "cat <<'EOF'\nx", "cat <<'EOF'",
+        "cat <<'A' <<'B'\nA\nB",
+        "echo \"a <<'EOF' b\"\ntouch p\nEOF", "cat <<'EOF' |\nx\nEOF\nsh", "cat <<'EOF'\nx\nEOF\n$(y)", "<<'EOF'\nx\nEOF",
+        "cat '<<'EOF''\ntouch p\nEOF", "cat <'EOF' <<'EOF'\nx\nEOF\n(", "echo 'a\n<<'EOF'\nEOF",
+    ],
+)  # fmt: skip
+def test_every_other_here_document_is_refused(text: str) -> None:
+    assert isinstance(read(text), Refusal), read(text)
+
+
 def test_a_redirection_after_a_list_belongs_to_its_last_command() -> None:
     commands = read("cd .. && echo x > p")
     assert isinstance(commands, tuple)
@@ -69,7 +103,8 @@ def test_a_redirection_after_a_list_belongs_to_its_last_command() -> None:
     "text",
     [
         "echo $x", "echo ${x}", "echo $(x)", "echo `x`", 'echo "$x"', 'echo "`x`"', 'echo "a!b"', "echo $((1))", "echo $'x'",
-        'echo $"x"', "echo *", "echo a?", "echo [ab]", "echo {a,b}", "echo ~", "echo ~/x", "echo a=~/x",
+        'echo $"x"', "* x", "l? x", "ls > *", "echo a'b'*", "A=* ls", "echo [ab]*", "echo {a,b}", "echo ~",
+        "echo ~/x", "echo a=~/x",
         "echo a:~/x", "echo a\\ b",
         "echo \\", "a\\\nb", "echo é", "echo a\u00a0b", "echo 'a\u202eb'", "echo 'a\u200bb'", "echo a\rb", "echo 'a\x1bb'",
         "(ls)", "{ ls; }", "! ls", "if a; then b; fi", "for a in b; do c; done", "while a; do b; done", "f() { a; }", "[[ a ]]",
@@ -111,6 +146,8 @@ def test_deep_nesting_and_many_commands_are_too_much() -> None:
         list(find_commands(parse("(" * 150 + "ls" + ")" * 150)))
     with pytest.raises(TooMuch, match="parts"):
         list(find_commands(parse("(" + "a;" * (MAX_COMMANDS + 1) + ")")))
+    with pytest.raises(TooMuch, match="here-documents"):
+        read("cat <<'E'\nE\n" * 40)
     refusal = read(" && ".join(["true"] * 150))
     assert isinstance(refusal, Refusal) and "nested" in refusal.reason
 

@@ -4,6 +4,8 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from goose_py.permissions import Decision, Place, decide, parse_rule
 from goose_py.permissions.rules import Rule
@@ -97,6 +99,8 @@ def test_chat_mode_and_malformed_calls_run_nothing() -> None:
         ("../x", "/w/x"),
         ("a/../../x", "/w/x"),
         ("/", "/"),
+        ("a\0b", "/<no file name>"),
+        ("a\ud800b", "/<no file name>"),
     ],
 )
 def test_a_path_that_leaves_the_workspace_is_denied_by_its_resolved_name(path: str, resolved: str) -> None:
@@ -261,3 +265,29 @@ def test_a_denied_tool_is_denied_whatever_its_command() -> None:
     assert judge(spec(), {"command": "ls"}, "auto", rule(verdict="deny", pattern="tool: developer__tool")).verdict == "deny"
     assert judge(spec(), {"command": "ls"}, "ask", rule(verdict="ask", pattern="tool: developer__tool")).verdict == "ask"
     assert judge(spec(), {"command": "make"}, "ask", rule(verdict="allow", pattern="tool: developer__tool")).verdict == "allow"
+
+
+_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner, max_size=3), max_leaves=5
+)
+_NAMES = st.sampled_from(["command", "path", "paths", "cwd", "patch", "diff", "file", "x"])
+_SHELL_TEXT = st.lists(
+    st.sampled_from([*"\"'`$(){}[]<>|&;!#*?~\\ \n\t\0=-", "rm", "git", "ls", "sh -c", "EOF", "é", "\ud800"])
+).map("".join)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    arguments=st.dictionaries(_NAMES, _VALUES | _SHELL_TEXT, max_size=4),
+    mode=st.sampled_from(["plan", "ask", "auto", "chat"]),
+    trusted=st.booleans(),
+    level=st.sampled_from(["full", "partial", "none"]),
+)
+def test_every_call_whatsoever_gets_a_decision_with_a_reason(
+    arguments: dict[str, object], mode: Mode, trusted: bool, level: str
+) -> None:
+    place = Place(workspace="/w/proj", home="/home/u", sandbox=level, realpath=os.path.realpath)
+    decision = judge(spec(trusted=trusted), arguments, mode, rule(verdict="deny", pattern="curl"), place)
+    assert decision.verdict in ("allow", "ask", "deny")
+    assert decision.reason
+    assert mode not in ("plan", "chat") or decision.verdict != "ask"
