@@ -10,6 +10,8 @@ import msgspec
 
 from goose_py import bundled
 from goose_py.bootstrap.host import Host
+from goose_py.bootstrap.trust import trust_store
+from goose_py.permissions.trust import identify
 from goose_py.protocol.errors import GooseError, UserError
 from goose_py.protocol.safe_text import safe_text
 
@@ -96,11 +98,12 @@ def _entry(entry: object) -> dict[str, Any]:
 
 
 def _allow(host: Host, rendered: Any, allowed: tuple[str, ...]) -> None:
-    """Our own recipes run; others are asked about once, with everything that they would run, nested ones included."""
+    """Our own recipes run. Others are asked about with everything that they would run, nested ones included; what is
+    remembered is bound to exactly these commands. Raises NotAllowed."""
     from goose_py.recipes.executables import executables, fingerprint
 
-    folder = rendered.source.folder
-    if folder is not None and folder.resolve() == bundled.folder("recipes").resolve():
+    place = rendered.source.folder
+    if place is not None and place.resolve() == bundled.folder("recipes").resolve():
         return
     found = executables(rendered, folder=host.cwd, home=host.home)
     if not found:
@@ -108,17 +111,27 @@ def _allow(host: Host, rendered: Any, allowed: tuple[str, ...]) -> None:
     digest = fingerprint(found)
     if digest in allowed or all(item.sha256 in allowed for item in found):
         return
+    store, folder = trust_store(host), identify(place or host.home)
+    content = {"runs": sorted(item.content for item in found)}
+    question = store.question(folder, rendered.source.where, content)
+    if question.approved:
+        return
     listing = "\n".join(f"  {safe_text(item.summary)}   ({safe_text(item.recipe)})" for item in found)
-    if host.stdin_is_terminal and sys.stderr.isatty():
-        sys.stderr.write(f"This recipe runs programs of its own:\n{listing}\nRun them? [y/N] ")
-        sys.stderr.flush()
-        if sys.stdin.readline().strip().lower() in ("y", "yes"):
-            return
+    if question.changed:
+        listing += f"\nIt has changed since you allowed it:\n{safe_text(question.changed)}"
+    if not (host.stdin_is_terminal and sys.stderr.isatty()):
+        raise NotAllowed(
+            f"{rendered.source.where} runs programs of its own, which nobody has allowed:\n{listing}\n"
+            f"Look at them, then allow exactly these with --allow-exec={digest}"
+        )
+    sys.stderr.write(f"This recipe runs programs of its own:\n{listing}\nRun them? [y]es once, [a]lways exactly these, [N]o: ")
+    sys.stderr.flush()
+    answer = sys.stdin.readline().strip().lower()
+    if answer not in ("y", "yes", "a", "always"):
         raise NotAllowed("The recipe was not run.")
-    raise NotAllowed(
-        f"{rendered.source.where} runs programs of its own, which nobody has allowed:\n{listing}\n"
-        f"Look at them, then allow exactly these with --allow-exec={digest}"
-    )
+    if answer in ("a", "always"):
+        store.trust(folder)
+        store.approve(folder, rendered.source.where, content)
 
 
 def explain_recipe(source: str, params: tuple[str, ...]) -> int:

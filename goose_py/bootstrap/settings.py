@@ -6,25 +6,37 @@ from pathlib import Path
 from typing import Any
 
 from goose_py.bootstrap.host import Host
+from goose_py.bootstrap.trust import PROJECT_FILE, project_root, trust_store
 from goose_py.config.load import Loaded, load
 from goose_py.config.secrets import SecretStore
+from goose_py.permissions.trust import identify
 from goose_py.tasks.spec import TaskSpec
-
-PROJECT_FILE = Path(".goose") / "config.toml"
 
 
 def load_settings(host: Host, spec: TaskSpec | None = None, flags: Mapping[str, Any] | None = None) -> Loaded:
-    """The user's file, the environment, and what this task was given. Raises ConfigError.
-
-    A repository's own file is not read before it is trusted, which this version has no way to say yet."""
-    folder = Path(spec.folder) if spec is not None else host.cwd
+    """The user's file, what a trusted repository's own file may say, the environment, and what this task was given. Raises
+    ConfigError."""
+    root = project_root(Path(spec.folder) if spec is not None else host.cwd)
+    file = root / PROJECT_FILE
+    trusted, approved = False, frozenset[str]()
+    if file.is_file():
+        store, folder = trust_store(host), identify(root)
+        trusted, approved = store.trusts(folder), store.approved(folder)
     return load(
         user=host.paths.config_file,
-        project=folder / PROJECT_FILE,
-        trusted=False,
+        project=file,
+        trusted=trusted,
+        approved=approved,
         env=host.env,
         flags=dict(spec.overrides) if spec is not None else dict(flags or {}),
     )
+
+
+def told_of(loaded: Loaded) -> tuple[str, ...]:
+    """What a person should know of how the settings came about, in sentences."""
+    waiting = tuple(f"{ignored.key} of {ignored.file} does not count: {ignored.reason}." for ignored in loaded.ignored)
+    hint = ("`goose-py trust` shows what this repository wants and lets you approve it.",) if loaded.pending else ()
+    return (*loaded.warnings, *waiting, *hint)
 
 
 def secret_store(host: Host, notice: Callable[[str], None] | None = None) -> SecretStore:

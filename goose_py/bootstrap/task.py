@@ -19,7 +19,7 @@ from goose_py.bootstrap.judging import Judge
 from goose_py.bootstrap.models import Models, chosen_model
 from goose_py.bootstrap.orientation import base_files, describe
 from goose_py.bootstrap.processes import ProcessList
-from goose_py.bootstrap.settings import load_settings, secret_store
+from goose_py.bootstrap.settings import load_settings, secret_store, told_of
 from goose_py.bootstrap.worktree import OpenWorkspace, open_workspace
 from goose_py.config.settings import Settings
 from goose_py.protocol import events as ev
@@ -103,7 +103,8 @@ class _Opening:
         bus = Bus()
         self._stack.callback(bus.close)
         watch(bus)
-        settings = load_settings(host, spec).settings
+        loaded = load_settings(host, spec)
+        settings = loaded.settings
         ref, profile, models = await self._who_answers(settings, records)
         workspace = await open_workspace(host, folder, spec, settings, records)
         worktree = workspace.worktree
@@ -149,7 +150,7 @@ class _Opening:
         self._session = session
         for event in self._early:
             session.emit(event)
-        self._say((*problems, *workspace.warnings))
+        self._say((*problems, *told_of(loaded), *workspace.warnings))
         await self._set_prefix(session, toolbox, settings, profile)
         if not records:
             surroundings = describe(host, worktree, files, confinement.found.sentence)

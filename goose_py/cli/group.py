@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "recipe": ("goose_py.cli.recipe:recipe", "Validate, explain and list recipes."),
     "models": ("goose_py.cli.models:models", "List and show providers and models."),
     "permissions": ("goose_py.cli.permissions:permissions", "List and revoke grants, test a command against the rules."),
+    "trust": ("goose_py.cli.trust:trust", "Show and trust a repository's own configuration."),
     "cost": ("goose_py.cli.cost:cost", "What was spent, by task and day."),
     "configure": ("goose_py.cli.configure:configure", "Choose a provider and a model, store keys."),
     "config": ("goose_py.cli.config:config", "Show and set settings."),

@@ -1,0 +1,86 @@
+"""Trust in a repository's own files: asked for by a command, kept outside everything that an agent can write."""
+
+import sys
+from pathlib import Path
+
+from goose_py.bootstrap.host import Host
+from goose_py.config.load import Loaded, load
+from goose_py.permissions.trust import TrustStore, identify
+from goose_py.protocol.errors import UserError
+from goose_py.protocol.safe_text import safe_text
+
+PROJECT_FILE = Path(".goose") / "config.toml"
+
+
+def trust_store(host: Host) -> TrustStore:
+    return TrustStore(host.paths.state / "trust.jsonl", host.now)
+
+
+def project_root(folder: Path) -> Path:
+    """The folder whose files speak for the project: the nearest one upwards that has a `.git`, else `folder` itself. What the
+    `.git` says plays no part: a pointer to a trusted place lends no trust."""
+    real = folder.resolve()
+    return next((place for place in (real, *real.parents) if (place / ".git").exists()), real)
+
+
+def show_trust(*, approve: bool, revoke: bool) -> int:
+    """Prints what the project's own configuration is and wants to run; trusts it, or takes the trust back."""
+    host = Host.here()
+    store = trust_store(host)
+    root = project_root(host.cwd)
+    folder = identify(root)
+    if revoke:
+        store.distrust(folder)
+        print(f"{root} is not trusted any more: nothing of its own configuration counts.")
+        return 0
+    if not (root / PROJECT_FILE).is_file():
+        print(f"{root} has no configuration of its own ({PROJECT_FILE}): there is nothing to trust.")
+        return 0
+    loaded = _as_if_trusted(host, root, store)
+    _print(loaded, store, root)
+    if store.trusts(folder) and not loaded.pending:
+        print("It is trusted, and nothing in it waits for an approval.")
+        return 0
+    if not approve and not _confirmed(host):
+        print("Nothing was changed.")
+        return 0
+    store.trust(folder)
+    for proposal in loaded.pending:
+        store.approve(folder, proposal.key, proposal.content)
+    print(f"{root} is trusted, with exactly what is shown above. A change of it is asked about again.")
+    return 0
+
+
+def _as_if_trusted(host: Host, root: Path, store: TrustStore) -> Loaded:
+    return load(
+        user=host.paths.config_file,
+        project=root / PROJECT_FILE,
+        trusted=True,
+        approved=store.approved(identify(root)),
+        env=host.env,
+    )
+
+
+def _print(loaded: Loaded, store: TrustStore, root: Path) -> None:
+    folder = identify(root)
+    print(f"{root / PROJECT_FILE}")
+    for proposal in loaded.executables:
+        question = store.question(folder, proposal.key, proposal.content)
+        state = "approved" if question.approved else "changed since you approved it" if question.changed else "new"
+        print(safe_text(f"  runs   {proposal.key}: {proposal.summary}  ({state})"))
+        for line in question.changed.splitlines():
+            print(safe_text(f"         {line}"))
+    pending = {proposal.key for proposal in loaded.pending}
+    for ignored in loaded.ignored:
+        if ignored.key not in pending:
+            print(safe_text(f"  not    {ignored.key}: {ignored.reason}"))
+    for warning in loaded.warnings:
+        print(safe_text(f"  !      {warning}"))
+
+
+def _confirmed(host: Host) -> bool:
+    if not host.stdin_is_terminal:
+        raise UserError("There is nobody to ask here: look at it, then say `goose-py trust --yes`.")
+    sys.stdout.write("Trust this configuration, and let exactly these run? [y/N] ")
+    sys.stdout.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
