@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 _INHERITED = ("PATH", "HOME", "XDG_CONFIG_HOME", "TMPDIR", "TEMP", "TMP", "SYSTEMROOT", "USERPROFILE")
 
@@ -48,6 +48,31 @@ _OVERRIDES = (
 )
 
 
+# Since git 2.54 hooks can also be defined in the configuration, which core.hooksPath does not stop (git-hook(1)). A later
+# version switches them off by event; for 2.54 itself `disabled_hooks` names each.
+_HOOK_EVENTS = (
+    "reference-transaction", "post-checkout", "post-index-change", "pre-auto-gc", "pre-commit", "prepare-commit-msg",
+    "commit-msg", "post-commit", "pre-merge-commit", "post-merge", "pre-rebase", "post-rewrite", "pre-push",
+)  # fmt: skip
+
+
+def disabled_hooks(names: Iterable[str]) -> list[tuple[str, str]]:
+    """Configuration that switches off hooks, by their name or by their event."""
+    return [(f"hook.{name}.enabled", "false") for name in names]
+
+
+def with_configuration(env: Mapping[str, str], pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """`env` with more command-scope configuration."""
+    extended = dict(env)
+    count = int(extended.get("GIT_CONFIG_COUNT", "0"))
+    for key, value in pairs:
+        extended[f"GIT_CONFIG_KEY_{count}"] = key
+        extended[f"GIT_CONFIG_VALUE_{count}"] = value
+        count += 1
+    extended["GIT_CONFIG_COUNT"] = str(count)
+    return extended
+
+
 def hardened_environment(base: Mapping[str, str]) -> dict[str, str]:
     """From the user's environment, only what git needs to run; then everything that keeps it from executing anything
     (hooks, fsmonitor, editors, pagers, askpass, transports), from prompting, from the network and from other configuration
@@ -55,8 +80,4 @@ def hardened_environment(base: Mapping[str, str]) -> dict[str, str]:
     configuration names none, and by `--no-ext-diff --no-textconv` on diffs."""
     env = {name: base[name] for name in _INHERITED if name in base}
     env.update(_FIXED)
-    env["GIT_CONFIG_COUNT"] = str(len(_OVERRIDES))
-    for position, (key, value) in enumerate(_OVERRIDES):
-        env[f"GIT_CONFIG_KEY_{position}"] = key
-        env[f"GIT_CONFIG_VALUE_{position}"] = value
-    return env
+    return with_configuration(env, (*_OVERRIDES, *disabled_hooks(_HOOK_EVENTS)))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from goose_py.git.environment import disabled_hooks, with_configuration
 from goose_py.git.errors import (
     BareRepository,
     GitError,
@@ -71,8 +72,8 @@ class Repository:
         start = path.resolve()
         root, git_dir = _find(start)
         common_dir = _common_dir(git_dir)
-        bound = git.at(git_dir)
-        head, object_format = await _read_head(bound, root)
+        head, object_format = await _read_head(git.at(git_dir), root)
+        git = await _without_configured_hooks(git, git_dir)
         return cls(
             git=git,
             root=root,
@@ -213,6 +214,13 @@ def _common_dir(git_dir: Path) -> Path:
 def _small_text(path: Path) -> str:
     with path.open("rb") as file:
         return os.fsdecode(file.read(8192))
+
+
+async def _without_configured_hooks(git: Git, git_dir: Path) -> Git:
+    found = await git.at(git_dir).run("config", "--includes", "-z", "--name-only", "--get-regexp", r"^hook\.", ok=(0, 1))
+    keys = found.stdout.decode("utf-8", "surrogateescape").split("\0")
+    names = {key.removeprefix("hook.").rpartition(".")[0] for key in keys if key.count(".") > 1}
+    return replace(git, env=with_configuration(git.env, disabled_hooks(sorted(names)))) if names else git
 
 
 async def _read_head(bound: Git, root: Path) -> tuple[Head, str]:

@@ -164,6 +164,25 @@ async def test_nothing_that_a_repository_configures_runs_when_the_harness_works_
     assert not fired(place)
 
 
+@pytest.mark.case("A23")
+async def test_hooks_that_stand_in_the_configuration_are_switched_off(place: Place):
+    """Git 2.54 and newer run them in spite of core.hooksPath; older ones do not know them, so that there is no control."""
+    for event in ("post-checkout", "reference-transaction"):
+        place.sh(f"git config hook.evil.{event}.event {event}; git config hook.evil.{event}.command {marker_script(place)}")
+    place.sh("git worktree add -q ../plain HEAD")
+    if (await place.git.version()) >= (2, 54):
+        assert fired(place), "the trap does not fire under plain git"
+    place.sh("git worktree remove ../plain")
+    fired(place)
+    worktree = await everything_before_a_task(place)
+    bound = (await place.open()).bound
+    assert await bound.line("config", "hook.evil.post-checkout.enabled") == "false"
+    assert await bound.line("config", "hook.reference-transaction.enabled") == "false"
+    place.write({"a.txt": "one\ntwo\nthree\nfour\n"}, worktree.path)
+    await everything_after_a_turn(place, worktree)
+    assert not fired(place)
+
+
 def _pointer_to_evil(place: Place, worktree: Path, script: str) -> None:
     evil = place.top / "evil"
     place.sh(f"git init -q {evil} && git -C {evil} config core.fsmonitor {script}")
