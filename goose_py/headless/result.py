@@ -13,6 +13,7 @@ from goose_py.protocol.events import (
     DurableEvent,
     FinalOutput,
     Limits,
+    LimitsSet,
     ModelReplied,
     ModelSet,
     Outcome,
@@ -130,6 +131,8 @@ def _fold_event(run: RunResult, event: DurableEvent, at: float) -> RunResult:
                 model=event.model,
                 limits=event.limits,
             )
+        case LimitsSet():
+            return replace(run, limits=event.limits)
         case TitleSet():
             return replace(run, title=event.title)
         case ModelSet():

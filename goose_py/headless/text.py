@@ -13,8 +13,8 @@ from rich.text import Text
 
 from goose_py.headless.result import EXIT_DONE, RunResult, ending_code, fold
 from goose_py.headless.streams import QuietStream
-from goose_py.protocol.call_summary import full_call, one_line, summarize_call
-from goose_py.protocol.deltas import Delta
+from goose_py.protocol.call_summary import exit_code, full_call, one_line, summarize_call
+from goose_py.protocol.deltas import Delta, Notice
 from goose_py.protocol.events import (
     ApprovalRequested,
     ApprovalResolved,
@@ -102,6 +102,8 @@ class TextOutput:
 
     def consume(self, item: Record | Delta) -> None:
         self._run = fold(self._run, item)
+        if isinstance(item, Notice):
+            self._line("failed", item.text)
         if not isinstance(item, Record) or self._quiet:
             return
         show = self._cases.get(type(item.event))
@@ -177,10 +179,12 @@ class TextOutput:
         if call is None or (call.name in SILENT_TOOLS and not event.result.is_error):
             return
         verb, subject = summarize_call(call)
-        self._line("failed" if event.result.is_error else "ok", f"{verb}  {subject}", after=f"{event.seconds:.1f}s")
+        code = exit_code(event.result)
+        ended = f"exit {code}  {event.seconds:.1f}s" if code else f"{event.seconds:.1f}s"
+        self._line("failed" if event.result.is_error or code else "ok", f"{verb}  {subject}", after=ended)
         lines = [line for line in event.result.text().split("\n") if line.strip()]
-        if event.result.is_error:
-            self._block("\n".join(lines[-FAILURE_LINES:]), "red")
+        if event.result.is_error or code:
+            self._block("\n".join(lines[-FAILURE_LINES:]), "red" if event.result.is_error else "dim")
         elif lines and call.name.rsplit("__", 1)[-1] not in ("read", "list"):
             rest = len(lines) - RESULT_LINES
             self._block("\n".join(lines[:RESULT_LINES]) + (f"\n… {rest} more lines" if rest > 0 else ""), "dim")

@@ -4,9 +4,10 @@ Every consumer shows the same words for the same call, whether on a screen, in a
 """
 
 import json
+import re
 from typing import NamedTuple
 
-from goose_py.protocol.messages import ToolCall
+from goose_py.protocol.messages import ToolCall, ToolResult
 
 
 class CallSummary(NamedTuple):
@@ -50,6 +51,16 @@ def summarize_call(call: ToolCall) -> CallSummary:
     if name == "read" and found:
         subject += _line_range(call)
     return CallSummary(verb, subject)
+
+
+def exit_code(result: ToolResult) -> int | None:
+    """The exit code of a command, from the last line of its result, which the developer extension writes as `[exit code N]`;
+    None for other results. That a command failed is no failure of the tool."""
+    found = _EXIT_CODE.search(result.text())
+    return int(found[1]) if found else None
+
+
+_EXIT_CODE = re.compile(r"\[exit code (\d+)[^\]\n]*\]\s*\Z")
 
 
 def full_call(call: ToolCall) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from goose_py.protocol.deltas import Delta, TextDelta, ThinkingDelta, ToolCallDelta, ToolOutput
+from goose_py.protocol.deltas import Delta, Notice, TextDelta, ThinkingDelta, ToolCallDelta, ToolOutput
 from goose_py.protocol.events import (
     ApprovalRequested,
     ApprovalResolved,
@@ -20,6 +20,7 @@ from goose_py.protocol.events import (
     ContextCompacted,
     ExtensionChanged,
     FinalOutput,
+    LimitsSet,
     ModelReplied,
     ModelRetried,
     ModelSet,
@@ -386,6 +387,14 @@ def _warned(state: ViewState, event: Warned) -> ViewState:
     return _notice(replace(state, warnings=(*state.warnings, event.text)), "warning", event.text)
 
 
+def _told(state: ViewState, delta: Notice) -> ViewState:
+    return _notice(state, "error", delta.text)
+
+
+def _limits_set(state: ViewState, event: LimitsSet) -> ViewState:
+    return replace(state, limits=event.limits)
+
+
 def _final_output(state: ViewState, event: FinalOutput) -> ViewState:
     return _notice(replace(state, final_output=event.value), "outcome", "structured answer recorded", _pretty(event.value))
 
@@ -434,6 +443,7 @@ CASES: dict[type, Callable[[ViewState, Any], ViewState]] = {
     TitleSet: _title_set,
     ModeSet: _mode_set,
     ModelSet: _model_set,
+    LimitsSet: _limits_set,
     ExtensionChanged: _extension_changed,
     PromptReceived: _prompt_received,
     PromptDelivered: _prompt_delivered,
@@ -465,6 +475,7 @@ CASES: dict[type, Callable[[ViewState, Any], ViewState]] = {
     ThinkingDelta: _thinking_delta,
     ToolCallDelta: _tool_call_delta,
     ToolOutput: _tool_output,
+    Notice: _told,
 }
 
 
