@@ -9,6 +9,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from goose_py.protocol.call_summary import exit_code
 from goose_py.protocol.deltas import Delta, Notice, TextDelta, ThinkingDelta, ToolCallDelta, ToolOutput
 from goose_py.protocol.events import (
     ApprovalRequested,
@@ -34,6 +35,7 @@ from goose_py.protocol.events import (
     PromptReceived,
     PromptWithdrawn,
     Record,
+    Rebased,
     Rewound,
     SessionStarted,
     TaskEnded,
@@ -283,7 +285,7 @@ def _tool_finished(state: ViewState, event: ToolFinished) -> ViewState:
     failed: ToolState = "denied" if item.state == "denied" else "failed"
     finished = replace(
         item,
-        state=failed if result.is_error else "ok",
+        state=failed if result.is_error or exit_code(result) else "ok",
         output="",
         result=result.text(),
         images=sum(isinstance(part, Image) for part in result.content),
@@ -383,6 +385,13 @@ def _rewound(state: ViewState, event: Rewound) -> ViewState:
     return _notice(state, "changes", f"rewound {event.scope} to {event.tree[:10]}", f"undo with {event.undo}")
 
 
+def _rebased(state: ViewState, event: Rebased) -> ViewState:
+    text = f"rebased on {event.branch or event.base[:10]}"
+    if event.conflicts:
+        text += f" with conflicts in {', '.join(event.conflicts)}"
+    return _notice(replace(state, base_tree=event.base_tree), "changes", text, f"undo with {event.undo}")
+
+
 def _warned(state: ViewState, event: Warned) -> ViewState:
     return _notice(replace(state, warnings=(*state.warnings, event.text)), "warning", event.text)
 
@@ -468,6 +477,7 @@ CASES: dict[type, Callable[[ViewState, Any], ViewState]] = {
     ChangeDecided: _change_decided,
     ChangesApplied: _changes_applied,
     Rewound: _rewound,
+    Rebased: _rebased,
     Warned: _warned,
     FinalOutput: _final_output,
     TaskEnded: _task_ended,
