@@ -151,7 +151,7 @@ def _thinking(item: ThinkingItem, width: int, look: Look, expanded: bool) -> lis
         [
             Segment("  ✻ ", look["dim"]),
             Segment(fitted(first, width - 5 - len(size) - len(note)), style),
-            Segment(size + note, look["faint"]),
+            Segment(size + note, look["dim"]),
         ]
     ]
 
@@ -224,7 +224,7 @@ def _result_rows(item: ToolItem, width: int, look: Look, expanded: bool) -> list
         shown = lines[:EXPANDED_LINES]
         rows = [[Segment(part, _output_style(line, look, style))] for line in shown for part in chopped(line, width)]
         hidden = len(lines) - len(shown)
-        return [*rows, [Segment(f"… {hidden} more lines in the log", look["faint"])]] if hidden else rows
+        return [*rows, [Segment(f"… {hidden} more lines in the log", look["dim"])]] if hidden else rows
     telling = [line for line in lines if line.strip()]
     if item.state == "ok" and bare_name(item.call.name) in QUIET_TOOLS:
         return []
@@ -232,7 +232,7 @@ def _result_rows(item: ToolItem, width: int, look: Look, expanded: bool) -> list
     hidden = len(telling) - len(shown)
     rows = [[Segment(fitted(line.expandtabs(4), width), _output_style(line, look, style))] for line in shown]
     if hidden and not running:
-        rows.append([Segment(f"… {hidden} more lines · ctrl+o expands", look["faint"])])
+        rows.append([Segment(f"… {hidden} more lines · ctrl+o expands", look["dim"])])
     return rows
 
 
@@ -285,7 +285,7 @@ def _diff_rows(diff: Iterable[str], width: int, look: Look, limit: int | None) -
         rows.append([Segment(shown_line + blank, style)])
     hidden = len(lines) - len(shown)
     if hidden:
-        rows.append([Segment(f"… {hidden} more lines · ctrl+o expands · F3 review", look["faint"])])
+        rows.append([Segment(f"… {hidden} more lines · ctrl+o expands · F3 review", look["dim"])])
     return rows
 
 

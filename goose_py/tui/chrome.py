@@ -245,7 +245,7 @@ def plan_line(state: ViewState, around: Around, width: int, look: Look) -> list[
         Segment(f"{mark} ", look[role]),
         Segment(safe_line(step.title) if step else "all done", look["text"]),
     ]
-    return [spread(left, right or [Segment("ctrl+t all ", look["faint"])], width)]
+    return [spread(left, right or [Segment("ctrl+t all ", look["dim"])], width)]
 
 
 def current_step(state: ViewState):  # type: ignore[no-untyped-def]
@@ -281,11 +281,11 @@ def panel_rows(state: ViewState, around: Around, width: int, height: int, look: 
 def _limited(section: list[Row], room: int, look: Look) -> list[Row]:
     if len(section) <= room:
         return section
-    return [*section[: room - 1], [Segment(f"… {len(section) - room + 1} more", look["faint"])]]
+    return [*section[: room - 1], [Segment(f"… {len(section) - room + 1} more", look["dim"])]]
 
 
 def _title(name: str, fact: str, key: str, width: int, look: Look) -> Row:
-    return spread([Segment(name, look["title"]), Segment(f"  {fact}", look["dim"])], [Segment(key, look["faint"])], width)
+    return spread([Segment(name, look["title"]), Segment(f"  {fact}", look["dim"])], [Segment(key, look["dim"])], width)
 
 
 def _plan_section(state: ViewState, width: int, look: Look) -> list[Row]:

@@ -182,7 +182,7 @@ class DiffView(ScrollView, can_focus=True):
         look = self.look
         if row.kind != "line":
             mark = {"gap": "⋯ ", "section": "", "note": ""}[row.kind]
-            role = "warn" if row.text.startswith("!") else {"gap": "faint", "section": "heading", "note": "review"}[row.kind]
+            role = "warn" if row.text.startswith("!") else {"gap": "dim", "section": "heading", "note": "review"}[row.kind]
             text = self._shown(row)[line.start : line.end]
             return look.strip([Segment(mark + text, look[role])])
         ground = look[{"+": "added_line", "-": "removed_line"}.get(row.sign, "base")]

@@ -32,7 +32,7 @@ _DARK = {
     "bad": "#f2777a", "warn": "#e6c074", "running": "#7aa2f7", "review": "#c099ff", "code": "#e0b37f",
     "heading": "bold #7aa2f7", "quote": "#9aa3b2", "link": "#6fc3df", "added": "#8fce7d", "removed": "#f2777a",
     "added_line": "on #17291c", "removed_line": "on #33191d", "added_word": "on #275c35", "removed_word": "on #6e2a31",
-    "number": "#646c79", "cursor": "on #2b3242", "selected": "bold #eceff4 on #2b3242", "key": "bold #d7dae0",
+    "number": "#808a99", "cursor": "on #2b3242", "selected": "bold #eceff4 on #2b3242", "key": "bold #d7dae0",
     "badge": "bold #16181d on #7aa2f7", "title": "bold #eceff4", "hidden": "bold #16181d on #e6c074",
     "code_block": "on #1c2027",
     "base": "#d7dae0 on #14161b",
