@@ -274,16 +274,16 @@ class Rig:
         shutil.copytree(self.folder, folder)
         await dead.interrupt()
         dead_log.close()
-        return self.resume(folder, *steps, model=model)
+        return await self.resume(folder, *steps, model=model)
 
-    def resume(self, folder: Path, *steps: Step, model: Any = None) -> LogContents:
+    async def resume(self, folder: Path, *steps: Step, model: Any = None) -> LogContents:
         """A session on a log that nobody writes."""
         self.folder = folder
         self.bus = Bus()
         self.model = model or TestModel(*steps)
         self._log, contents = Log.open(folder, self.clock)
         self.session = self._session(contents)
-        self.session.recover()
+        await self.session.recover()
         return contents
 
     async def answering(self, chosen: ModelRef, phase: ev.Phase, on_retry: Any) -> Answering:

@@ -28,11 +28,14 @@ and with what result, what was assumed or left open. Claim only what ran."""
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
-    """What the session knows when the model stops. `tree` None: nothing can be recorded in this workspace, and `changed` then
-    tells whether something ran that may have changed it. `diff` is a bounded text of the changes, "" where there are none."""
+    """What the session knows when the model stops. `tree` None: nothing can be recorded in this workspace. `changed`: this
+    piece of work changed something. `differs`: the files are not those that the task began with. `unchecked`: they differ,
+    and no check has run on them as they are. `diff` is a bounded text of the changes, "" where there are none."""
 
     tree: str | None
     changed: bool
+    differs: bool
+    unchecked: bool
     diff: str = ""
 
 
@@ -57,7 +60,6 @@ class Completion:
         self._output_nudges = 0
         self._repairs = 0
         self._asked = False
-        self._verified: Evidence | None = None
         self._results: Sequence[ev.VerificationFinished] = ()
 
     @property
@@ -77,32 +79,27 @@ class Completion:
         return self._unfinished_plan() or await self._unchecked() or self._missing_output()
 
     async def _unchecked(self) -> ev.ContextAdded | None:
-        evidence = await self._ports.evidence()
-        if not evidence.changed:
-            self._results = ()  # what failed was taken back
-            return None
-        evidence = await self._verify(evidence)
+        evidence = await self._checked(await self._ports.evidence())
         if self.failed:
             self._repairs += 1
             return None if self._repairs > MAX_REPAIRS else _repair_note(self.failed, last=self._repairs == MAX_REPAIRS)
-        if not self._asked and self._ports.checklist:
+        if evidence.changed and self._ports.checklist and not self._asked:
             self._asked = True
             return ev.ContextAdded(source=CHECKLIST_SOURCE, text=_checklist(evidence, self._results))
         return None
 
-    async def _verify(self, evidence: Evidence) -> Evidence:
+    async def _checked(self, evidence: Evidence) -> Evidence:
         """Checks the present files, unless these very files were checked already. Checks that leave files of their own
         behind are run once more on what they left, so that the result holds for what is handed over."""
+        if not evidence.differs:
+            self._results = ()  # what failed was taken back
         for _ in range(2):
-            if self._verified is not None and evidence.tree is not None and evidence.tree == self._verified.tree:
+            if not evidence.unchecked:
                 break
             self._results = await self._ports.verify()
-            self._verified = evidence
-            if self.failed or not self._results:
+            if self.failed:
                 break
             evidence = await self._ports.evidence()
-            if evidence.tree is None:
-                break
         return evidence
 
     def _missing_output(self) -> ev.ContextAdded | None:

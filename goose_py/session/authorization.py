@@ -13,7 +13,7 @@ class Authorization:
     """One per turn. `check` is the closure that the loop is handed; `needs_plan` is asked first, so that nobody is asked
     about a call that would not run anyway.
 
-    `changed` is true once a call may have run that changes something, `denied` is the first refusal for want of a person."""
+    `changes` counts the calls that may have changed something, `denied` is the first refusal for want of a person."""
 
     def __init__(
         self,
@@ -26,18 +26,20 @@ class Authorization:
         self._ports = ports
         self._approvals = approvals
         self._needs_plan = needs_plan
-        self.changed = False
+        self.changes = 0
         self.denied = ""
 
     async def check(self, call: ToolCall, spec: ToolSpec) -> str | None:
         refusal = self._needs_plan(call, spec) or await self._judged(call, spec)
         if refusal is None and self._ports.changes(call, spec):
-            self.changed = True
+            self.changes += 1
         return refusal
 
     async def _judged(self, call: ToolCall, spec: ToolSpec) -> str | None:
         judgement = self._ports.judge(call, spec, self._state.mode)
         if judgement.verdict == "allow":
+            if judgement.snapshot_first:
+                await self._ports.workspace.snapshot()
             return None
         if judgement.verdict == "deny":
             return f"Not allowed: {judgement.reason} Find another way, or say why there is none."

@@ -38,6 +38,7 @@ SYNCED = frozenset(
         "ChangesApplied",
         "ApprovalResolved",
         "Rewound",
+        "Rebased",
         "TaskEnded",
     }
 )

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any
 
+from goose_py.agent.history import PROMPT
 from goose_py.agent.limits import exceeded
 from goose_py.agent.loop import Ending
 from goose_py.protocol import commands as cmd
@@ -62,9 +63,13 @@ class Session:
     def running(self) -> bool:
         return self._watch is not None and not self._watch.done()
 
-    def recover(self, detail: str = DIED) -> None:
-        """Closes what an earlier process, or a log that could not be written, left open: calls without a result, questions
-        without an answer, the turn itself."""
+    async def recover(self, detail: str = DIED) -> None:
+        """Closes what an earlier process left open: files that changed since they were last recorded, calls without a result,
+        questions without an answer, the turn itself."""
+        await self._record_changes(self.state.tree)
+        self._close(detail)
+
+    def _close(self, detail: str) -> None:
         for result in self.state.conversation.unanswered():
             self.emit(ev.ToolFinished(result=result))
         for approval_id in self.state.questions:
@@ -159,6 +164,8 @@ class Session:
         self._close_broken_turn()
         if waiting := self.state.steering or self.state.queued[:1]:
             self._deliver(waiting)
+        elif not any(entry.source == PROMPT for entry in self.state.conversation.entries()):
+            raise UserError("There is nothing to continue: nothing has been asked yet.")
         elif not self._owes_an_answer():
             outcome = self.state.outcome
             if outcome is None or outcome.outcome in ("done", "awaiting_plan"):
@@ -211,14 +218,14 @@ class Session:
 
     async def _run_turn(self) -> Ending:
         turn = Turn(self.state, self._ports, self.emit, self._approvals, self.check)
-        self._before = await self._ports.workspace.snapshot()
+        self._before = await self._record_changes(self.state.tree)
         return await turn.run(self._before)
 
     async def _watch_turn(self, work: "asyncio.Task[Ending]") -> None:
         await asyncio.wait({work})
         ending = self._ending_of(work)
         try:
-            await self._record_changes()
+            await self._record_changes(self._before)
             self.emit(ev.TurnEnded(outcome=ending.outcome, detail=ending.detail))
         except GooseError as error:
             self._failure = self._failure or error
@@ -236,16 +243,17 @@ class Session:
         self._failure = error
         return Ending(outcome="failed", detail=f"A bug in goose-py ended this turn: {type(error).__name__}.")
 
-    async def _record_changes(self) -> None:
+    async def _record_changes(self, before: str | None) -> str | None:
+        """The tree as it is now, logged where it is not the one before."""
         try:
-            after = await self._ports.workspace.snapshot()
-            if self._before is None or after is None or self._before == after:
-                return
-            changes = await self._ports.workspace.changes(self._before, after)
+            now = await self._ports.workspace.snapshot()
+            changes = await self._ports.workspace.changes(before, now) if before and now and before != now else None
         except GooseError as error:
-            self.emit(ev.Warned(text=f"The changes of this turn could not be recorded: {error}"))
-        else:
+            self.emit(ev.Warned(text=f"The changes could not be recorded: {error}"))
+            return before
+        if changes is not None:
             self.emit(changes)
+        return now
 
     def _follow_up(self, ending: Ending) -> None:
         """Steering that came too late goes in whole, queued prompts one a turn. After a turn that did not come to its own
@@ -306,4 +314,4 @@ class Session:
     def _close_broken_turn(self) -> None:
         """A turn whose end could not be logged, because there was no space left."""
         if self.state.open_turn:
-            self.recover("The session log could not be written when this turn ended.")
+            self._close("The session log could not be written when this turn ended.")

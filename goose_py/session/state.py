@@ -13,8 +13,10 @@ from goose_py.protocol.modes import Mode
 class SessionState:
     """`feed` takes every record once, in order. `steering` and `queued` are the ids of prompts that wait, oldest first;
     `open_turn` is true between a TurnStarted and its TurnEnded; `noted_mode` is the mode that the model was last told of;
-    `tree` is the workspace's tree at the end of the last turn; `answered`: the last
-    turn handed over a final output; `questions` are the approvals that were asked for and not
+    `tree` is the workspace's tree at the end of the last turn, `base_tree` what it is compared with: what the task began as,
+    or what of it was applied last; `work_from` is
+    the tree that a piece of work began with whose last turn was cut short, None where none was; `checked` is the last result of
+    each check; `answered`: the last turn handed over a final output; `questions` are the approvals that were asked for and not
     resolved; `measured` is what the provider counted last, as (tokens, number of the conversation's entries they stand for)."""
 
     def __init__(self, records: Iterable[ev.Record] = ()) -> None:
@@ -31,8 +33,12 @@ class SessionState:
         self.turns = 0
         self.open_turn = False
         self.answered = False
+        self.work_from: str | None = None
+        self.checked: dict[str, ev.VerificationFinished] = {}
+        self._turn_from: str | None = None
         self.outcome: ev.TurnEnded | None = None
         self.tree: str | None = None
+        self.base_tree: str | None = None
         self.steering: tuple[str, ...] = ()
         self.queued: tuple[str, ...] = ()
         self.last_seq = 0
@@ -51,6 +57,7 @@ class SessionState:
             case ev.SessionStarted():
                 self.started, self.mode, self.model, self.title = event, event.mode, event.model, event.title
                 self.limits, self.tree = event.limits, event.base_tree
+                self.base_tree = event.base_tree
             case ev.LimitsSet():
                 self.limits = event.limits
             case ev.PrefixSet():
@@ -81,12 +88,20 @@ class SessionState:
             case ev.FinalOutput():
                 self.answered = True
             case ev.TurnStarted():
-                self.answered = False
+                self.answered, self._turn_from = False, self.tree
                 self.turns, self.open_turn, self.outcome = event.turn, True, None
             case ev.TurnEnded():
                 self.open_turn, self.outcome = False, event
+                cut = event.outcome in ("interrupted", "limit", "provider_error")
+                self.work_from = (self.work_from or self._turn_from) if cut else None
+            case ev.VerificationFinished():
+                self.checked[event.command] = event
             case ev.ChangesRecorded():
                 self.tree = event.tree_after
+            case ev.ChangesApplied():
+                self.base_tree = event.tree
+            case ev.Rebased():
+                self.base_tree, self.tree = event.base_tree, event.tree
             case ev.Rewound():
                 self.tree = event.tree
                 if event.scope != "files":

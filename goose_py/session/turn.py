@@ -46,7 +46,9 @@ class Turn:
         self._state = state
         self._ports = ports
         self._emit = emit
+        self._verify = verify
         self._before: str | None = None
+        self._checked_changes = 0
         self._answering: Answering | None = None
         self._looking_over = False
         self._tools = self._wrapped_tools()
@@ -56,7 +58,7 @@ class Turn:
         self._completion = Completion(
             CompletionPorts(
                 evidence=self._evidence,
-                verify=verify,
+                verify=self._run_checks,
                 plan=state.plan,
                 checklist=ports.checklist,
                 output_missing=self._output_missing,
@@ -180,11 +182,21 @@ class Turn:
     async def _evidence(self) -> Evidence:
         tree = await self._ports.workspace.snapshot()
         if tree is None or self._before is None:
-            return Evidence(tree=tree, changed=self._authorization.changed)
-        if tree == self._before:
-            return Evidence(tree=tree, changed=False)
-        diff = await self._ports.workspace.diff(self._started.base_tree or self._before, tree, DIFF_FOR_CHECKLIST)
-        return Evidence(tree=tree, changed=True, diff=diff)
+            changes = self._authorization.changes
+            return Evidence(tree=tree, changed=changes > 0, differs=changes > 0, unchecked=changes != self._checked_changes)
+        changed = tree != (self._state.work_from or self._before)
+        base = self._started.base_tree or self._before
+        diff = await self._ports.workspace.diff(base, tree, DIFF_FOR_CHECKLIST) if changed else ""
+        unchecked = tree != base and not self._is_checked(tree)
+        return Evidence(tree=tree, changed=changed, differs=tree != base, unchecked=unchecked, diff=diff)
+
+    def _is_checked(self, tree: str) -> bool:
+        results = [self._state.checked.get(command) for command in self._started.checks]
+        return all(result is not None and result.tree == tree for result in results)
+
+    async def _run_checks(self) -> Sequence[ev.VerificationFinished]:
+        self._checked_changes = self._authorization.changes
+        return await self._verify()
 
     def _output_missing(self) -> bool:
         return self._ports.response_schema is not None and not self._state.answered

@@ -249,6 +249,13 @@ async def test_an_empty_message_is_refused_and_a_picture_alone_is_not(tmp_path, 
         assert it.outcome.outcome == "done"
 
 
+async def test_there_is_nothing_to_continue_before_anything_was_asked(tmp_path):
+    async with rig(tmp_path, environment="Linux") as it:
+        with pytest.raises(UserError, match="nothing has been asked yet"):
+            await it.perform(cmd.Continue())
+        assert it.events(ev.TurnStarted) == []
+
+
 async def test_there_is_nothing_to_continue_after_a_turn_that_came_to_its_end(tmp_path):
     async with rig(tmp_path, reply("Done.")) as it:
         await it.prompt()
@@ -305,7 +312,7 @@ async def test_an_interrupt_at_any_point_leaves_every_call_answered_and_the_sess
         "while a check runs": [reply(call("write", path="a", content="a")), reply("Done.")],
     }.get(point, [Hang()])
     mode = "ask" if "approval" in point else "auto"
-    async with rig(tmp_path, *steps, attended=True, mode=mode, checks=(SLEEP,)) as it:
+    async with rig(tmp_path, *steps, attended=True, mode=mode, checks=(f"test -e begun || {{ {SLEEP}; }}",)) as it:
         before = await others(it)
         await it.say("start")
         if (waiting := points()[point](it)) is not None:
@@ -473,6 +480,34 @@ async def test_a_session_cut_after_any_record_resumes_and_its_next_request_is_ac
             assert it.model.requests
 
 
+async def test_what_was_written_before_a_crash_is_recorded_on_resume_and_checked_at_the_end(tmp_path):
+    write, slow = call("write", path="a.txt", content="a\n"), call("shell", command=SLEEP)
+    async with rig(tmp_path, reply(write, slow), checks=("test -e a.txt",), checklist=True) as it:
+        await it.say("start")
+        await until((it.root / "begun").exists)
+        await it.restart(reply("It was all there."), reply("Report."), reply("It says a."))
+        (changes,) = it.events(ev.ChangesRecorded)
+        assert (changes.files, changes.tree_before) == (2, it.worktree.base.tree)
+        assert changes.tree_after == it.session.state.tree
+        await it.perform(cmd.Continue())
+        await it.idle()
+        assert it.outcome.outcome == "done"
+        assert [event.exit_code for event in it.events(ev.VerificationFinished)] == [0]
+        assert "+a" in text_of(it.model.last.messages[-1]), "the checklist shows what the cut turn had changed"
+        await it.prompt("What does it say?")
+        assert len(it.events(ev.VerificationFinished)) == 1, "the same files are not checked again"
+        assert it.model.unused == 0
+
+
+async def test_what_the_user_changed_in_the_workspace_between_two_turns_is_recorded_and_checked(tmp_path):
+    async with rig(tmp_path, reply("Hello."), reply("I see."), checks=("test -e mine.txt",)) as it:
+        await it.prompt("one")
+        (it.root / "mine.txt").write_text("mine\n")
+        assert (await it.prompt("two")).outcome == "done"
+        assert [event.files for event in it.events(ev.ChangesRecorded)] == [1]
+        assert [event.exit_code for event in it.events(ev.VerificationFinished)] == [0]
+
+
 async def test_a_question_that_was_open_when_the_program_died_is_answered_with_no(tmp_path):
     push = call("shell", command="git push")
     async with rig(tmp_path, reply(push), mode="ask", attended=True) as it:
@@ -610,7 +645,7 @@ async def test_a_process_that_is_killed_between_start_and_result_leaves_a_log_th
     process.stdout.close()
     (tmp_path / "live").mkdir()
     async with rig(tmp_path / "live", reply("I look first.")) as it:
-        it.resume(tmp_path / "dead" / "session", reply("I look first."))
+        await it.resume(tmp_path / "dead" / "session", reply("I look first."))
         assert [event.result.text() for event in it.events(ev.ToolFinished)] == [UNKNOWN_OUTCOME]
         await it.perform(cmd.Continue())
         await it.idle()
