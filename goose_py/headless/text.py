@@ -29,6 +29,7 @@ from goose_py.protocol.events import (
     PlanProposed,
     PlanStepFinished,
     PlanStepStarted,
+    Rebased,
     Record,
     Rewound,
     SessionStarted,
@@ -153,7 +154,7 @@ class TextOutput:
     def _model_replied(self, event: ModelReplied) -> None:
         text = event.message.text().strip()
         if text and event.message.tool_calls():
-            self._console.print(Padding(self._text(text), (0, 0, 0, 2)))
+            self._console.print(Padding(self._text(text), (0, 0, 0, 2), expand=False), no_wrap=False, soft_wrap=False)
 
     def _model_retried(self, event: ModelRetried) -> None:
         self._line("asks", f"request failed ({one_line(event.reason)}); attempt {event.attempt} in {event.delay:.0f} s")
@@ -222,6 +223,10 @@ class TextOutput:
     def _rewound(self, event: Rewound) -> None:
         self._line("note", f"rewound {event.scope} to {event.tree[:10]}")
 
+    def _rebased(self, event: Rebased) -> None:
+        conflicts = f", conflicts in {', '.join(event.conflicts)}" if event.conflicts else ""
+        self._line("note", f"rebased on {event.branch or event.base[:10]}{conflicts}")
+
     def _warned(self, event: Warned) -> None:
         self._line("asks", event.text)
 
@@ -251,6 +256,7 @@ class TextOutput:
         ContextCompacted: _context_compacted,
         ExtensionChanged: _extension_changed,
         Rewound: _rewound,
+        Rebased: _rebased,
         Warned: _warned,
         TaskEnded: _task_ended,
         TurnEnded: _turn_ended,
