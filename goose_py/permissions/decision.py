@@ -78,4 +78,8 @@ def combine(parts: Collection[Part]) -> Decision:
     offered = strictest.verdict == "ask" and all(part.pattern for part in asking)
     patterns = tuple(dict.fromkeys(part.pattern for part in asking)) if offered else ()
     destructive = any(part.destructive for part in parts)
-    return Decision(strictest.verdict, strictest.reason, strictest.text, patterns, destructive, tuple(parts))
+    return Decision(strictest.verdict, shortened(strictest.reason, 500), strictest.text, patterns, destructive, tuple(parts))
+
+
+def shortened(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"

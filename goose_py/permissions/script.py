@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from goose_py.permissions import paths
-from goose_py.permissions.decision import Part, Place, Verdict
+from goose_py.permissions.decision import Part, Place, Verdict, shortened
 from goose_py.permissions.destructive import destruction
 from goose_py.permissions.git_commands import assess_git
 from goose_py.permissions.patterns import Pattern, suggest
@@ -28,6 +28,7 @@ from goose_py.protocol.modes import Mode
 _MAX_HIDDEN: Final = 8 * MAX_COMMANDS
 _MAX_NESTED_SCRIPTS: Final = 8
 _MAX_FOLDERS: Final = 8
+_SHOWN: Final = 200
 
 # Commands that Bash runs itself: no file of that name can take their place.
 _BUILTINS: Final = frozenset({"echo", "printf", "cd", "pwd", "test", "[", "true", "false", ":", "type"})
@@ -67,7 +68,7 @@ def judge_script(
         mentions = tuple(_all_mentions(_commands_in(text)))
         reading = read_script(text, root)
     except TooMuch as error:
-        return (Part(_short(text), "deny", str(error)),)
+        return (Part(shortened(text, _SHOWN), "deny", str(error)),)
     parts = [*_forbidden(judge, mentions), *_hidden_by_error(judge, text, root.has_error)]
     if isinstance(reading, Refusal):
         folders = None if any(mention.argv[:1] == ("cd",) for mention in mentions) else (cwd,)
@@ -78,11 +79,7 @@ def judge_script(
         parts += _read(judge, reading, mentions)
     if not place.confined:
         parts = [_unconfined(part, judge) for part in parts]
-    return tuple(parts) or (Part(_short(text), "allow", "The command is empty."),)
-
-
-def _short(text: str, limit: int = 200) -> str:
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    return tuple(parts) or (Part(shortened(text, _SHOWN), "allow", "The command is empty."),)
 
 
 def _unconfined(part: Part, judge: _Judge) -> Part:
@@ -172,7 +169,7 @@ def _hidden_by_error(judge: _Judge, text: str, has_error: bool) -> Iterator[Part
     for rule in judge.rules:
         if rule.verdict == "deny" and rule.pattern.words and rule.pattern.words[0] in text:
             reason = f"The command cannot be read with certainty, and it names “{rule.pattern.words[0]}”, which a rule denies."
-            yield Part(_short(text), "deny", reason)
+            yield Part(shortened(text, _SHOWN), "deny", reason)
 
 
 def _destroying(judge: _Judge, mentions: Sequence[Mention], folders: tuple[str, ...] | None) -> Iterator[Part]:
@@ -210,9 +207,9 @@ def _refused(judge: _Judge, text: str, refusal: Refusal, *, certain: bool) -> Pa
     """What the strict reader does not accept is asked about; in auto mode only when its programs are not certain either."""
     pattern = Pattern("script", text)
     if judge.mode != "plan" and _grants_script(judge, text):
-        return Part(_short(text), "allow", "A rule allows exactly this command.")
+        return Part(shortened(text, _SHOWN), "allow", "A rule allows exactly this command.")
     verdict = judge.ask_unless_auto(allowed_in_auto=certain)
-    return Part(_short(refusal.fragment), verdict, _plan_reason(judge, refusal.reason), str(pattern))
+    return Part(shortened(refusal.fragment, _SHOWN), verdict, _plan_reason(judge, refusal.reason), str(pattern))
 
 
 def _writing_elsewhere(judge: _Judge, targets: Iterator[str]) -> Iterator[Part]:

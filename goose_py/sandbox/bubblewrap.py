@@ -98,7 +98,7 @@ def _limits(limits: Limits) -> tuple[str, str, str]:
 
 
 def _environment(policy: Policy) -> dict[str, str]:
-    env = {"HOME": str(policy.home), "TMPDIR": "/tmp"}
+    env = {"HOME": str(_home(policy)), "TMPDIR": "/tmp"}
     commits = policy.commits
     if commits is not None and policy.git_common is not None:
         name, email = commits.identity
@@ -114,6 +114,11 @@ def _environment(policy: Policy) -> dict[str, str]:
     return env
 
 
+def _home(policy: Policy) -> Path:
+    """Where home lies inside. In some containers it is the root, which an empty folder must not cover."""
+    return Path("/home/sandbox") if policy.home == Path("/") else policy.home
+
+
 def _root(policy: Policy, options: frozenset[str]) -> list[str]:
     """The mounts, in order: what comes later lies on top."""
     mounts = [*_system(), "--proc", "/proc", "--dev", "/dev"]
@@ -122,9 +127,10 @@ def _root(policy: Policy, options: frozenset[str]) -> list[str]:
     mounts += ["--tmpfs", "/run", "--symlink", "../run", "/var/run", "--symlink", "../tmp", "/var/tmp"]
     if policy.network:
         mounts += _resolver()
-    mounts += [*size, "--tmpfs", str(policy.home)]
+    home = _home(policy)
+    mounts += [*size, "--tmpfs", str(home)]
     if policy.cache:
-        mounts += ["--bind", str(_real(policy.cache)), str(policy.home / ".cache")]
+        mounts += ["--bind", str(_real(policy.cache)), str(home / ".cache")]
     mounts += _shared(policy)
     if policy.commits is not None and policy.git_common is not None and not policy.read_only:
         mounts += _commits(policy.commits, _real(policy.git_common))

@@ -374,6 +374,12 @@ async def test_a_path_with_every_odd_character_works(backend: Sandbox, tmp_path:
     assert [path.name for path in odd.iterdir()] == ["made"]
 
 
+async def test_a_home_that_is_the_root_hides_nothing_that_is_needed(backend: Sandbox, policy: Policy) -> None:
+    inside = Inside(backend, Policy(workspace=policy.workspace, home=Path("/"), tmp=policy.tmp))
+    code, output = await inside.run("echo x > f && cat f && cd ~ && echo y > z && cat z")
+    assert (code, output) == (0, "x\ny\n")
+
+
 async def test_a_server_with_pipes_runs_inside_by_the_spec_alone(backend: Sandbox, policy: Policy) -> None:
     """As third-party MCP servers are launched: by somebody else's code, with its own pipes and no descriptors of ours."""
     spec = backend.wrap(["/bin/cat"], str(policy.workspace), {"PATH": "/usr/bin:/bin"}, policy)

@@ -254,6 +254,7 @@ def test_an_empty_command_does_nothing() -> None:
 
 def test_the_cause_is_never_longer_than_a_screen_line_or_two() -> None:
     assert len(judge("echo $(" + "x" * 5000 + ")").cause) <= 200
+    assert len(judge("x" * 5000).reason) <= 500
 
 
 def test_without_the_wanted_sandbox_a_denied_command_stays_denied() -> None:
