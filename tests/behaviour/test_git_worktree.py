@@ -236,6 +236,19 @@ async def test_snapshots_survive_gc_in_both_repositories_and_a_deleted_base_bran
     assert (restored.path / "new.txt").read_text() == "new\n"
 
 
+async def test_a_base_outlives_its_branch_the_tasks_branch_and_the_worktree(place: Place):
+    place.sh("git checkout -q -b topic")
+    place.commit({"only-here.txt": "topic\n"})
+    worktree = await place.task()
+    place.write({"new.txt": "new\n"}, worktree.path)
+    await worktree.snapshot()
+    place.sh(f"rm -rf {worktree.path} && git worktree unlock {worktree.path} && git worktree prune")
+    place.sh("git checkout -q main && git branch -q -D topic goose/t1")
+    place.sh("git reflog expire --expire=now --all && git gc -q --prune=now")
+    again = await worktree.recreate()
+    assert (again.path / "only-here.txt").read_text() == "topic\n" and (again.path / "new.txt").exists()
+
+
 @pytest.mark.case("U39")
 async def test_a_rewind_covers_shell_changes_and_new_files_and_can_be_undone(place: Place):
     worktree = await place.task()
