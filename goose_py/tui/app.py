@@ -135,6 +135,7 @@ class GooseApp(App[Left]):
             window=self.services.window_of(model) if model is not None else None,
             place=self.options.place,
             connection=self._connection_text(),
+            problem=self._problem or (safe_text(self.attachment.problem) if self.attachment is not None else ""),
             changes=self.changes,
             tasks=tuple(task for task in self.tasks if task.task_id != self.task_id),
         )

@@ -45,16 +45,17 @@ NEED_MARKS = {
 
 @dataclass(frozen=True)
 class Around:
-    """What the header and the panel show beside the state. `window` is the model's context in tokens, None where unknown;
+    """What the header and the panel show beside the state. `connection` says in a few words what is wrong with it, and
+    `problem` in a sentence why. `window` is the model's context in tokens, None where unknown;
     `place` stands where a session has not named its folder yet."""
 
     tab: str = "chat"
     window: int | None = None
     place: str = ""
     connection: str = ""
+    problem: str = ""
     changes: ChangeSet | None = None
     tasks: tuple[TaskLine, ...] = ()
-    queue_hint: bool = True
 
 
 def place_of(state: ViewState, around: Around) -> str:
@@ -95,6 +96,8 @@ def welcome_rows(state: ViewState, around: Around, program: str, width: int, loo
     rows: list[Row] = [[], [Segment(f"  ▞ goose-py {program}".rstrip(), look["accent"])], []]
     for line in lines:
         rows += [[Segment(f"  {part}", look["dim"])] for part in wrapped(line, width - 4, look)]
+    if around.problem:
+        rows += [[], *([Segment(f"  {part}", look["bad"])] for part in wrapped(around.problem, width - 4, look))]
     return rows
 
 
@@ -215,7 +218,7 @@ def status_rows(state: ViewState, around: Around, width: int, look: Look, now: f
 
 def _idle_status(state: ViewState, around: Around, look: Look) -> Row:
     if around.connection:
-        return [Segment(f" {around.connection}", look["warn"])]
+        return [Segment(f" ! {around.problem or around.connection}", look["bad" if around.problem else "warn"])]
     if state.ended:
         return [Segment(f" ▪ task {state.ended}", look["dim"])]
     if state.plan_waits:

@@ -28,13 +28,20 @@ class Terminal:
         self._ended = False
         self.process: asyncio.subprocess.Process | None = None
 
-    async def start(self, *argv: str, env: Mapping[str, str]) -> None:
+    async def start(self, *argv: str, env: Mapping[str, str], cwd: Path | None = None) -> None:
         leader, follower = pty.openpty()
         fcntl.ioctl(follower, termios.TIOCSWINSZ, self._size)
         self._fd = leader
         try:
             self.process = await asyncio.create_subprocess_exec(
-                sys.executable, *argv, stdin=follower, stdout=follower, stderr=follower, env=dict(env), start_new_session=True
+                sys.executable,
+                *argv,
+                stdin=follower,
+                stdout=follower,
+                stderr=follower,
+                env=dict(env),
+                cwd=cwd,
+                start_new_session=True,
             )
         finally:
             os.close(follower)
@@ -65,6 +72,17 @@ class Terminal:
 
     def press(self, keys: bytes) -> None:
         os.write(self._fd, keys)
+
+    async def answer(self, key: bytes, question: str) -> None:
+        """Presses `key` until it counts, which it does once the grace of the question is over and `question` is gone."""
+        async with asyncio.timeout(DEADLINE):
+            while question in self.text:
+                self.press(key)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(0.4):
+                        while question in self.text:
+                            self._arrived.clear()
+                            await self._arrived.wait()
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Waits, with a deadline, until `condition` holds; fails with what the terminal shows then."""

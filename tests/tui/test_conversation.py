@@ -278,6 +278,24 @@ async def test_a_worker_that_ended_is_started_again_by_the_next_message(socket: 
         await again.stop()
 
 
+async def test_a_worker_that_cannot_start_is_explained_for_as_long_as_it_cannot(socket: Path):
+    from dataclasses import replace
+
+    from tui.harness import eventually, screen_text
+
+    from goose_py.tui.app import GooseApp
+
+    async with scene(socket, idle_log()) as app:
+
+        async def fail(task: str, after: int):  # type: ignore[no-untyped-def]
+            raise UserError("The key of provider acme is missing; `goose-py configure` stores one.")
+
+        other = GooseApp(replace(app.app.services, connect=fail), Options(slow_link=True), "t2")
+        async with other.run_test(size=WIDE) as pilot:
+            await eventually(lambda: "The key of provider acme is missing" in screen_text(other), pilot)
+            assert screen_text(other).count("`goose-py configure` stores one.") == 2
+
+
 async def test_tasks_are_listed_by_what_they_need_and_enter_attaches(socket: Path):
     tasks = (
         TaskLine("t9", "docs api", "running", "writing docs"),
