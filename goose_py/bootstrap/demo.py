@@ -62,9 +62,9 @@ async def _run(host: Host, sandbox: str | None) -> tuple[int, str]:
         base="head",
         overrides=overrides,
     )
-    folder, first = await prepare(host, request)
+    folder, commands = await prepare(host, request)
     output = TextOutput(sys.stdout, sys.stderr, color=sys.stderr.isatty())
-    code = await run_prepared(host, folder, first, output)
+    code = await run_prepared(host, folder, commands, output)
     return code, folder.task_id
 
 

@@ -1,13 +1,15 @@
 """A task's changes as a command of the command line reaches them: through its worker where one runs, else directly."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from goose_py.bootstrap.checking import run_checks
 from goose_py.bootstrap.host import Host
+from goose_py.bootstrap.worktree import start_of
 from goose_py.git.diff import changeset_summary
 from goose_py.git.repository import Repository
 from goose_py.git.runner import Git
@@ -15,12 +17,14 @@ from goose_py.git.worktree import TaskWorktree
 from goose_py.protocol.changes import ChangeSet
 from goose_py.protocol.commands import AnyCommand
 from goose_py.protocol.errors import UserError
-from goose_py.protocol.events import DurableEvent, Record, SessionStarted
+from goose_py.protocol.events import DurableEvent, Record, VerificationFinished
 from goose_py.session.log import Log, read_log
-from goose_py.tasks.changes import TaskChanges
+from goose_py.tasks.changes import ChangePorts, TaskChanges
 from goose_py.tasks.client import TaskClient, WorkerGone
+from goose_py.tasks.review_base import review_base
 from goose_py.tasks.store import TaskFolder
 from goose_py.tasks.summary import TaskSummary, list_tasks, summarise
+from goose_py.tasks.trial import end_trial
 
 
 @dataclass(frozen=True)
@@ -45,20 +49,24 @@ def choose(host: Host, task_id: str | None) -> TaskFolder:
     raise UserError("No task of this repository has changes to review. `goose-py task list --all` shows all tasks.")
 
 
-async def look(host: Host, folder: TaskFolder) -> Looked:
-    """Raises UserError where the task has not got as far as a worktree."""
+async def look(host: Host, folder: TaskFolder, *, again: bool = False) -> Looked:
+    """The changes since what was applied last or, with `again`, since the task's base. Raises UserError where the task has
+    not got as far as a worktree."""
     contents = read_log(folder.path)
     summary = summarise(folder.task_id, contents.records, alive=folder.owned())
     worktree = await open_worktree(host, folder, contents.records)
+    if not folder.owned():
+        await end_trial(worktree, folder.scratch)
     result = (await worktree.snapshot()).tree if worktree.exists else summary.result_tree
     if result is None:
         raise UserError(f"The task {folder.task_id} has recorded nothing yet.")
-    changes = await changeset_summary(worktree.store, worktree.base.tree, result)
+    base = worktree.base.tree if again else review_base(contents.records, worktree.base.tree)
+    changes = await changeset_summary(worktree.store, base, result)
     return Looked(folder=folder, summary=summary, records=contents.records, worktree=worktree, changes=changes)
 
 
 async def open_worktree(host: Host, folder: TaskFolder, records: tuple[Record, ...]) -> TaskWorktree:
-    started = next((record.event for record in records if isinstance(record.event, SessionStarted)), None)
+    started = start_of(records)
     if started is None or started.repository is None:
         raise UserError(f"The task {folder.task_id} has no worktree yet.")
     git = Git.create(host.which("git"), host.env)
@@ -83,7 +91,7 @@ async def desk(host: Host, folder: TaskFolder) -> AsyncIterator["Desk"]:
         return
     log, contents = Log.open(folder.path, host.now)
     try:
-        yield _Local(await open_worktree(host, folder, contents.records), log, contents.records, folder)
+        yield _Local(host, await open_worktree(host, folder, contents.records), log, contents.records, folder)
     finally:
         log.close()
 
@@ -101,11 +109,20 @@ class Desk(Protocol):
 
 
 class _Local:
-    def __init__(self, worktree: TaskWorktree, log: Log, records: tuple[Record, ...], folder: TaskFolder) -> None:
+    """No session runs: nothing can be said to the task, everything else goes as ever."""
+
+    def __init__(
+        self, host: Host, worktree: TaskWorktree, log: Log, records: tuple[Record, ...], folder: TaskFolder
+    ) -> None:
+        self._host = host
+        self._folder = folder
         self._records = list(records)
         self._log = log
         folder.scratch.mkdir(mode=0o700, exist_ok=True)
-        self._changes = TaskChanges(worktree, self._emit, lambda: self._records, lambda: False, folder.scratch)
+        ports = ChangePorts(
+            emit=self._emit, history=lambda: self._records, check=self._check, scratch=folder.scratch, new_id=host.new_id
+        )
+        self._changes = TaskChanges(worktree, ports)
 
     async def send(self, command: AnyCommand) -> None:
         if not await self._changes.perform(command):
@@ -113,6 +130,9 @@ class _Local:
 
     def _emit(self, event: DurableEvent) -> None:
         self._records.append(self._log.append(event))
+
+    async def _check(self) -> Sequence[VerificationFinished]:
+        return await run_checks(self._host, self._folder, self._changes.worktree, self._records, self._emit)
 
 
 class _Remote:

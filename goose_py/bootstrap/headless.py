@@ -15,7 +15,7 @@ from goose_py.bootstrap.worktree import require_base
 from goose_py.headless.outputs import JsonOutput, Output, StreamJsonOutput
 from goose_py.headless.result import EXIT_PROVIDER, EXIT_USAGE
 from goose_py.protocol import commands as cmd
-from goose_py.protocol.errors import GooseError, ModelError
+from goose_py.protocol.errors import GooseError, ModelError, UserError
 from goose_py.protocol.messages import Text
 from goose_py.protocol.modes import Mode
 from goose_py.session.bus import Bus, Subscription
@@ -58,12 +58,12 @@ def _code_of(error: GooseError) -> int:
 
 
 async def _run(host: Host, request: RunRequest, output: Output) -> int:
-    folder, first = await prepare(host, request)
-    return await run_prepared(host, folder, first, output)
+    folder, commands = await prepare(host, request)
+    return await run_prepared(host, folder, commands, output)
 
 
-async def run_prepared(host: Host, folder: TaskFolder, first: cmd.AnyCommand, output: Output) -> int:
-    """Opens the task, performs `first`, and waits until nothing runs. SIGINT and SIGTERM interrupt the turn; a second one
+async def run_prepared(host: Host, folder: TaskFolder, commands: Sequence[cmd.AnyCommand], output: Output) -> int:
+    """Opens the task, performs `commands`, and waits until nothing runs. SIGINT and SIGTERM interrupt the turn; a second one
     ends the program at once, which loses nothing but the running calls' outcome."""
     consumers: list[Subscription] = []
 
@@ -77,7 +77,7 @@ async def run_prepared(host: Host, folder: TaskFolder, first: cmd.AnyCommand, ou
         server = TaskServer(folder.task_id, task.bus, task.history, task.perform)
         await server.listen(folder.socket)
         try:
-            interrupted = await _to_the_end(task, first)
+            interrupted = await _to_the_end(task, commands)
         finally:
             await server.close()
             folder.socket.unlink(missing_ok=True)
@@ -85,7 +85,7 @@ async def run_prepared(host: Host, folder: TaskFolder, first: cmd.AnyCommand, ou
     return output.finish(code=130 if interrupted else None)
 
 
-async def _to_the_end(task: OpenTask, first: cmd.AnyCommand) -> bool:
+async def _to_the_end(task: OpenTask, commands: Sequence[cmd.AnyCommand]) -> bool:
     """True where a signal ended it."""
     loop = asyncio.get_running_loop()
     asked = asyncio.Event()
@@ -97,7 +97,8 @@ async def _to_the_end(task: OpenTask, first: cmd.AnyCommand) -> bool:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, interrupt)
-    await task.perform(first)
+    for command in commands:
+        await task.perform(command)
     idle = asyncio.ensure_future(_with_retries(task))
     waiting = asyncio.ensure_future(asked.wait())
     await asyncio.wait({idle, waiting}, return_when=asyncio.FIRST_COMPLETED)
@@ -125,13 +126,17 @@ async def _consume(items: Subscription, output: Output) -> None:
         output.consume(item)
 
 
-async def prepare(host: Host, request: RunRequest) -> tuple[TaskFolder, cmd.AnyCommand]:
-    """Checks everything that can be checked before a task exists, then writes its spec."""
+async def prepare(host: Host, request: RunRequest) -> tuple[TaskFolder, tuple[cmd.AnyCommand, ...]]:
+    """Checks everything that can be checked before a task exists, then writes its spec. The last command starts the turn."""
     if request.resume is not None:
+        from goose_py.bootstrap.adjusting import on_resume
+
         folder = host.tasks.find(request.resume)
-        if request.text is None:
-            return folder, cmd.Continue()
-        return folder, _prompt(host, (Text(request.text),))
+        if request.base is not None or request.as_copy:
+            raise UserError("A task that exists keeps its base: only a new one can be given another.")
+        changed = on_resume(host, folder, request.overrides)
+        going_on = cmd.Continue() if request.text is None else _prompt(host, (Text(request.text),))
+        return folder, (*changed, going_on)
     found = TaskOfRecipe()
     if request.recipe is not None:
         found = await task_of_recipe(host, request.recipe, request.params, allow_exec=request.allow_exec)
@@ -157,7 +162,7 @@ async def prepare(host: Host, request: RunRequest) -> tuple[TaskFolder, cmd.AnyC
         allow_exec=request.allow_exec,
     )
     write_spec(folder.path, spec)
-    return folder, _prompt(host, spec.prompt)
+    return folder, (_prompt(host, spec.prompt),)
 
 
 STRICTER: Sequence[Mode] = ("chat", "plan", "ask", "auto")

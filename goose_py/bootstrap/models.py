@@ -1,6 +1,7 @@
 """From settings to somebody who answers: providers opened when first asked, and kept open for the life of the task."""
 
 from collections.abc import Mapping
+from typing import Protocol
 from urllib.parse import urlsplit
 
 import msgspec
@@ -13,6 +14,7 @@ from goose_py.protocol.errors import UserError
 from goose_py.protocol.events import Phase
 from goose_py.protocol.messages import ModelRef
 from goose_py.providers.catalogue import ProviderSettings, presets, resolve
+from goose_py.providers.local import Servers, is_local, learned
 from goose_py.providers.opening import OpenModel, open_model
 from goose_py.providers.profile import Profile, cost
 from goose_py.providers.retry import Gate, Retrying
@@ -35,15 +37,40 @@ def chosen_model(settings: Settings) -> ModelRef:
     return ModelRef(provider=settings.provider, model=preset.default_model, effort=settings.effort)
 
 
-class Models:
-    """Implements `SessionPorts.answering`. `values` are the placeholders of the scripted provider. `close` ends every
-    connection."""
+def default_model(settings: Settings, overrides: Mapping[str, object]) -> ModelRef | None:
+    """What the settings choose, None where a task was given a model of its own."""
+    return None if {"provider", "model"} & overrides.keys() else chosen_model(settings)
 
-    def __init__(self, host: Host, settings: Settings, secrets: SecretStore) -> None:
+
+class Answers(Protocol):
+    """Where a task's answers come from: models, or a recording of them."""
+
+    values: dict[str, str]
+    warnings: list[str]
+
+    async def open(self, ref: ModelRef) -> OpenModel: ...
+
+    async def answering(self, ref: ModelRef, phase: Phase, on_retry: OnRetry) -> Answering: ...
+
+    async def close(self) -> None: ...
+
+
+class Models:
+    """Implements `SessionPorts.answering`. `values` are the placeholders of the scripted provider. `default` is the model
+    that the settings choose, None where this task was given one of its own: what a person picks for a task or in its midst
+    answers in every phase but the summaries, whatever the settings say of phases. `warnings` are what was found out about
+    the servers that were asked. `close` ends every connection."""
+
+    def __init__(
+        self, host: Host, settings: Settings, secrets: SecretStore, default: ModelRef | None = None
+    ) -> None:
         self._host = host
         self._settings = settings
         self._secrets = secrets
+        self._default = default
+        self._servers = Servers(host.paths.cache / "servers.json", host.now)
         self.values: dict[str, str] = {}
+        self.warnings: list[str] = []
         self._open: dict[ModelRef, OpenModel] = {}
         self._gates: dict[str, Gate] = {}
 
@@ -79,16 +106,24 @@ class Models:
 
     def _for_phase(self, ref: ModelRef, phase: Phase) -> ModelRef:
         own = getattr(self._settings.phases, phase)
-        if own.provider is None and own.model is None and own.effort is None:
+        default = self._default
+        picked = default is None or (ref.provider, ref.model) != (default.provider, default.model)
+        if (own.provider is None and own.model is None and own.effort is None) or (picked and phase != "summarise"):
             return ref
         provider = own.provider or ref.provider
         model = own.model or (ref.model if provider == ref.provider else "")
-        return ModelRef(provider=provider, model=model, effort=own.effort or ref.effort)
+        # An effort that was picked in mid-session counts for more than the phase's.
+        effort = ref.effort if default is not None and ref.effort != default.effort else own.effort or ref.effort
+        return ModelRef(provider=provider, model=model, effort=effort)
 
     async def open(self, ref: ModelRef) -> OpenModel:
-        """Contacts nobody yet. Raises UserError, and AuthenticationFailed where the key is missing."""
+        """Contacts nobody but a server on this machine, which is asked what its model can do. Raises UserError, and
+        AuthenticationFailed where the key is missing."""
         if ref not in self._open:
             settings = await self.settings_of(ref.provider)
+            if is_local(ref, settings) and (found := await self._servers.ask(ref, settings)) is not None:
+                settings, warning = learned(ref, settings, found)
+                self.warnings += [warning] if warning is not None else []
             self._open[ref] = open_model(ref, settings, now=self._host.now)
         return self._open[ref]
 

@@ -2,28 +2,31 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 from goose_py import __version__, bundled
 from goose_py.agent.conventions import Conventions, ConventionTools, conventions_in
 from goose_py.agent.final_output import final_output_spec
 from goose_py.agent.planner import UPDATE_PLAN_SPEC
 from goose_py.agent.prompts import system_prompt
-from goose_py.bootstrap.confinement import Confinement, confine, require
+from goose_py.bootstrap.confinement import Confinement, confine, probe_here, require
 from goose_py.bootstrap.extensions import configured, of_recipe
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.judging import Judge
-from goose_py.bootstrap.models import Models, chosen_model
+from goose_py.bootstrap.later import Later
+from goose_py.bootstrap.models import Answers, Models, chosen_model, default_model
 from goose_py.bootstrap.orientation import base_files, describe
 from goose_py.bootstrap.processes import ProcessList
 from goose_py.bootstrap.settings import load_settings, secret_store, told_of
+from goose_py.bootstrap.switching import check_switch
 from goose_py.bootstrap.worktree import OpenWorkspace, open_workspace
 from goose_py.config.settings import Settings
 from goose_py.protocol import events as ev
-from goose_py.protocol.commands import AnyCommand
+from goose_py.protocol.commands import AnyCommand, SetModel
 from goose_py.protocol.messages import ModelRef
 from goose_py.protocol.tools import ToolSpec
 from goose_py.providers.fitness import window_warning
@@ -32,7 +35,7 @@ from goose_py.session.bus import Bus
 from goose_py.session.log import LOG_NAME, Log, read_log
 from goose_py.session.ports import SessionPorts, Workspace
 from goose_py.session.session import Session
-from goose_py.tasks.changes import TaskChanges
+from goose_py.tasks.changes import ChangePorts, TaskChanges
 from goose_py.tasks.checks import CheckRunner
 from goose_py.tasks.spec import TaskSpec, read_spec
 from goose_py.tasks.store import TaskFolder
@@ -40,7 +43,10 @@ from goose_py.tasks.workspace import workspace_of
 from goose_py.toolbox import ExtensionHost, Places, StateChange, Toolbox
 
 SETTLE_SECONDS = 10.0
+AT_ONCE = 0.02
 SHELL = "/bin/bash"
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -53,9 +59,15 @@ class OpenTask:
     changes: TaskChanges
     bus: Bus
     checks: CheckRunner
+    models: Answers
 
     async def perform(self, command: AnyCommand) -> None:
-        if not await self.changes.perform(command):
+        if isinstance(command, SetModel):
+            for warning in await check_switch(self.models, self.session.state, command.model):
+                self.session.emit(ev.Warned(text=warning))
+        if isinstance(command, TaskChanges.EXCLUSIVE):
+            await self.session.aside(self.changes.perform(command))
+        elif not await self.changes.perform(command):
             await self.session.perform(command)
 
     def history(self) -> Iterable[ev.Record]:
@@ -64,13 +76,18 @@ class OpenTask:
 
 @asynccontextmanager
 async def open_task(
-    host: Host, folder: TaskFolder, *, watch: Callable[[Bus], None] = lambda bus: None
+    host: Host,
+    folder: TaskFolder,
+    *,
+    watch: Callable[[Bus], None] = lambda bus: None,
+    answers: Answers | None = None,
 ) -> AsyncIterator[OpenTask]:
-    """Makes what is missing (worktree, log), opens what is there. `watch` gets the bus before the first event. Raises
-    GooseError with one sentence; a task that could not begin leaves nothing behind."""
+    """Makes what is missing (worktree, log), opens what is there. `watch` gets the bus before the first event; `answers` stand
+    in for the models of the settings. Raises GooseError with one sentence; a task that could not begin leaves nothing
+    behind."""
     async with AsyncExitStack() as stack:
         try:
-            task = await _Opening(host, folder, stack).open(watch)
+            task = await _Opening(host, folder, stack, answers).open(watch)
         except BaseException:
             await stack.aclose()
             _forget_if_empty(folder)
@@ -89,12 +106,14 @@ def _forget_if_empty(folder: TaskFolder) -> None:
 class _Opening:
     """The steps of opening a task, in the order in which they depend on each other. What has to be closed is on `stack`."""
 
-    def __init__(self, host: Host, folder: TaskFolder, stack: AsyncExitStack) -> None:
+    def __init__(self, host: Host, folder: TaskFolder, stack: AsyncExitStack, answers: Answers | None) -> None:
         self._host = host
         self._folder = folder
         self._stack = stack
+        self._answers = answers
         self._session: Session | None = None
         self._early: list[ev.DurableEvent] = []
+        self._later = Later()
         self._spec = read_spec(folder.path)
 
     async def open(self, watch: Callable[[Bus], None]) -> OpenTask:
@@ -105,11 +124,13 @@ class _Opening:
         watch(bus)
         loaded = load_settings(host, spec)
         settings = loaded.settings
-        ref, profile, models = await self._who_answers(settings, records)
+        begun = begun_here(records, spec.task_id)
+        ref, profile, models = await self._who_answers(settings, records if begun else ())
+        probing = self._meanwhile(probe_here(host, none_chosen=settings.sandbox.level == "none"))
         workspace = await open_workspace(host, folder, spec, settings, records)
         worktree = workspace.worktree
         models.values["workspace"] = str(worktree.path)
-        confinement = await confine(host, settings, folder, worktree)
+        confinement = confine(host, settings, folder, worktree, await probing)
         require(confinement, settings, interactive=spec.interactive)
         checks = CheckRunner(
             confinement.spawn(), worktree.path, confinement.env, folder.logs, SHELL, settings.check_timeout, host.monotonic
@@ -126,8 +147,8 @@ class _Opening:
             bus,
             SessionPorts(
                 tools=toolbox,
-                workspace=Workspace(**workspace_of(worktree), verify=checks.run),
-                answering=models.answering,
+                workspace=Workspace(**workspace_of(worktree, self._base_tree), verify=checks.run),
+                answering=self._later.asked(models.answering),
                 judge=judge.judge,
                 keep=judge.keep,
                 changes=judge.changes,
@@ -143,16 +164,15 @@ class _Opening:
             ),
             records,
         )
-        if records:
-            session.recover()
-        else:
+        session.recover()
+        if not begun:
             session.emit(_started(spec, settings, ref, workspace))
         self._session = session
         for event in self._early:
             session.emit(event)
-        self._say((*problems, *told_of(loaded), *workspace.warnings))
+        self._say((*problems, *told_of(loaded), *workspace.warnings, *models.warnings))
         await self._set_prefix(session, toolbox, settings, profile)
-        if not records:
+        if not begun:
             surroundings = describe(host, worktree, files, confinement.found.sentence)
             if settings.worktree.setup is not None:
                 runner = checks.with_timeout(settings.worktree.setup_timeout)
@@ -160,8 +180,16 @@ class _Opening:
             session.emit(ev.ContextAdded(source="environment", text=surroundings))
             if text := conventions.initial(_global_conventions(host, settings), worktree.path):
                 session.emit(ev.ContextAdded(source="conventions", text=text))
-        changes = TaskChanges(worktree, session.emit, lambda: read_log(folder.path).records, session.running, folder.scratch)
-        return OpenTask(spec, folder, session, changes, bus, checks)
+        ports = ChangePorts(
+            emit=session.emit,
+            history=lambda: read_log(folder.path).records,
+            check=session.check,
+            scratch=folder.scratch,
+            new_id=host.new_id,
+            prompt=session.perform,
+        )
+        changes = TaskChanges(worktree, ports)
+        return OpenTask(spec, folder, session, changes, bus, checks, models)
 
     def _open_log(self) -> tuple[Log, tuple[ev.Record, ...], tuple[str, ...]]:
         """The log, what it holds, and what a person should know of its damage."""
@@ -174,18 +202,24 @@ class _Opening:
         self._stack.callback(log.close)
         return log, records, problems
 
-    async def _who_answers(self, settings: Settings, records: Sequence[ev.Record]) -> tuple[ModelRef, Profile, Models]:
+    async def _who_answers(self, settings: Settings, records: Sequence[ev.Record]) -> tuple[ModelRef, Profile, Answers]:
         """The model that the session used last, else the settings' choice. That a key is missing is found out here, before
         anything is made."""
         used = (r.event.model for r in reversed(records) if isinstance(r.event, (ev.ModelSet, ev.SessionStarted)))
         ref = next(used, None) or chosen_model(settings)
-        models = Models(self._host, settings, secret_store(self._host))
+        default = default_model(settings, self._spec.overrides)
+        models = self._answers or Models(self._host, settings, secret_store(self._host), default)
         self._stack.push_async_callback(models.close)
         model = await models.open(ref)
         # What the first request needs is loaded while the worktree is made.
-        loading = asyncio.create_task(asyncio.to_thread(model.prepare))
-        self._stack.push_async_callback(_settled, loading)
+        self._meanwhile(asyncio.to_thread(model.prepare))
         return ref, model.profile, models
+
+    def _meanwhile(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Starts what need not be waited for yet, and does not outlive the task."""
+        task = asyncio.create_task(work)
+        self._stack.push_async_callback(_settled, task)
+        return task
 
     async def _toolbox(self, settings: Settings, confinement: Confinement) -> Toolbox:
         spec, folder = self._spec, self._folder
@@ -221,6 +255,7 @@ class _Opening:
             on_change=self._extension_changed,
             places=Places(catalogue=self._host.paths.state / "tools", results=folder.logs, logs=folder.logs),
             version=__version__,
+            load=self._later.load,
         )
         toolbox.start()
         self._stack.push_async_callback(toolbox.close)
@@ -233,7 +268,7 @@ class _Opening:
             await toolbox.settle(SETTLE_SECONDS, offered=[tool for tool in prefix.tools if tool.extension])
             return
         planning = settings.plan_approval != "off"
-        tools = _for_model(await toolbox.settle(SETTLE_SECONDS), profile)
+        tools = _for_model(await self._settled(toolbox), profile)
         if planning:
             tools.append(UPDATE_PLAN_SPEC)
         if self._spec.response_schema is not None:
@@ -244,6 +279,15 @@ class _Opening:
         if (warning := window_warning(system, offered, profile)) is not None:
             self._say((warning,))
 
+    async def _settled(self, toolbox: Toolbox) -> tuple[ToolSpec, ...]:
+        """What is on offer. Tools that are not known from the bundle or from an earlier session have to be asked for, and then
+        nothing can wait for the first request."""
+        settling = self._meanwhile(toolbox.settle(SETTLE_SECONDS))
+        await asyncio.wait({settling}, timeout=AT_ONCE)
+        if not settling.done():
+            self._later.now()
+        return await settling
+
     async def _set_up(self, command: str, runner: CheckRunner) -> str:
         """Runs what makes a new worktree ready, and says how it went: to the model, and to the person where it failed."""
         result = await runner.run(command, None)
@@ -253,6 +297,9 @@ class _Opening:
         failed = f"The setup command `{command}` failed ({how}): {result.output.strip()[-400:]}"
         self._say((f"{failed} The full output is in {result.log}.",))
         return failed
+
+    def _base_tree(self) -> str | None:
+        return self._session.state.base_tree if self._session is not None else None
 
     def _planning(self) -> bool:
         return self._session is not None and self._session.state.mode == "plan"
@@ -279,7 +326,12 @@ class _Opening:
             self._session.emit(event)
 
 
-async def _settled(task: asyncio.Task[None]) -> None:
+def begun_here(records: Iterable[ev.Record], task_id: str) -> bool:
+    """Whether the session has started as this task. The log of an imported one begins with what was said elsewhere."""
+    return any(isinstance(r.event, ev.SessionStarted) and r.event.session_id == task_id for r in records)
+
+
+async def _settled(task: asyncio.Task[Any]) -> None:
     await asyncio.wait({task})
 
 

@@ -18,6 +18,7 @@ from goose_py.protocol.errors import UserError
 from goose_py.protocol.events import Record, SessionStarted
 from goose_py.tasks.spec import TaskSpec
 from goose_py.tasks.store import TaskFolder
+from goose_py.tasks.trial import end_trial
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,13 @@ async def open_workspace(
 ) -> OpenWorkspace:
     """Raises UserError and GitError, each with one sentence. A worktree that was removed is made again from the last snapshot."""
     git = Git.create(host.which("git"), host.env)
-    started = next((record.event for record in records if isinstance(record.event, SessionStarted)), None)
-    if started is not None and started.repository is not None:
+    started = start_of(records)
+    if started is not None and started.session_id == spec.task_id and started.repository is not None:
         repository = await Repository.open(git, Path(started.repository))
         worktree = await TaskWorktree.open(repository, folder.store)
+        if await end_trial(worktree, folder.scratch):
+            told = "The program ended while it checked a merge; the files of the task are back as they were."
+            return OpenWorkspace(worktree, (told,))
         return OpenWorkspace(worktree if worktree.exists else await worktree.recreate())
     repository = await _repository(git, folder, spec)
     base = await _base(host, repository, spec, folder)
@@ -46,6 +50,11 @@ async def open_workspace(
     included = await copy_included(repository, worktree.path, folder.scratch)
     skipped = tuple(f"{path} was not copied into the worktree: {reason}." for path, reason in included.skipped)
     return OpenWorkspace(worktree, (*base.warnings, *skipped))
+
+
+def start_of(records: Sequence[Record]) -> SessionStarted | None:
+    """The start that holds: a forked or imported log tells of an earlier one too."""
+    return next((record.event for record in reversed(records) if isinstance(record.event, SessionStarted)), None)
 
 
 async def require_base(host: Host, folder: Path, base: str | None) -> str:

@@ -49,3 +49,13 @@ def search(query: tuple[str, ...], limit: int) -> int:
     from goose_py.bootstrap.sessions import search_sessions
 
     return search_sessions(" ".join(query), limit)
+
+
+@session.command()
+@click.argument("id")
+@click.argument("name")
+def rename(id: str, name: str) -> int:
+    """Give a session a name. Wherever an id is taken, its name is too."""
+    from goose_py.bootstrap.adjusting import rename as give_name
+
+    return give_name(id, name)

@@ -9,6 +9,23 @@ import click
 from goose_py.cli.run import limit_options, overrides_of
 
 
+class _Amount(click.ParamType):
+    """A number, or "none"."""
+
+    name = "amount"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "none" or isinstance(value, float):
+            return value
+        try:
+            return float(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither a number nor `none`.", param, ctx)
+
+
+AMOUNT = _Amount()
+
+
 @click.group()
 def task() -> None:
     """Tasks, each in a worktree of its own. Nothing that is not merged is ever deleted by itself."""
@@ -94,6 +111,34 @@ def resume(id: str) -> int:
     from goose_py.bootstrap.commands import resume as send
 
     return send(id)
+
+
+@task.command()
+@click.argument("id")
+@click.option("--max-turns", type=AMOUNT, help="Model requests it may make.")
+@click.option("--max-seconds", type=AMOUNT, help="Seconds it may work.")
+@click.option("--max-cost", type=AMOUNT, help="US dollars it may spend.")
+@click.option("--max-tokens", type=AMOUNT, help="Tokens it may use.")
+def limit(id: str, **limits: Any) -> int:
+    """Show what a task may spend, or change it, so that work which a limit ended can go on. `none` takes a limit away."""
+    from goose_py.bootstrap.adjusting import set_limits
+
+    whole = {name: int(value) if name in ("max_turns", "max_tokens") and isinstance(value, float) else value
+             for name, value in limits.items()}  # fmt: skip
+    return set_limits(id, whole)
+
+
+@task.command()
+@click.argument("id")
+@click.argument("name", required=False, metavar="[PROVIDER/]MODEL")
+@click.option("--effort", type=click.Choice(["off", "minimal", "low", "medium", "high", "max"]), help="How hard it thinks.")
+def model(id: str, name: str | None, effort: Any) -> int:
+    """Let another model answer from now on. Whether the conversation fits its window is checked first."""
+    from goose_py.bootstrap.adjusting import set_model
+
+    if name is None and effort is None:
+        raise click.UsageError("Say which model, or --effort.")
+    return set_model(id, name, effort)
 
 
 @task.command()

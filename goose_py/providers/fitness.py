@@ -148,3 +148,18 @@ def window_warning(system: str, tools: tuple[ToolSpec, ...], profile: Profile) -
         f"System prompt and tools (about {fixed:,} tokens) {full} the window of {profile.model} "
         f"({profile.context_window:,} tokens). Set a larger window ({where}), or offer fewer extensions."
     )
+
+
+def misfit(request: ModelRequest, profile: Profile) -> str | None:
+    """A sentence where a conversation, as it would be sent next, is too large for the window of the model that is to take
+    it over; None where it fits. The room that an answer needs counts too."""
+    tokens = estimate_input(request)
+    answer = min(profile.max_output_tokens, profile.context_window // 4)
+    if tokens + answer <= profile.context_window:
+        return None
+    fixed = estimate_input(msgspec.structs.replace(request, messages=()))
+    remedy = "compact it first" if fixed + answer <= profile.context_window else "its prompt and tools alone are too large"
+    return (
+        f"This conversation (about {tokens:,} tokens) does not fit the window of {profile.provider}/{profile.model} "
+        f"({profile.context_window:,} tokens, {answer:,} of them for an answer): {remedy}, or choose a model with a larger one."
+    )

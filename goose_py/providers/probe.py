@@ -20,10 +20,12 @@ _LARGEST = 32 * 1024 * 1024
 
 
 class FoundModel(msgspec.Struct, frozen=True, kw_only=True):
-    """A model as its server describes it; None where the server does not say."""
+    """A model as its server describes it; None where the server does not say. `chosen`: somebody set the window, it is not
+    only what the model was trained for."""
 
     name: str
     context_window: int | None = None
+    chosen: bool = False
     max_output_tokens: int | None = None
     tools: bool | None = None
     images: bool | None = None
@@ -157,15 +159,21 @@ def _described(entry: dict[str, Any]) -> FoundModel:
 def _shown_by_ollama(name: str, shown: dict[str, Any]) -> FoundModel:
     able = shown.get("capabilities")
     tools, images = ("tools" in able, "vision" in able) if isinstance(able, list) else (None, None)
-    return FoundModel(name=name, context_window=_ollama_window(shown), tools=tools, images=images)
+    chosen = _chosen_window(shown)
+    window = chosen if chosen is not None else _trained_window(shown)
+    return FoundModel(name=name, context_window=window, chosen=chosen is not None, tools=tools, images=images)
 
 
-def _ollama_window(shown: dict[str, Any]) -> int | None:
-    """A `num_ctx` of the model file is what its author chose; else the length the model was trained for."""
+def _chosen_window(shown: dict[str, Any]) -> int | None:
+    """A `num_ctx` of the model file is what its author chose."""
     for line in str(shown.get("parameters") or "").splitlines():
         name, _, value = line.strip().partition(" ")
         if name == "num_ctx" and value.strip().isdigit():
             return int(value)
+    return None
+
+
+def _trained_window(shown: dict[str, Any]) -> int | None:
     info = shown.get("model_info") or {}
     return next((_whole(size) for name, size in info.items() if name.endswith(".context_length")), None)
 

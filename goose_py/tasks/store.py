@@ -99,15 +99,24 @@ class TaskStore:
         return sorted((task for task in found if task.exists()), key=_last_written, reverse=True)
 
     def find(self, name: str) -> TaskFolder:
-        """By id or the beginning of one. Raises UserError where none or several fit."""
+        """By id or the beginning of one, else by title (whole, case does not matter). Raises UserError where none or several
+        fit."""
         folders = self.all()
         fits = [task for task in folders if task.task_id.startswith(name)] if name else []
         exact = [task for task in fits if task.task_id == name]
-        if len(exact or fits) == 1:
-            return (exact or fits)[0]
+        title = " ".join(name.split()).casefold()
+        fits = exact or fits or [task for task in folders if title and _title(task).casefold() == title]
+        if len(fits) == 1:
+            return fits[0]
         if fits:
             raise UserError(f"{name} could be {', '.join(task.task_id for task in fits[:5])}: give more of it.")
         raise UserError(f"There is no task {name!r}. `goose-py task list` shows those there are.")
+
+
+def _title(task: TaskFolder) -> str:
+    from goose_py.tasks.summary import summary_of
+
+    return summary_of(task).title
 
 
 def _last_written(task: TaskFolder) -> float:
