@@ -164,7 +164,7 @@ class _Opening:
             ),
             records,
         )
-        session.recover()
+        await session.recover()
         if not begun:
             session.emit(_started(spec, settings, ref, workspace))
         self._session = session

@@ -1,0 +1,185 @@
+"""The real command in a real terminal: what a person types, and what they see."""
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import uuid
+from pathlib import Path
+
+import pytest
+from command import CHECK, FIX, GOOSE, PLAN, PLAN_DONE, User, answered, calls
+
+pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed: .ci/run installs it")
+
+DONE = [{"text": "The discount is taken off now."}] * 8
+
+
+class Terminal:
+    """A tmux of our own with one window of the given size."""
+
+    def __init__(self, user: User, columns: int = 120, rows: int = 35) -> None:
+        self._user = user
+        self._socket = f"goose-py-{uuid.uuid4().hex[:8]}"
+        self._size = (str(columns), str(rows))
+
+    async def open(self, *arguments: str) -> None:
+        env = {**self._user.environment(), "TERM": "xterm-256color", "COLORTERM": "truecolor"}
+        assignments = [f"{name}={value}" for name, value in env.items()]
+        columns, rows = self._size
+        await self._tmux(
+            "-u", "-f", "/dev/null", "new-session", "-d", "-x", columns, "-y", rows, "-c", str(self._user.repository),
+            "env", "-i", *assignments, "/bin/sh", "-c", 'GOOSE="$0"; "$GOOSE" "$@"; echo "[ended $?]"; exec cat', str(GOOSE), *arguments,
+        )  # fmt: skip
+
+    async def type(self, text: str) -> None:
+        await self._tmux("send-keys", "-l", text)
+
+    async def press(self, *keys: str) -> None:
+        await self._tmux("send-keys", *keys)
+
+    async def shows(self, *texts: str, within: float = 25) -> str:
+        """Waits until all of `texts` are on the screen at once, and returns the screen."""
+        screen = ""
+        try:
+            async with asyncio.timeout(within):
+                while True:
+                    screen = await self._tmux("capture-pane", "-p")
+                    if all(text in screen for text in texts):
+                        return screen
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            pytest.fail(f"{texts} did not appear within {within} s on\n{screen}")
+
+    async def answer(self, key: str, then: str, within: float = 15) -> None:
+        """Presses `key` until the screen shows `then`: a question takes no answer for a moment after it was drawn."""
+        async with asyncio.timeout(within):
+            while then not in await self._tmux("capture-pane", "-p"):
+                await self.press(key)
+                await asyncio.sleep(0.1)
+
+    async def close(self) -> None:
+        await self._tmux("kill-server", check=False)
+
+    async def _tmux(self, *arguments: str, check: bool = True) -> str:
+        process = await asyncio.create_subprocess_exec(
+            "tmux", "-L", self._socket, *arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        out, err = await process.communicate()
+        assert not check or process.returncode == 0, err.decode()
+        return out.decode("utf-8", "replace")
+
+
+@pytest.fixture
+async def user(tmp_path):
+    user = User(tmp_path)
+    yield user
+    for lock in (user.state / "tasks").glob("*/log.lock"):
+        words = lock.read_text().split()
+        if len(words) > 1 and Path(f"/proc/{words[1]}").exists():
+            os.kill(int(words[1]), signal.SIGTERM)
+
+
+@pytest.fixture
+async def terminal(user):
+    terminal = Terminal(user)
+    yield terminal
+    await terminal.close()
+
+
+async def test_a_change_is_asked_for_watched_reviewed_and_applied_without_leaving_the_screen(user, terminal):
+    turns = [calls(("read", {"path": "cart.py"}), text="I look first."), calls(PLAN, FIX), calls(PLAN_DONE), *DONE]
+    async with answered(user, turns, config=f'mode = "auto"\nchecks = ["{CHECK}"]'):
+        await terminal.open()
+        await terminal.shows("Say what should be done")
+        await terminal.type("Take the discount off")
+        await terminal.press("Enter")
+        await terminal.shows("ready for review", "checks passed", "PLAN  1/1")
+        await terminal.press("F3")
+        await terminal.shows("hunk 1 of 1", "return sum(prices) - discount")
+        await terminal.press("Space")
+        await terminal.shows("kept 1")
+        before = (user.repository / "cart.py").read_text()
+        await terminal.press("M")
+        await terminal.shows("Apply to", "Nothing is staged or committed")
+        assert (user.repository / "cart.py").read_text() == before
+        await terminal.answer("y", "applied 1 file")
+    assert "sum(prices) - discount" in (user.repository / "cart.py").read_text()
+    assert user.git("status", "--porcelain").split() == ["M", "cart.py"]
+
+
+async def test_closing_the_screen_stops_nothing_and_opening_it_again_attaches(user, terminal):
+    turns = [calls(("shell", {"command": "until [ -e go ]; do sleep 0.05; done; echo went on"})), *DONE]
+    async with answered(user, turns, config='mode = "auto"'):
+        await terminal.open()
+        await terminal.shows("Say what should be done")
+        await terminal.type("Wait for me")
+        await terminal.press("Enter")
+        await terminal.shows("until [ -e go ]")
+        await terminal.press("C-q")
+        left = await terminal.shows("[ended 0]", "goes on working")
+        assert "goose-py task list" in left or "opens it again" in left
+        again = Terminal(user, 80, 24)
+        try:
+            await again.open()
+            await again.shows("Wait for me", "until [ -e go ]")
+            (workspace,) = (user.state / "tasks").glob("*/tree/*")
+            (workspace / "go").touch()
+            await again.shows("The discount is taken off now.")
+        finally:
+            await again.close()
+
+
+@pytest.mark.case("U23")
+async def test_escape_gives_the_prompt_back_kills_the_whole_tree_and_the_next_turn_is_accepted(user, terminal):
+    turns = [calls(("shell", {"command": "sleep 305 & sleep 306"})), {"text": "I am still here."}]
+    async with answered(user, turns, config='mode = "auto"') as server:
+        await terminal.open()
+        await terminal.shows("Say what should be done")
+        await terminal.type("Sleep")
+        await terminal.press("Enter")
+        await terminal.shows("sleep 305")
+        await _count("sleep\x00306", 1)
+        await terminal.press("Escape")
+        await terminal.shows("interrupted")
+        await _count("sleep\x00306", 0)
+        await _count("sleep\x00305", 0)
+        await terminal.type("Are you there?")
+        await terminal.press("Enter")
+        await terminal.shows("I am still here.")
+        assert server.objections == []
+
+
+async def test_a_small_screen_and_one_without_colours_show_the_same_things(user):
+    small = Terminal(user, 80, 24)
+    user.env["NO_COLOR"] = "1"
+    async with answered(user, DONE, config='mode = "auto"'):
+        try:
+            await small.open()
+            await small.shows("Say what should be done", "scripted-model")
+            await small.type("Hello")
+            await small.press("Enter")
+            await small.shows("The discount is taken off now.")
+        finally:
+            await small.close()
+
+
+async def test_a_terminal_that_cannot_position_text_is_told_what_to_use_instead(user):
+    async with answered(user, DONE):
+        ended = await user.goose()
+    assert ended.code == 2 and "goose-py run" in ended.err and len(ended.err.strip().splitlines()) == 1
+
+
+async def _count(command: str, wanted: int) -> None:
+    async with asyncio.timeout(5):
+        while sum(command in _argv(entry) for entry in Path("/proc").iterdir() if entry.name.isdigit()) != wanted:
+            await asyncio.sleep(0.02)
+
+
+def _argv(entry: Path) -> str:
+    try:
+        text = (entry / "cmdline").read_bytes().decode("utf-8", "replace")
+    except OSError:
+        return ""
+    return text if text.startswith("sleep\x00") else ""
