@@ -90,7 +90,8 @@ class ReviewScreen(Screen[None]):
         self.files = Rows(look, id="files", classes=ascii_class)
         self.head = Rows(look, id="head")
         self.view = DiffView(look, id="diff")
-        self.question = QuestionPanel(look, app.options.grace, id="apply")
+        # No grace: this question comes when the user asks for it, and never under their fingers.
+        self.question = QuestionPanel(look, 0.0, id="apply")
         self.comment = Input(id="comment", classes=ascii_class)
         self.summary = Rows(look, id="summary")
         self.hints = Rows(look, id="hints")
