@@ -7,7 +7,7 @@ from typing import Any
 
 from goose_py.bootstrap.desk import desk, look, open_worktree
 from goose_py.bootstrap.host import Host
-from goose_py.bootstrap.launch import connect
+from goose_py.bootstrap.launch import connect, tell, tell_client
 from goose_py.bootstrap.settings import load_settings
 from goose_py.bootstrap.worktree import require_base
 from goose_py.protocol import commands as cmd
@@ -86,7 +86,7 @@ def stop(task_id: str) -> int:
             client = await TaskClient.connect(folder.socket, after=1 << 62)
         except WorkerGone:
             return False
-        await _with(client, cmd.Interrupt())
+        await tell_client(client, cmd.Interrupt())
         return True
 
     print("Interrupted." if asyncio.run(send()) else "It was not running.")
@@ -94,21 +94,8 @@ def stop(task_id: str) -> int:
 
 
 async def _send(host: Host, folder: TaskFolder, command: cmd.AnyCommand) -> int:
-    await _with(await connect(host, folder, after=1 << 62), command)
+    await tell(host, folder, command)
     return 0
-
-
-async def _with(client: TaskClient, command: cmd.AnyCommand) -> None:
-    async def drain() -> None:
-        async for _ in client.frames():
-            pass
-
-    reading = asyncio.ensure_future(drain())
-    try:
-        await client.send(command)
-    finally:
-        await client.close()
-        await reading
 
 
 def restore(task_id: str, tree: str | None, *, listing: bool) -> int:
@@ -185,4 +172,5 @@ def collect(*, dry_run: bool) -> int:
 
 async def _clean(host: Host, folder: TaskFolder) -> bool:
     looked = await look(host, folder)
-    return looked.worktree.exists and looked.changes.result_tree == looked.summary.applied_tree
+    applied = (looked.changes.base_tree, looked.summary.applied_tree)
+    return looked.worktree.exists and looked.changes.result_tree in applied

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from goose_py.bootstrap.checking import run_checks
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.worktree import start_of
 from goose_py.git.diff import changeset_summary
@@ -132,6 +131,8 @@ class _Local:
         self._records.append(self._log.append(event))
 
     async def _check(self) -> Sequence[VerificationFinished]:
+        from goose_py.bootstrap.checking import run_checks
+
         return await run_checks(self._host, self._folder, self._changes.worktree, self._records, self._emit)
 
 

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from goose_py.bootstrap.host import Host
+from goose_py.protocol.commands import AnyCommand
 from goose_py.protocol.errors import GooseError
 from goose_py.tasks.client import TaskClient, WorkerGone
 from goose_py.tasks.store import TaskFolder
@@ -29,6 +30,26 @@ async def connect(host: Host, folder: TaskFolder, after: int = 0) -> TaskClient:
     except WorkerGone:
         await start_worker(host, folder)
         return await TaskClient.connect(folder.socket, after)
+
+
+async def tell(host: Host, folder: TaskFolder, command: AnyCommand) -> None:
+    """Sends one command to the task's worker, which is started where none runs. Raises UserError with its refusal."""
+    await tell_client(await connect(host, folder, after=1 << 62), command)
+
+
+async def tell_client(client: TaskClient, command: AnyCommand) -> None:
+    """Sends one command and closes the connection."""
+
+    async def drain() -> None:
+        async for _ in client.frames():
+            pass
+
+    reading = asyncio.ensure_future(drain())
+    try:
+        await client.send(command)
+    finally:
+        await client.close()
+        await reading
 
 
 async def start_worker(host: Host, folder: TaskFolder) -> None:

@@ -4,18 +4,24 @@ import asyncio
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import msgspec
 
 from goose_py.bootstrap.desk import Looked, choose, desk, look
 from goose_py.bootstrap.host import Host
+from goose_py.bootstrap.launch import tell
 from goose_py.git.diff import with_hunks
 from goose_py.protocol import commands as cmd
 from goose_py.protocol.changes import ChangeSet, FileChange, Hunk
-from goose_py.protocol.errors import UserError
-from goose_py.protocol.events import Verdict
+from goose_py.protocol.errors import GooseError, UserError
+from goose_py.protocol.events import Rebased, Verdict
 from goose_py.review.selection import reviewed
 from goose_py.review.verdicts import FileReview, HunkReview, Review, decisions_of, fold
+from goose_py.session.log import read_log
+from goose_py.tasks.store import TaskFolder
+from goose_py.tasks.summary import TaskSummary, summary_of
 
 MARKS = {"keep": "✓ kept", "drop": "✗ dropped", "undecided": "· undecided", "mixed": "◐ partly"}
 
@@ -109,38 +115,91 @@ def _decision(change: FileChange, hunk: Hunk | None, verdict: Verdict, comment: 
     return cmd.DecideChange(path=change.path, hunk=hunk.id, verdict=verdict, comment=comment, content=hunk.id)
 
 
-def apply_kept(task_id: str | None, *, everything: bool, yes: bool, how: str) -> int:
+@dataclass(frozen=True)
+class ApplyRequest:
+    """`how` is "worktree", "squash" or "commits"; the rest as in `commands.ApplyChanges`. `again`: also what was applied
+    before. `send_back`: what conflicts becomes the task's next prompt."""
+
+    task_id: str | None = None
+    everything: bool = False
+    yes: bool = False
+    how: Literal["worktree", "squash", "commits"] = "worktree"
+    into: str = ""
+    message: str = ""
+    verify: bool = True
+    again: bool = False
+    send_back: bool = False
+
+
+def apply_kept(request: ApplyRequest) -> int:
     host = Host.here()
-    return asyncio.run(_apply(host, task_id, everything=everything, yes=yes, how=how))
+    return asyncio.run(_apply(host, request))
 
 
-async def _apply(host: Host, task_id: str | None, *, everything: bool, yes: bool, how: str) -> int:
-    looked = await look(host, choose(host, task_id))
+async def _apply(host: Host, request: ApplyRequest) -> int:
+    looked = await look(host, choose(host, request.task_id), again=request.again)
+    question = await _question(looked, request)
+    if not request.yes and not confirmed(host, question):
+        print("Nothing was applied.")
+        return 0
+    command = cmd.ApplyChanges(
+        base_tree=looked.changes.base_tree,
+        result_tree=looked.changes.result_tree,
+        how=request.how,
+        all=request.everything,
+        into=request.into,
+        message=request.message,
+        verify=request.verify,
+    )
+    try:
+        async with desk(host, looked.folder) as at:
+            await at.send(command)
+    except GooseError as refusal:
+        if not request.send_back or not (looked.worktree.base.branch or request.into):
+            raise
+        print(f"goose-py: {refusal}", file=sys.stderr)
+        return await send_back(host, looked.folder, request.into)
+    print(_applied(summary_of(looked.folder), request.how))
+    return 0
+
+
+def _applied(summary: TaskSummary, how: str) -> str:
+    if how == "worktree":
+        return f"Applied to {summary.repository}. `git diff` shows it there."
+    return f"Merged: {summary.detail}."
+
+
+async def _question(looked: Looked, request: ApplyRequest) -> str:
+    """Raises UserError where there is nothing to ask about."""
     changes, review = await reviewed(looked.worktree.store, looked.changes, decisions_of(looked.records))
     kept, undecided = _counted(changes, review)
-    if undecided and not everything and not kept:
+    if undecided and not request.everything and not kept:
         raise UserError(
-            f"Nothing of task {looked.folder.task_id} was approved yet. `goose-py review` shows it, `goose-py approve` keeps it, "
-            "`goose-py apply --all` takes all of it."
+            f"Nothing of task {looked.folder.task_id} was approved yet. `goose-py review` shows it, `goose-py approve` keeps "
+            "it, `goose-py apply --all` takes all of it."
         )
-    question = f"Apply {'everything' if everything else f'{kept} kept files'} to {looked.summary.repository}?"
-    if undecided and not everything:
+    target = looked.summary.repository if request.how == "worktree" else (request.into or looked.worktree.base.branch)
+    question = f"Apply {'everything' if request.everything else f'{kept} kept files'} to {target}?"
+    if undecided and not request.everything:
         question = f"{undecided} files are undecided and stay out. {question}"
     if looked.summary.checks != "passed":
         question = f"The checks are: {looked.summary.checks}. {question}"
-    if not yes and not _confirmed(host, question):
-        print("Nothing was applied.")
-        return 0
-    async with desk(host, looked.folder) as at:
-        await at.send(
-            cmd.ApplyChanges(
-                base_tree=looked.changes.base_tree,
-                result_tree=looked.changes.result_tree,
-                how=how,  # type: ignore[arg-type]
-                all=everything,
-            )
-        )
-    print(f"Applied to {looked.summary.repository}. `git diff` shows it there.")
+    return question
+
+
+def rebase_task(task_id: str, into: str) -> int:
+    host = Host.here()
+    return asyncio.run(send_back(host, host.tasks.find(task_id), into))
+
+
+async def send_back(host: Host, folder: TaskFolder, into: str) -> int:
+    """Rebases a task; what conflicts is its next prompt."""
+    await tell(host, folder, cmd.Rebase(into=into))
+    last = next((r.event for r in reversed(read_log(folder.path).records) if isinstance(r.event, Rebased)), None)
+    if last is not None and last.conflicts:
+        print(f"{folder.task_id} stands on {last.branch} now and resolves {', '.join(last.conflicts)}.")
+    else:
+        print(f"{folder.task_id} stands on the tip now; nothing conflicted.")
     return 0
 
 
@@ -165,7 +224,7 @@ def _verdicts(file: FileChange, review: FileReview) -> set[str]:
     return found
 
 
-def _confirmed(host: Host, question: str) -> bool:
+def confirmed(host: Host, question: str) -> bool:
     """Nobody to ask is a no: a script says --yes."""
     if not host.stdin_is_terminal:
         raise UserError(f"{question} There is nobody to ask here: say --yes.")

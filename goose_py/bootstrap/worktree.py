@@ -30,7 +30,8 @@ class OpenWorkspace:
 async def open_workspace(
     host: Host, folder: TaskFolder, spec: TaskSpec, settings: Settings, records: Sequence[Record]
 ) -> OpenWorkspace:
-    """Raises UserError and GitError, each with one sentence. A worktree that was removed is made again from the last snapshot."""
+    """Raises UserError and GitError, each with one sentence. A worktree that was removed is made again from its last
+    snapshot."""
     git = Git.create(host.which("git"), host.env)
     started = start_of(records)
     if started is not None and started.session_id == spec.task_id and started.repository is not None:
@@ -112,5 +113,6 @@ async def _base(host: Host, repository: Repository, spec: TaskSpec, folder: Task
         return await base_from_revision(repository, spec.base)
     except UnbornHead:
         raise UserError(
-            f"{repository.root} has no commit yet. Commit something first, or say `--base changes` to start from the files as they are."
+            f"{repository.root} has no commit yet. Commit something first, or say `--base changes` to start from the files as "
+            "they are."
         ) from None

@@ -1,5 +1,7 @@
 """`goose-py review`, `approve`, `reject`, `apply`: what a task changed, and what becomes of it."""
 
+from typing import Any
+
 import click
 
 _FILE = click.option("--file", "file", metavar="PATH", help="Only this file.")
@@ -54,10 +56,20 @@ def reject(id: str | None, file: str | None, hunks: tuple[str, ...], comment: st
     type=click.Choice(["worktree", "squash", "commits"]),
     default="worktree",
     show_default=True,
-    help="Leave the changes in your working tree, or commit them on your branch.",
+    help="Leave the changes in your working tree, or commit them on your branch: as one, or as the task's own commits.",
 )
-def apply(id: str | None, everything: bool, yes: bool, how: str) -> int:
-    """Apply what was kept to your checkout. All of it or, where it does not fit any more, nothing."""
-    from goose_py.bootstrap.review import apply_kept
+@click.option("--into", default="", metavar="BRANCH", help="Branch to merge into; the one the task began at by default.")
+@click.option("-m", "--message", default="", help="Message of the commit; the task's title by default.")
+@click.option("--no-verify", is_flag=True, help="Merge without running the checks on the merged result.")
+@click.option("--again", is_flag=True, help="Also what was applied before.")
+@click.option("--send-back", is_flag=True, help="Where it does not fit any more, rebase the task and let it resolve that.")
+def apply(id: str | None, everything: bool, yes: bool, how: Any, no_verify: bool, **options: Any) -> int:
+    """Apply what was kept to your checkout or branch. All of it or, where it does not fit any more, nothing.
 
-    return apply_kept(id, everything=everything, yes=yes, how=how)
+    `squash` and `commits` rebase it on the branch as it is now, run the checks on the result, and only fast-forward.
+    """
+    from goose_py.bootstrap.review import ApplyRequest, apply_kept
+
+    return apply_kept(
+        ApplyRequest(task_id=id, everything=everything, yes=yes, how=how, verify=not no_verify, **options)
+    )

@@ -152,6 +152,16 @@ def check(id: str) -> int:
 
 @task.command()
 @click.argument("id")
+@click.option("--into", default="", metavar="BRANCH", help="Branch to stand on; the one the task began at by default.")
+def rebase(id: str, into: str) -> int:
+    """Bring a task onto its branch as it is now. What conflicts becomes its next prompt."""
+    from goose_py.bootstrap.review import rebase_task
+
+    return rebase_task(id, into)
+
+
+@task.command()
+@click.argument("id")
 @click.option("--tree", help="A recorded state (`task show` lists them); the last one by default.")
 @click.option("--list", "listing", is_flag=True, help="List the recorded states.")
 def restore(id: str, tree: str | None, listing: bool) -> int:

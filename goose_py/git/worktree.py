@@ -213,6 +213,32 @@ class TaskWorktree:
         worktree._save()
         return worktree
 
+    async def rebase(self, base: Base, tree: str) -> tuple[TaskWorktree, Snapshot]:
+        """Stand on another base: the branch points to its commit and the files become those of `tree`. What was there before
+        is kept, the files as the returned snapshot, the task's commits under `refs/goose/<task>/tip`. Raises WouldOverwrite,
+        and then nothing was changed."""
+        before = await self.restore(tree)
+        await self.keep_tip()
+        bound, tip = self.repository.bound, await self.tip()
+        kept = await read_ref(bound, self._keep_ref)
+        if kept != base.commit:
+            await update_ref(bound, self._keep_ref, base.commit, kept)
+        if tip != base.commit:
+            await update_ref(bound, f"refs/heads/{self.branch}", base.commit, tip, "goose-py: rebase the task")
+        worktree = replace(self, base=base)
+        worktree._save()
+        await worktree._show_changes_since_base()
+        return worktree, before
+
+    async def _show_changes_since_base(self) -> None:
+        """The agent's own index becomes the base's tree, with the times of the files that are the same."""
+        with self.store.scratch("index") as folder:
+            index = Path(folder) / "index"
+            await asyncio.to_thread(shutil.copy2, self.store.index, index)
+            await self.store.on(self.path, index=index).run("read-tree", "-m", self.base.tree)
+            target = admin_dir(self.repository, self.path) / "index"
+            await asyncio.to_thread(shutil.copy2, index, target)
+
     @property
     def _keep_ref(self) -> str:
         # The private git directory borrows the base's objects: this ref keeps `git gc` from pruning them, even where the

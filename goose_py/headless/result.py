@@ -18,6 +18,7 @@ from goose_py.protocol.events import (
     ModelSet,
     Outcome,
     PlanProposed,
+    Rebased,
     Record,
     Rewound,
     SessionStarted,
@@ -160,7 +161,7 @@ def _fold_event(run: RunResult, event: DurableEvent, at: float) -> RunResult:
             return _resolved(run, event)
         case ChangesRecorded():
             return _changed(run, event)
-        case Rewound():
+        case Rewound() | Rebased():
             return replace(run, changes=replace(run.changes, tree_after=event.tree)) if run.changes else run
         case VerificationFinished():
             return _checked(run, event)

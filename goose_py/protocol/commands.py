@@ -83,12 +83,31 @@ class DecideChange(Command, frozen=True, kw_only=True, tag="decide_change"):
 
 class ApplyChanges(Command, frozen=True, kw_only=True, tag="apply_changes"):
     """Apply what was kept. `base_tree` and `result_tree` are those the user looked at: it is refused when they are no
-    longer the task's. `all`: keep everything that is undecided."""
+    longer the task's. `all`: keep everything that is undecided. "squash" and "commits" rebase it on the tip of `into` (the
+    branch that the task began at, by default), run the task's checks on the result unless `verify` is false, and fast-forward
+    the branch; `message` is the commit's, the task's title by default."""
 
     base_tree: str
     result_tree: str
     how: Literal["worktree", "squash", "commits"] = "worktree"
     all: bool = False
+    into: str = ""
+    message: str = ""
+    verify: bool = True
+
+
+class Rebase(Command, frozen=True, kw_only=True, tag="rebase"):
+    """Bring the task onto the tip of `into` (the branch that it began at, by default). Files that conflict get conflict
+    markers, and resolving them becomes the task's next prompt."""
+
+    into: str = ""
+
+
+class SendFeedback(Command, frozen=True, kw_only=True, tag="send_feedback"):
+    """Say to the agent what was rejected, edited or commented since it was told last, as one prompt: now where nothing
+    runs, else at the next safe boundary. `note` comes first."""
+
+    note: str = ""
 
 
 class RunChecks(Command, frozen=True, kw_only=True, tag="run_checks"):
@@ -96,9 +115,11 @@ class RunChecks(Command, frozen=True, kw_only=True, tag="run_checks"):
 
 
 class Rewind(Command, frozen=True, kw_only=True, tag="rewind"):
-    """Put the workspace back to a recorded tree."""
+    """Put the workspace back to a recorded tree, and with `scope` the conversation to what it was before record `to_seq`."""
 
     tree: str
+    scope: Literal["files", "conversation", "both"] = "files"
+    to_seq: int | None = None
 
 
 class Compact(Command, frozen=True, kw_only=True, tag="compact"):
@@ -130,6 +151,8 @@ AnyCommand = (
     | SetTitle
     | DecideChange
     | ApplyChanges
+    | Rebase
+    | SendFeedback
     | RunChecks
     | Rewind
     | Compact

@@ -288,6 +288,18 @@ class Rewound(Event, frozen=True, kw_only=True, tag="rewound"):
     to_seq: int | None = None
 
 
+class Rebased(Event, frozen=True, kw_only=True, tag="rebased"):
+    """The task stands on another base from here on: `base` is the commit, `base_tree` its tree, `tree` the files of the
+    workspace afterwards, and `undo` what they were before. `conflicts` are the files that carry conflict markers."""
+
+    base: str
+    base_tree: str
+    tree: str
+    undo: str
+    branch: str | None = None
+    conflicts: tuple[str, ...] = ()
+
+
 class Warned(Event, frozen=True, kw_only=True, tag="warned"):
     """Something a person should know that ends nothing."""
 
@@ -338,6 +350,7 @@ DurableEvent = (
     | ChangeDecided
     | ChangesApplied
     | Rewound
+    | Rebased
     | Warned
     | FinalOutput
     | TaskEnded

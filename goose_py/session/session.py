@@ -20,6 +20,7 @@ from goose_py.session.bus import Bus
 from goose_py.session.compaction import Compaction, CompactionPorts
 from goose_py.session.log import Log
 from goose_py.session.ports import Answering, SessionPorts
+from goose_py.session.redaction import redacted
 from goose_py.session.state import SessionState
 from goose_py.session.turn import Turn
 
@@ -52,6 +53,8 @@ class Session:
         if not isinstance(item, ev.Event):
             self._bus.publish(item)
             return
+        if self._ports.redact is not None:
+            item = redacted(item, self._ports.redact)
         try:
             record = self._log.append(item)
         except GooseError as error:
@@ -100,11 +103,11 @@ class Session:
             case cmd.SetTitle():
                 self.emit(ev.TitleSet(title=command.title))
             case cmd.RunChecks():
-                await self._aside(self.check())
+                await self.aside(self.check())
             case cmd.Compact(undo=True):
                 self._undo_compaction()
             case cmd.Compact():
-                await self._aside(self._compact())
+                await self.aside(self._compact())
             case _:
                 raise UserError(f"A session cannot take the command {type(command).__name__}.")
 
@@ -270,8 +273,9 @@ class Session:
             self._deliver(prompts)
             self._start_turn()
 
-    async def _aside(self, work: Coroutine[Any, Any, Any]) -> None:
-        """Work that is no turn: nothing else runs meanwhile, and it can be interrupted. Raises what it raises."""
+    async def aside(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Work that is no turn: nothing else runs meanwhile, and it can be interrupted. What is said meanwhile waits for its
+        end. Raises what it raises, UserError where something runs."""
         try:
             self._must_be_idle()
         except UserError:

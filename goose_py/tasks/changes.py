@@ -1,60 +1,88 @@
-"""What becomes of a task's changes: decisions, applying, going back. Works with and without a running session."""
+"""What becomes of a task's changes: decisions, feedback, merging, going back. Works with and without a running session."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
+from goose_py.git.base import Base
 from goose_py.git.diff import changeset_summary, file_change
 from goose_py.git.worktree import TaskWorktree
 from goose_py.protocol import commands as cmd
 from goose_py.protocol import events as ev
 from goose_py.protocol.changes import ChangeSet
 from goose_py.protocol.errors import UserError
+from goose_py.protocol.messages import Text
 from goose_py.review.apply import apply_to_working_tree
 from goose_py.review.approval import Approval
 from goose_py.review.errors import ApprovalOutdated
+from goose_py.review.feedback import feedback
 from goose_py.review.selection import reviewed, selected_tree
-from goose_py.review.verdicts import decisions_of, keep_undecided
+from goose_py.review.verdicts import Decision, decisions_of, keep_undecided
+from goose_py.tasks.merging import Merge, RunChecks, merge, rest_after
+from goose_py.tasks.rebasing import plan_rebase, rebase
+from goose_py.tasks.review_base import review_base
+from goose_py.tasks.trial import end_trial
+from goose_py.tasks.workspace import changes_recorded
+
+FEEDBACK = "review-"
+"""How the ids of prompts begin that a review has sent."""
+
+
+@dataclass(frozen=True)
+class ChangePorts:
+    """`emit` appends to the task's log, `history` reads all of it; `check` runs and logs the task's checks on its files;
+    `prompt` says something to the task, None where no session is there to hear it; `scratch` is a folder of ours for
+    temporary files."""
+
+    emit: Callable[[ev.DurableEvent], None]
+    history: Callable[[], Iterable[ev.Record]]
+    check: RunChecks
+    scratch: Path
+    new_id: Callable[[], str]
+    prompt: Callable[[cmd.Prompt], Awaitable[None]] | None = None
 
 
 class TaskChanges:
-    """Carries out the commands that are about changes. `emit` appends to the task's log, `history` reads all of it, `running`
-    tells whether a turn runs; `scratch` is a folder of ours for temporary files. Raises UserError and other GooseErrors with
-    one sentence; then nothing was changed."""
+    """Carries out the commands that are about changes. Raises UserError and other GooseErrors with one sentence; then nothing
+    was changed. Commands in `EXCLUSIVE` change files: the caller sees to it that no turn runs meanwhile."""
 
-    def __init__(
-        self,
-        worktree: TaskWorktree,
-        emit: Callable[[ev.DurableEvent], None],
-        history: Callable[[], Iterable[ev.Record]],
-        running: Callable[[], bool],
-        scratch: Path,
-    ) -> None:
+    EXCLUSIVE = (cmd.ApplyChanges, cmd.Rebase, cmd.Rewind, cmd.Reject)
+
+    def __init__(self, worktree: TaskWorktree, ports: ChangePorts) -> None:
         self.worktree = worktree
-        self._emit = emit
-        self._history = history
-        self._running = running
-        self._scratch = scratch
+        self._ports = ports
+        self._emit = ports.emit
 
     async def perform(self, command: cmd.AnyCommand) -> bool:
         """False where the command is about something else."""
         match command:
             case cmd.DecideChange():
                 await self._decide(command)
+            case cmd.SendFeedback():
+                await self._send_feedback(command)
             case cmd.ApplyChanges():
+                await end_trial(self.worktree, self._ports.scratch)
                 await self._apply(command)
+            case cmd.Rebase():
+                await end_trial(self.worktree, self._ports.scratch)
+                await self._rebase(command)
             case cmd.Rewind():
+                await end_trial(self.worktree, self._ports.scratch)
                 await self._rewind(command)
             case cmd.Reject():
-                self._refuse_while_running("rejected")
                 self._emit(ev.TaskEnded(state="rejected", detail=command.reason))
             case _:
                 return False
         return True
 
-    async def changes(self) -> ChangeSet:
-        """What the task changed since its base, as it stands now, without hunks."""
+    async def changes(self, base: str | None = None) -> ChangeSet:
+        """What the task changed since its review base (or the tree `base`), as it stands now, without hunks."""
+        base = base or self._review_base()
         snapshot = await self.worktree.snapshot()
-        return await changeset_summary(self.worktree.store, self.worktree.base.tree, snapshot.tree)
+        return await changeset_summary(self.worktree.store, base, snapshot.tree)
+
+    def _review_base(self) -> str:
+        return review_base(self._ports.history(), self.worktree.base.tree)
 
     async def _decide(self, command: cmd.DecideChange) -> None:
         changes = await self.changes()
@@ -82,47 +110,130 @@ class TaskChanges:
             )
         )
 
+    async def _send_feedback(self, command: cmd.SendFeedback) -> None:
+        if self._ports.prompt is None:
+            raise UserError("Feedback needs the task's worker: resume the task.")
+        decisions = _since_last_feedback(self._ports.history())
+        changeset, review = await reviewed(self.worktree.store, await self.changes(), decisions)
+        text = "\n\n".join(part for part in (command.note, feedback(changeset, review)) if part.strip())
+        if not text:
+            raise UserError("There is nothing to send: nothing was rejected, edited or commented since the last time.")
+        await self._say(text, FEEDBACK)
+
     async def _apply(self, command: cmd.ApplyChanges) -> None:
-        self._refuse_while_running("applied")
-        changes = await self.changes()
-        if (changes.base_tree, changes.result_tree) != (command.base_tree, command.result_tree):
-            raise ApprovalOutdated("The task has changed since you looked at it; nothing was applied. Look at it again.")
-        if command.how != "worktree":
-            raise UserError(f"Applying as {command.how!r} is not possible yet; leave `how` out to change the working tree.")
+        base = command.base_tree
+        if base not in (self._review_base(), self.worktree.base.tree):
+            raise _outdated()
+        changes = await self.changes(base)
+        if changes.result_tree != command.result_tree:
+            raise _outdated()
         approval = await self._approval(changes, all_of_it=command.all)
         if approval.empty:
             raise UserError("Nothing was kept, so there is nothing to apply. Approve files or hunks first.")
+        if command.how == "worktree":
+            await self._leave_in_checkout(approval)
+        else:
+            await self._merge(approval, command)
+
+    async def _leave_in_checkout(self, approval: Approval) -> None:
         repository = await self.worktree.repository.reopened()
-        applied = await apply_to_working_tree(repository, self.worktree.store, approval, self._scratch)
-        self._emit(
-            ev.ChangesApplied(
-                base_tree=approval.base_tree,
-                result_tree=approval.result_tree,
-                tree=approval.tree,
-                how=command.how,
-                target=str(repository.root),
-                files=(*applied.files, *applied.already),
-            )
-        )
+        applied = await apply_to_working_tree(repository, self.worktree.store, approval, self._ports.scratch)
+        files = (*applied.files, *applied.already)
+        self._applied(approval, how="worktree", target=str(repository.root), files=files)
         detail = f"{len(applied.files)} files written" + (f", {len(applied.merged)} merged" if applied.merged else "")
         self._emit(ev.TaskEnded(state="merged", detail=detail))
+
+    async def _merge(self, approval: Approval, command: cmd.ApplyChanges) -> None:
+        branch, history = self._branch(command.into), tuple(self._ports.history())
+        message = (command.message.strip() or _title(history) or f"Task {self.worktree.task_id}") + "\n"
+        assert command.how != "worktree"
+        wanted = Merge(branch=branch, message=message, history=command.how, verify=command.verify)
+        landed = await merge(self.worktree, approval, wanted, history, self._ports.check, self._ports.scratch)
+        landing = landed.landing
+        self._applied(approval, how=command.how, target=branch, files=landed.files, commit=landing.commit)
+        self._emit(ev.TaskEnded(state="merged", detail=f"{branch} is at {landing.commit[:12]}"))
+        if (rest := await rest_after(self.worktree, landing)) is not None:
+            await self._move(Base(landing.commit, landing.tree, branch), rest)
+
+    async def _rebase(self, command: cmd.Rebase) -> None:
+        planned = await plan_rebase(self.worktree, self._branch(command.into))
+        if planned is None:
+            raise UserError("The task stands on the tip of that branch already.")
+        if planned.conflicts and self._ports.prompt is None:
+            raise UserError("Resolving conflicts needs the task's worker: resume the task.")
+        await self._move(planned.base, planned.tree, planned.conflicts)
+        if planned.conflicts:
+            await self._say(planned.prompt, "rebase-")
+
+    async def _move(self, base: Base, tree: str, conflicts: tuple[str, ...] = ()) -> None:
+        self.worktree, moved = await rebase(self.worktree, base, tree, conflicts)
+        self._emit(moved)
+        self._emit(await changes_recorded(self.worktree.store, base.tree, moved.undo, tree))
 
     async def _approval(self, changes: ChangeSet, *, all_of_it: bool) -> Approval:
         """The content that the decisions in the log add up to; with `all_of_it`, what nobody decided on is kept."""
         store = self.worktree.store
-        changeset, review = await reviewed(store, changes, decisions_of(self._history()))
+        changeset, review = await reviewed(store, changes, decisions_of(self._ports.history()))
         if all_of_it:
             review = keep_undecided(changeset, review)
         tree = await selected_tree(store, changeset, review)
         return Approval(base_tree=changes.base_tree, result_tree=changes.result_tree, tree=tree)
 
     async def _rewind(self, command: cmd.Rewind) -> None:
-        self._refuse_while_running("rewound")
         if command.tree not in await self.worktree.snapshots():
             raise UserError(f"{command.tree} is not a recorded state of this task.")
-        undo = await self.worktree.restore(command.tree)
-        self._emit(ev.Rewound(tree=command.tree, undo=undo.tree))
+        if command.scope == "conversation":
+            undo = (await self.worktree.snapshot()).tree
+        else:
+            undo = (await self.worktree.restore(command.tree)).tree
+        tree = undo if command.scope == "conversation" else command.tree
+        self._emit(ev.Rewound(tree=tree, undo=undo, scope=command.scope, to_seq=command.to_seq))
 
-    def _refuse_while_running(self, what: str) -> None:
-        if self._running():
-            raise UserError(f"The task is running and cannot be {what} now. Interrupt it first.")
+    async def _say(self, text: str, prefix: str) -> None:
+        assert self._ports.prompt is not None
+        await self._ports.prompt(cmd.Prompt(prompt_id=f"{prefix}{self._ports.new_id()}", parts=(Text(text),)))
+
+    def _applied(
+        self, approval: Approval, *, how: str, target: str, files: tuple[str, ...], commit: str | None = None
+    ) -> None:
+        self._emit(
+            ev.ChangesApplied(
+                base_tree=approval.base_tree,
+                result_tree=approval.result_tree,
+                tree=approval.tree,
+                how=how,
+                target=target,
+                commit=commit,
+                files=files,
+            )
+        )
+
+    def _branch(self, named: str) -> str:
+        branch = named or self.worktree.base.branch
+        if branch is None:
+            raise UserError("The task began at a commit, not at a branch: name the branch with --into.")
+        return branch
+
+
+def _outdated() -> ApprovalOutdated:
+    return ApprovalOutdated("The task has changed since you looked at it; nothing was applied. Look at it again.")
+
+
+def _title(history: Iterable[ev.Record]) -> str:
+    title = ""
+    for record in history:
+        match record.event:
+            case ev.SessionStarted(title=str(text)) | ev.TitleSet(title=text) if text:
+                title = text
+            case _:
+                pass
+    return title
+
+
+def _since_last_feedback(history: Iterable[ev.Record]) -> list[Decision]:
+    records = list(history)
+    last = 0
+    for record in records:
+        if isinstance(record.event, ev.PromptReceived) and record.event.prompt_id.startswith(FEEDBACK):
+            last = record.seq
+    return list(decisions_of(record for record in records if record.seq > last))

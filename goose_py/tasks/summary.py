@@ -128,6 +128,9 @@ class _Fold:
             case ev.Rewound():
                 self._tree = event.tree
                 self._set(result_tree=event.tree)
+            case ev.Rebased():
+                self._tree = event.tree
+                self._set(base=event.base, base_tree=event.base_tree, result_tree=event.tree)
             case ev.ChangesApplied():
                 self._set(applied_tree=event.result_tree)
             case ev.TurnEnded():

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypedDict
 
 from goose_py.git.diff import changeset_summary
+from goose_py.git.private import PrivateStore
 from goose_py.git.worktree import TaskWorktree
 from goose_py.protocol.events import ChangesRecorded
 from goose_py.tasks.diff_text import diff_text
@@ -15,8 +16,9 @@ class TreePorts(TypedDict):
     diff: Callable[[str, str, int], Awaitable[str]]
 
 
-def workspace_of(worktree: TaskWorktree) -> TreePorts:
-    """What is left out of a snapshot is said with the changes of the turn in which it was."""
+def workspace_of(worktree: TaskWorktree, base_tree: Callable[[], str | None] = lambda: None) -> TreePorts:
+    """What is left out of a snapshot is said with the changes of the turn in which it was. `base_tree` is what changes are
+    counted from at that moment, the worktree's base where it says None."""
     warnings: dict[str, tuple[str, ...]] = {}
 
     async def snapshot() -> str:
@@ -25,18 +27,25 @@ def workspace_of(worktree: TaskWorktree) -> TreePorts:
         return taken.tree
 
     async def changes(before: str, after: str) -> ChangesRecorded:
-        """Counts are of the whole task, from its base: that is what a person is shown."""
-        summary = await changeset_summary(worktree.store, worktree.base.tree, after)
-        return ChangesRecorded(
-            tree_before=before,
-            tree_after=after,
-            files=len(summary.files),
-            added=sum(file.added or 0 for file in summary.files),
-            removed=sum(file.removed or 0 for file in summary.files),
-            warnings=warnings.pop(after, ()),
-        )
+        base = base_tree() or worktree.base.tree
+        return await changes_recorded(worktree.store, base, before, after, warnings.pop(after, ()))
 
     async def diff(before: str, after: str, limit: int) -> str:
         return await diff_text(worktree.store, before, after, limit)
 
     return TreePorts(snapshot=snapshot, changes=changes, diff=diff)
+
+
+async def changes_recorded(
+    store: PrivateStore, base: str, before: str, after: str, warnings: tuple[str, ...] = ()
+) -> ChangesRecorded:
+    """Counts are of all that is to be reviewed, from the tree `base` on: that is what a person is shown."""
+    summary = await changeset_summary(store, base, after)
+    return ChangesRecorded(
+        tree_before=before,
+        tree_after=after,
+        files=len(summary.files),
+        added=sum(file.added or 0 for file in summary.files),
+        removed=sum(file.removed or 0 for file in summary.files),
+        warnings=warnings,
+    )

@@ -1,0 +1,34 @@
+"""A task's checks without its session: the same commands in the same sandbox, for a merge that needs no model."""
+
+from collections.abc import Callable, Sequence
+
+from goose_py.bootstrap.confinement import confine
+from goose_py.bootstrap.host import Host
+from goose_py.bootstrap.settings import load_settings
+from goose_py.bootstrap.task import SHELL
+from goose_py.bootstrap.worktree import start_of
+from goose_py.git.worktree import TaskWorktree
+from goose_py.protocol.events import DurableEvent, Record, VerificationFinished
+from goose_py.tasks.checks import CheckRunner
+from goose_py.tasks.spec import read_spec
+from goose_py.tasks.store import TaskFolder
+
+
+async def run_checks(
+    host: Host, folder: TaskFolder, worktree: TaskWorktree, records: Sequence[Record], emit: Callable[[DurableEvent], None]
+) -> Sequence[VerificationFinished]:
+    """Runs every check of the task on its files as they are, and logs each result."""
+    started = start_of(records)
+    if started is None or not started.checks:
+        return ()
+    settings = load_settings(host, read_spec(folder.path)).settings
+    confinement = await confine(host, settings, folder, worktree)
+    runner = CheckRunner(
+        confinement.spawn(), worktree.path, confinement.env, folder.logs, SHELL, settings.check_timeout, host.monotonic
+    )
+    tree = (await worktree.snapshot()).tree
+    results: list[VerificationFinished] = []
+    for command in started.checks:
+        results.append(await runner.run(command, tree))
+        emit(results[-1])
+    return results

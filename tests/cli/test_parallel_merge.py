@@ -1,0 +1,174 @@
+"""Merging what tasks made: rebased on the branch as it is, checked as it will be, fast-forward only."""
+
+import os
+from pathlib import Path
+
+import pytest
+from command import CHECK, FIX, FIXING, PLAN, PLAN_DONE, User, answered, calls
+from parallel import ended, folder_of, parallel_user
+
+from goose_py.protocol import events as ev
+from goose_py.session.log import read_log
+from goose_py.tasks.summary import summary_of
+
+DONE = [{"text": "Done."}] * 8
+LINES = "".join(f"line {number}\n" for number in range(1, 31))
+
+
+@pytest.fixture
+def user(tmp_path):
+    with parallel_user(tmp_path) as user:
+        (user.repository / "notes.txt").write_text(LINES)
+        user.commit("Notes")
+        yield user
+
+
+def _edit(path: str, old: str, new: str) -> tuple[str, dict[str, str]]:
+    return ("edit", {"path": path, "old_string": old, "new_string": new})
+
+
+async def _made(user: User, *edits: tuple[str, dict[str, str]], check: str | None = None) -> str:
+    """A task that has made `edits`, by a model that is there only for as long."""
+    async with answered(user, [calls(PLAN, *edits), calls(PLAN_DONE), *DONE]):
+        args = ("--check", check) if check else ()
+        done = await user.goose("run", "-t", "Do it well", "--base", "head", "--output-format", "json", *args)
+    return done.json["session_id"]
+
+
+def _events(user: User, task_id: str, kind: type) -> list:
+    return [r.event for r in read_log(folder_of(user, task_id).path).records if isinstance(r.event, kind)]
+
+
+@pytest.mark.case("U08")
+async def test_finished_tasks_are_rebased_checked_on_the_merged_result_and_only_ever_fast_forwarded(user):
+    check = "grep -q 'line' notes.txt && ! grep -q broken notes.txt"
+    first = await _made(user, _edit("notes.txt", "line 2\n", "line two\n"), check=check)
+    second = await _made(user, _edit("notes.txt", "line 20\n", "line twenty\n"), check=check)
+    third = await _made(user, _edit("notes.txt", "line 2\n", "line 2, otherwise\n"), check=check)
+    (user.repository / "mine.txt").write_text("not committed\n")
+    start = user.git("rev-parse", "main").strip()
+
+    assert (await user.goose("apply", first, "--all", "--yes", "--how", "squash")).code == 0
+    merged = await user.goose("apply", second, "--all", "--yes", "--how", "squash", "-m", "Twenty in words")
+    assert merged.code == 0, merged
+    assert user.git("log", "--format=%s", f"{start}..main").split("\n")[:2] == ["Twenty in words", "Do it well"]
+    assert user.git("rev-list", "--merges", "main") == ""
+    assert "line two\n" in (user.repository / "notes.txt").read_text()
+    checked = _events(user, second, ev.VerificationFinished)[-1]
+    assert checked.tree == user.git("rev-parse", "main^{tree}").strip() and checked.exit_code == 0
+
+    tip, before = user.git("rev-parse", "main"), user.tree()
+    refused = await user.goose("apply", third, "--all", "--yes", "--how", "squash")
+    assert refused.code == 2 and "notes.txt" in refused.err and user.git("rev-parse", "main") == tip
+    assert user.tree() == before, "nothing of the user's was touched"
+    worktree = Path(summary_of(folder_of(user, third)).workspace)
+    assert "<<<<" not in (worktree / "notes.txt").read_text(), "the worktree is as the task left it"
+    fourth = await _made(user, _edit("notes.txt", "line 28\n", "line 28!\n"), check=check)
+    assert (await user.goose("apply", fourth, "--all", "--yes", "--how", "squash")).code == 0, "it blocks nothing else"
+
+    resolving = [
+        calls(PLAN, ("shell", {"command": "sed -i -e '/^<<<</,/^====/d' -e '/^>>>>/d' notes.txt"})),
+        calls(PLAN_DONE),
+        *DONE,
+    ]
+    async with answered(user, resolving, config='mode = "auto"') as server:
+        back = await user.goose("task", "rebase", third)
+        assert back.code == 0 and "resolves notes.txt" in back.out, back
+        await ended(user, third, "awaiting review")
+    assert "<<<<<<<" in str(server.requests[0].body["messages"][-1]), "the conflicting hunks are its next prompt"
+    assert (await user.goose("apply", third, "--all", "--yes", "--how", "squash")).code == 0
+    text = (user.repository / "notes.txt").read_text()
+    assert "line 2, otherwise\n" in text and "line twenty\n" in text and "line 28!\n" in text and "<<<" not in text
+    assert (user.repository / "mine.txt").read_text() == "not committed\n"
+    assert user.git("status", "--porcelain") == "?? mine.txt\n"
+
+
+async def test_what_merges_but_does_not_pass_its_checks_is_not_merged_and_the_worktree_is_as_before(user):
+    check = "! { grep -q 'line two' notes.txt && grep -q discount,cart cart.py; }"
+    task = await _made(user, _edit("notes.txt", "line 2\n", "line two\n"), check=check)
+    (user.repository / "cart.py").write_text("# discount,cart\n")
+    tip = user.commit("Somebody else")
+    worktree = Path(summary_of(folder_of(user, task)).workspace)
+    before = {path.name: path.read_bytes() for path in worktree.iterdir() if path.is_file()}
+    refused = await user.goose("apply", task, "--all", "--yes", "--how", "squash")
+    assert refused.code == 2 and "nothing was merged" in refused.err and user.git("rev-parse", "main").strip() == tip
+    assert {path.name: path.read_bytes() for path in worktree.iterdir() if path.is_file()} == before
+    assert _events(user, task, ev.ChangesApplied) == []
+    assert (await user.goose("apply", task, "--all", "--yes", "--how", "squash", "--no-verify")).code == 0
+
+
+async def test_what_was_left_out_of_one_merge_and_what_a_later_turn_makes_can_be_merged_next(user):
+    task = await _made(
+        user, _edit("notes.txt", "line 2\n", "line two\n"), _edit("notes.txt", "line 25\n", "line twenty-five\n"), FIX
+    )
+    assert (await user.goose("approve", task, "--file", "notes.txt", "--hunk", "1")).code == 0
+    assert (await user.goose("apply", task, "--yes", "--how", "squash")).code == 0
+    assert user.git("show", "--format=", "--name-only", "main").split() == ["notes.txt"]
+    rest = (await user.goose("review", task)).out
+    assert "twenty-five" in rest and "cart.py" in rest and "line two" not in rest
+    more = [calls(PLAN, _edit("notes.txt", "line 12\n", "line a dozen\n")), calls(PLAN_DONE), *DONE]
+    async with answered(user, more):
+        assert (await user.goose("run", "--resume", task, "-t", "One more")).code == 0
+    assert (await user.goose("approve", task, "--file", "notes.txt")).code == 0
+    assert (await user.goose("apply", task, "--yes", "--how", "squash")).code == 0
+    text = (user.repository / "notes.txt").read_text()
+    assert "line two\n" in text and "line twenty-five\n" in text and "line a dozen\n" in text
+    assert "sum(prices) + discount" in (user.repository / "cart.py").read_text(), "what nobody approved stays out"
+    assert user.git("status", "--porcelain") == ""
+
+
+async def test_a_part_left_in_the_checkout_is_the_base_of_the_next_part_and_can_be_had_again(user):
+    task = await _made(user, _edit("notes.txt", "line 2\n", "line two\n"), FIX)
+    assert (await user.goose("approve", task, "--file", "notes.txt")).code == 0
+    assert (await user.goose("apply", task, "--yes")).code == 0
+    assert (await user.goose("apply", task, "--all", "--yes")).code == 0
+    assert sorted(user.git("status", "--porcelain").split()) == ["M", "M", "cart.py", "notes.txt"]
+    nothing = await user.goose("apply", task, "--all", "--yes")
+    assert nothing.code == 2 and "nothing" in nothing.err
+    user.git("checkout", "-q", "--", ".")
+    assert (await user.goose("apply", task, "--all", "--yes", "--again")).code == 0
+    assert sorted(user.git("status", "--porcelain").split()) == ["M", "M", "cart.py", "notes.txt"]
+
+
+async def test_a_task_merges_into_the_branch_it_began_at_whatever_is_checked_out_now(user):
+    async with answered(user, FIXING):
+        done = await user.goose("run", "-t", "Do it", "--output-format", "json", "--check", CHECK)
+    user.git("checkout", "-q", "-b", "elsewhere")
+    before = user.tree()
+    merged = await user.goose("apply", done.json["session_id"], "--all", "--yes", "--how", "commits")
+    assert merged.code == 0, merged
+    assert user.tree() == before and "sum(prices) - discount" in user.git("show", "main:cart.py")
+
+
+async def test_a_branch_that_is_gone_is_said_and_another_one_can_be_named(user):
+    user.git("checkout", "-q", "-b", "feature")
+    task = await _made(user, FIX)
+    user.git("checkout", "-q", "main")
+    user.git("branch", "-q", "-D", "feature")
+    refused = await user.goose("apply", task, "--all", "--yes", "--how", "squash")
+    assert refused.code == 2 and "feature no longer exists" in refused.err
+    assert (await user.goose("apply", task, "--all", "--yes", "--how", "squash", "--into", "main")).code == 0
+    assert "sum(prices) - discount" in (user.repository / "cart.py").read_text()
+
+
+async def test_a_kill_while_the_merged_result_is_checked_leaves_the_branch_and_brings_the_files_back(user):
+    go = user.root / "checking"
+    os.mkfifo(go)
+    # The check of the merged result says that it has begun and then waits for good.
+    check = f"if grep -q mine other.txt 2>/dev/null; then echo > {go}; sleep 305; fi"
+    task = await _made(user, FIX, check=check)
+    (user.repository / "other.txt").write_text("mine\n")
+    tip = user.commit("Mine")
+    config = user.root / "home" / "config" / "config.toml"
+    config.write_text(config.read_text() + f'\n[sandbox]\nlevel = "none"\nreadable = ["{user.root}"]\n')
+    process = await user.start("apply", task, "--all", "--yes", "--how", "squash")
+    with go.open() as reading:
+        reading.readline()
+    worktree = Path(summary_of(folder_of(user, task)).workspace)
+    assert (worktree / "other.txt").exists()
+    process.kill()
+    await process.wait()
+    assert (await user.goose("review", task)).code == 0
+    assert not (worktree / "other.txt").exists() and "sum(prices) - discount" in (worktree / "cart.py").read_text()
+    assert user.git("rev-parse", "main").strip() == tip
+    assert (await user.goose("apply", task, "--all", "--yes", "--how", "squash", "--no-verify")).code == 0

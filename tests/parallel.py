@@ -1,0 +1,54 @@
+"""Several tasks of one user: where they are, what state they are in, and that none outlives its test."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from command import User
+
+from goose_py.tasks.store import TaskFolder
+from goose_py.tasks.summary import TaskSummary, summary_of
+
+
+@contextmanager
+def parallel_user(root: Path) -> Iterator[User]:
+    """Ends every worker that is left. A socket's path is limited to 107 bytes, and pytest's folders are deep."""
+    user = User(root, env={"XDG_RUNTIME_DIR": str(root)})
+    try:
+        yield user
+    finally:
+        for folder in (user.state / "tasks").glob("*"):
+            kill_worker(folder_of(user, folder.name))
+
+
+def folder_of(user: User, task_id: str) -> TaskFolder:
+    return TaskFolder(user.state / "tasks" / task_id, user.root / "home" / "run")
+
+
+def pid_of(folder: TaskFolder) -> int | None:
+    """The process that owns the task's log, None where none lives."""
+    if not folder.owned():
+        return None
+    words = (folder.path / "log.lock").read_text().split()
+    return int(words[1]) if len(words) > 1 else None
+
+
+def kill_worker(folder: TaskFolder) -> None:
+    pid = pid_of(folder)
+    if pid is not None:
+        os.kill(pid, signal.SIGKILL)
+
+
+async def ended(user: User, task_id: str, *states: str, seconds: float = 40) -> TaskSummary:
+    """Waits for one of `states`."""
+    folder = folder_of(user, task_id)
+    try:
+        async with asyncio.timeout(seconds):
+            while (summary := summary_of(folder)).state not in states:
+                await asyncio.sleep(0.03)
+    except TimeoutError:
+        raise AssertionError(f"{task_id} is {summary_of(folder)}") from None
+    return summary
