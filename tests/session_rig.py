@@ -195,6 +195,7 @@ class Setup:
     phases: dict[str, tuple[Any, ModelRef]] = field(default_factory=dict)
     around_tools: tuple[Any, ...] = ()
     environment: str = ""
+    redact: Callable[[str], str] | None = None
     response_schema: dict[str, Any] | None = None
     tools: bool = True
 
@@ -313,6 +314,7 @@ class Rig:
             new_id=lambda: f"id{next(_ids)}",
             around_tools=setup.around_tools,
             warn=setup.warn,
+            redact=setup.redact,
             response_schema=setup.response_schema,
             checklist=setup.checklist,
             planning=setup.planning,

@@ -35,10 +35,13 @@ class Spending(msgspec.Struct, frozen=True, kw_only=True):
 
 def spend(spending: Spending, record: ev.Record) -> Spending:
     """The fold. Time counts from a turn's start to the last record before its end: a turn that died with its process is
-    closed when the session is opened again, and the days between are nobody's."""
+    closed when the session is opened again, and the days between are nobody's. A fork begins with what its parent had spent
+    and pays for itself only: each start begins at nothing."""
     event = record.event
     fields: dict[str, object] = {"last_at": record.at}
     match event:
+        case ev.SessionStarted():
+            spending = Spending()
         case ev.TurnStarted():
             fields["turn_started_at"] = record.at
         case ev.TurnEnded() if spending.turn_started_at is not None:

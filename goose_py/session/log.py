@@ -53,11 +53,16 @@ class LogWriteFailed(GooseError):
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
-    """Something in a log file that could not be read: where it begins, how long it is, and why."""
+    """Something in a log file that could not be read: where it begins, how long it is, and why. `size` 0: it is not in this
+    file, but in one that it goes on from."""
 
     offset: int
     size: int
     reason: str
+
+    def sentence(self) -> str:
+        where = f"is damaged at byte {self.offset}" if self.size else "cannot be read whole"
+        return f"The session log {where}: {self.reason}"
 
 
 class LogContents(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,7 +78,7 @@ class LogContents(msgspec.Struct, frozen=True, kw_only=True):
 
     def warnings(self) -> tuple[str, ...]:
         """What a person should be told of the file, a sentence each."""
-        told = [f"The session log is damaged at byte {item.offset}: {item.reason}" for item in self.problems[:5]]
+        told = [item.sentence() for item in self.problems[:5]]
         if len(self.problems) > 5:
             told.append(f"The session log is damaged in {len(self.problems) - 5} more places.")
         if self.torn:
@@ -108,14 +113,48 @@ def read_log(folder: Path) -> LogContents:
         lines, offset = lines + 1, offset + len(line) + 1
     if header is None and offset and not records:
         raise UserError(f"{path} is not a goose-py session log.")
+    inherited, lost = _inherited(header, folder) if header is not None and header.parent else ((), ())
     return LogContents(
         header=header or Header(session_id=folder.name),
-        records=tuple(records),
-        problems=tuple(problems),
+        records=(*inherited, *records),
+        problems=(*lost, *problems),
         lines=lines,
         size=offset,
         torn=len(data) - offset,
     )
+
+
+def _inherited(header: Header, folder: Path) -> tuple[tuple[Record, ...], tuple[Problem, ...]]:
+    """What a fork has of its parent, and what cannot be had of it. A session begins before its forks, so that the chain ends;
+    names that lead elsewhere, or in a circle, are not followed."""
+    name = header.parent
+    seen = {folder.name}
+    if Path(name).name != name or name in (".", "..") or not _older(folder.parent / name, seen):
+        return (), (Problem(offset=0, size=0, reason=f"it goes on from the session {name!r}, which is not there"),)
+    parent = read_log(folder.parent / name)
+    records = tuple(record for record in parent.records if record.seq <= header.parent_seq)
+    if not records or records[-1].seq < header.parent_seq:
+        gap = Problem(offset=0, size=0, reason=f"records up to {header.parent_seq} of the session {name} are missing")
+        return records, (*parent.problems, gap)
+    return records, parent.problems
+
+
+def _older(folder: Path, seen: set[str]) -> bool:
+    """Whether the chain of parents ends."""
+    while True:
+        if folder.name in seen:
+            return False
+        seen.add(folder.name)
+        try:
+            with (folder / LOG_NAME).open("rb") as stream:
+                header = decode(stream.readline(65536).rstrip(b"\n"), Header)
+        except OSError:
+            return False
+        except CodecError:
+            return True
+        if not header.parent:
+            return True
+        folder = folder.parent / header.parent
 
 
 def _lines(data: bytes) -> Iterator[bytes]:
@@ -151,8 +190,9 @@ class Log:
         self._now = now
 
     @classmethod
-    def create(cls, folder: Path, session_id: str, now: Callable[[], float]) -> "Log":
-        """Raises UserError where the session exists, LogWriteFailed (and nothing is left) where it cannot be written."""
+    def create(cls, folder: Path, session_id: str, now: Callable[[], float], *, parent: str = "", parent_seq: int = 0) -> "Log":
+        """`parent` and `parent_seq`: of a fork, see `Header`. Raises UserError where the session exists, LogWriteFailed (and
+        nothing is left) where it cannot be written."""
         with _reported(folder):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             folder.chmod(0o700)
@@ -166,9 +206,10 @@ class Log:
         except GooseError:
             os.close(lock)
             raise
-        log = cls(folder, fd, lock, 0, now)
+        log = cls(folder, fd, lock, parent_seq, now)
+        header = Header(session_id=session_id, parent=parent, parent_seq=parent_seq)
         try:
-            log._write(encode(Header(session_id=session_id)) + b"\n", sync=True)
+            log._write(encode(header) + b"\n", sync=True)
         except GooseError:
             (folder / LOG_NAME).unlink()
             log.close()
@@ -195,7 +236,7 @@ class Log:
             os.close(lock)
             raise
         last = contents.records[-1].seq if contents.records else 0
-        log = cls(folder, fd, lock, max(last, contents.lines - 1), now)
+        log = cls(folder, fd, lock, max(last, contents.header.parent_seq + contents.lines - 1), now)
         if contents.size == 0:
             log._write(encode(contents.header) + b"\n", sync=True)
         return log, contents

@@ -39,6 +39,7 @@ class SessionState:
         self.outcome: ev.TurnEnded | None = None
         self.tree: str | None = None
         self.base_tree: str | None = None
+        self.base_tree: str | None = None
         self.steering: tuple[str, ...] = ()
         self.queued: tuple[str, ...] = ()
         self.last_seq = 0
@@ -56,7 +57,7 @@ class SessionState:
         match event:
             case ev.SessionStarted():
                 self.started, self.mode, self.model, self.title = event, event.mode, event.model, event.title
-                self.limits, self.tree = event.limits, event.base_tree
+                self.limits, self.tree, self.base_tree = event.limits, event.base_tree, event.base_tree
                 self.base_tree = event.base_tree
             case ev.LimitsSet():
                 self.limits = event.limits
@@ -102,6 +103,8 @@ class SessionState:
                 self.base_tree = event.tree
             case ev.Rebased():
                 self.base_tree, self.tree = event.base_tree, event.tree
+            case ev.Rebased():
+                self.tree, self.base_tree, self.work_from = event.tree, event.base_tree, None
             case ev.Rewound():
                 self.tree = event.tree
                 if event.scope != "files":

@@ -185,7 +185,7 @@ class Turn:
             changes = self._authorization.changes
             return Evidence(tree=tree, changed=changes > 0, differs=changes > 0, unchecked=changes != self._checked_changes)
         changed = tree != (self._state.work_from or self._before)
-        base = self._started.base_tree or self._before
+        base = self._state.base_tree or self._before
         diff = await self._ports.workspace.diff(base, tree, DIFF_FOR_CHECKLIST) if changed else ""
         unchecked = tree != base and not self._is_checked(tree)
         return Evidence(tree=tree, changed=changed, differs=tree != base, unchecked=unchecked, diff=diff)

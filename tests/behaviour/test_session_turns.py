@@ -25,6 +25,7 @@ from goose_py.protocol.errors import (
     UserError,
 )
 from goose_py.protocol.messages import Text, Thinking, ToolMessage, Usage
+from goose_py.protocol.redact import redactor
 from goose_py.session.log import LogWriteFailed
 
 SLEEP = "echo started > begun; sleep 1000"
@@ -611,6 +612,22 @@ async def test_title_mode_and_model_are_events_and_survive(tmp_path):
         assert (it.session.state.title, it.session.state.mode) == ("Parser", "plan")
         with pytest.raises(UserError, match="cannot take the command Shutdown"):
             await it.perform(cmd.Shutdown())
+
+
+# Secrets
+
+
+async def test_a_secret_that_a_tool_prints_is_in_no_record_and_in_no_request(tmp_path):
+    secret = "correct-horse-battery"
+    files = {"README.md": "hello\n", "key.txt": f"{secret}\n" * 9000}
+    shown, sent = call("shell", command="cat key.txt"), call("shell", command=f"echo {secret}")
+    steps = [reply(f"The key is {secret}.", shown, sent), reply(Thinking(text=secret, signature=secret + "=="), "ok")]
+    async with rig(tmp_path, *steps, files=files, redact=redactor([secret])) as it:
+        assert (await it.prompt(f"My key is {secret}.")).outcome == "done"
+        assert "[redacted]" in it.result(shown) and "[redacted]" in it.result(sent)
+        assert secret not in everything(it.model.last)
+        stored = b"".join(path.read_bytes() for path in it.folder.rglob("*") if path.is_file())
+        assert stored.count(secret.encode()) == 1, "a signature is a proof and not a text"
 
 
 # A process that is really killed

@@ -53,6 +53,12 @@ def test_a_clock_that_was_set_back_never_gives_negative_time():
     assert (total.seconds, seconds_spent(total, now=30)) == (0, 0)
 
 
+def test_a_fork_begins_with_a_budget_of_its_own():
+    started = ev.SessionStarted(session_id="s", workspace="/", model=MINE)
+    total = spending(*numbered([started, START, used(input_tokens=10), started, used(cost=0.1, input_tokens=3)]))
+    assert (total.turns, total.tokens, total.cost, total.turn_started_at) == (1, 3, 0.1, None)
+
+
 SPENT = Spending(turns=5, seconds=60.0, cost=1.5, usage=Usage(input_tokens=1000))
 
 
