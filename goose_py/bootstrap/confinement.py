@@ -67,8 +67,10 @@ async def probe_here(host: Host, *, none_chosen: bool = False) -> FoundSandbox:
     )
 
 
-async def confine(host: Host, settings: Settings, folder: TaskFolder, worktree: TaskWorktree) -> Confinement:
-    found = await probe_here(host, none_chosen=settings.sandbox.level == "none")
+async def confine(
+    host: Host, settings: Settings, folder: TaskFolder, worktree: TaskWorktree, found: FoundSandbox | None = None
+) -> Confinement:
+    found = found or await probe_here(host, none_chosen=settings.sandbox.level == "none")
     return Confinement(
         found=found,
         policy=_policy(host, settings, folder, worktree),

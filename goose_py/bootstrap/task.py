@@ -130,7 +130,7 @@ class _Opening:
         workspace = await open_workspace(host, folder, spec, settings, records)
         worktree = workspace.worktree
         models.values["workspace"] = str(worktree.path)
-        confinement = confine(host, settings, folder, worktree, await probing)
+        confinement = await confine(host, settings, folder, worktree, await probing)
         require(confinement, settings, interactive=spec.interactive)
         checks = CheckRunner(
             confinement.spawn(), worktree.path, confinement.env, folder.logs, SHELL, settings.check_timeout, host.monotonic
@@ -164,8 +164,9 @@ class _Opening:
             ),
             records,
         )
-        await session.recover()
-        if not begun:
+        if begun:
+            await session.recover()
+        else:
             session.emit(_started(spec, settings, ref, workspace))
         self._session = session
         for event in self._early:
@@ -188,6 +189,8 @@ class _Opening:
             new_id=host.new_id,
             prompt=session.perform,
         )
+        if spec.interactive and (begun or not spec.prompt):
+            self._later.now()  # nobody waits for an answer yet
         changes = TaskChanges(worktree, ports)
         return OpenTask(spec, folder, session, changes, bus, checks, models)
 
