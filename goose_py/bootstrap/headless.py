@@ -45,7 +45,7 @@ class RunRequest:
 def run_task(request: RunRequest) -> int:
     """Returns the exit code of the table in the README. Only the result is written to standard output."""
     host = Host.here()
-    output = _output(request)
+    output = _output(host, request)
     try:
         return asyncio.run(_run(host, request, output))
     except GooseError as error:
@@ -194,7 +194,7 @@ def _title(text: str) -> str:
     return " ".join(text.split())[:80]
 
 
-def _output(request: RunRequest) -> Output:
+def _output(host: Host, request: RunRequest) -> Output:
     match request.output:
         case "json":
             return JsonOutput(sys.stdout, raw=request.raw)
@@ -203,4 +203,5 @@ def _output(request: RunRequest) -> Output:
         case _:
             from goose_py.headless.text import TextOutput
 
-            return TextOutput(sys.stdout, sys.stderr, raw=request.raw, quiet=request.quiet)
+            color = sys.stderr.isatty() and not host.env.get("NO_COLOR")
+            return TextOutput(sys.stdout, sys.stderr, color=color, raw=request.raw, quiet=request.quiet)

@@ -1,7 +1,6 @@
 """The terminal interface, with everything it needs of the world handed in."""
 
 import asyncio
-import gc
 import os
 import sys
 from collections.abc import Mapping
@@ -20,19 +19,9 @@ from goose_py.protocol.messages import ModelRef
 from goose_py.tasks.client import TaskClient
 from goose_py.tasks.spec import TaskSpec, write_spec
 from goose_py.tasks.store import TaskFolder
-from goose_py.tasks.summary import TaskSummary, list_tasks
+from goose_py.tasks.summary import list_tasks
+from goose_py.tui.task_line import TaskLine, task_line
 
-NEEDS = {
-    "awaiting approval": "you",
-    "awaiting plan approval": "you",
-    "awaiting review": "review",
-    "running": "running",
-    "planning": "running",
-    "verifying": "running",
-    "failed": "you",
-    "queued": "waiting",
-    "idle": "waiting",
-}
 ATTACHABLE = ("awaiting approval", "awaiting plan approval", "running", "planning", "verifying")
 
 
@@ -53,7 +42,7 @@ def _check(host: Host, flags: Mapping[str, Any]) -> Settings:
     """What can be said in a sentence is said before a screen is drawn."""
     from goose_py.tui.terminal import refusal
 
-    reason = refusal(host.env, stdin_is_terminal=host.stdin_is_terminal, stdout_is_terminal=host.stdout_is_terminal)
+    reason = refusal(host.env, stdin_is_terminal=host.stdin_is_terminal, stdout_is_terminal=host.stdout_is_terminal, stderr_is_terminal=sys.stderr.isatty())
     if reason is not None:
         raise UserError(reason)
     overrides = {key: value for key, value in flags.items() if key != "base"}
@@ -69,9 +58,7 @@ def _open_task(host: Host) -> str | None:
 
 
 def _run(host: Host, settings: Settings, task: str | None, flags: Mapping[str, Any]) -> int:
-    # Read by textual when it is imported: twice its usual rate halves the time from a key to its echo.
-    os.environ.setdefault("TEXTUAL_FPS", "120")
-    from goose_py.tui.app import GooseApp
+    from goose_py.tui.run import run_app
     from goose_py.tui.services import Options
     from goose_py.tui.terminal import is_slow_link, needs_ascii, palette_of
 
@@ -80,21 +67,17 @@ def _run(host: Host, settings: Settings, task: str | None, flags: Mapping[str, A
         ascii=settings.ui.ascii or needs_ascii(host.env, sys.stdout.encoding),
         slow_link=is_slow_link(host.env),
         tmux=bool(host.env.get("TMUX")),
-        place=_place(host),
+        place=host.cwd.name or str(host.cwd),
         program=__version__,
     )
-    app = GooseApp(_services(host, flags), options, task)
-    gc.collect()
-    gc.freeze()
-    left = app.run()
-    if left is not None and (sentence := left.sentence()):
+    left = run_app(_services(host, flags), options, os.environ, task)
+    if sentence := left.sentence():
         print(sentence)
-    return app.return_code or 0
+    return 0
 
 
 def _services(host: Host, flags: Mapping[str, Any]):  # type: ignore[no-untyped-def]
     from goose_py.bootstrap.models import window_of
-    from goose_py.tui.chrome import TaskLine
     from goose_py.tui.services import Services
 
     settings = load_settings(host, flags={key: value for key, value in flags.items() if key != "base"}).settings
@@ -120,22 +103,7 @@ def _services(host: Host, flags: Mapping[str, Any]):  # type: ignore[no-untyped-
 
     async def tasks() -> tuple[TaskLine, ...]:
         found = await asyncio.to_thread(list_tasks, host.tasks)
-        return tuple(_line(summary) for summary in found)
-
-    def _line(summary: TaskSummary) -> TaskLine:
-        return TaskLine(
-            task_id=summary.task_id,
-            title=summary.title,
-            need=NEEDS.get(summary.state, "done"),
-            doing=summary.question or summary.detail or summary.state,
-            files=summary.files,
-            added=summary.added,
-            removed=summary.removed,
-            cost=summary.cost,
-            updated_at=summary.updated_at,
-            repository=summary.repository,
-            checks=summary.checks,
-        )
+        return tuple(task_line(summary) for summary in found)
 
     def window(ref: ModelRef) -> int | None:
         return window_of(ref, settings)
@@ -166,10 +134,6 @@ async def _new_task(host: Host, flags: Mapping[str, Any]) -> TaskFolder:
     )
     write_spec(folder.path, spec)
     return folder
-
-
-def _place(host: Host) -> str:
-    return host.cwd.name or str(host.cwd)
 
 
 def _history(file: Path) -> tuple[str, ...]:

@@ -221,3 +221,18 @@ def _processes(command: str) -> list[int]:
             if argv[-len(wanted) :] == wanted and len(argv) == len(wanted):
                 found.append(int(entry.name))
     return found
+
+
+async def test_a_session_is_shown_exported_and_found_again(user):
+    async with answered(user, FIXING):
+        session_id = (await user.goose("run", "-t", "Take the discount off", "--output-format", "json")).json["session_id"]
+    shown = await user.goose("session", "show", session_id)
+    assert shown.code == 0 and "Take the discount off" in shown.out and "sum(prices) - discount" in shown.out
+    written = await user.goose("session", "export", session_id, "--format", "json", "-o", "out.json")
+    assert written.code == 0, written
+    file = user.repository / "out.json"
+    assert json.loads(file.read_text()) and file.stat().st_mode & 0o777 == 0o600
+    assert "<html" in (await user.goose("session", "export", session_id, "--format", "html")).out
+    found = await user.goose("session", "search", "discount")
+    assert found.code == 0 and session_id in found.out
+    assert (await user.goose("session", "search", "unheard-of")).code == 1

@@ -133,18 +133,18 @@ async def test_closing_the_screen_stops_nothing_and_opening_it_again_attaches(us
 
 @pytest.mark.case("U23")
 async def test_escape_gives_the_prompt_back_kills_the_whole_tree_and_the_next_turn_is_accepted(user, terminal):
-    turns = [calls(("shell", {"command": "sleep 305 & sleep 306"})), {"text": "I am still here."}]
+    turns = [calls(("shell", {"command": "sleep 4711 & sleep 4712"})), {"text": "I am still here."}]
     async with answered(user, turns, config='mode = "auto"') as server:
         await terminal.open()
         await terminal.shows("Say what should be done")
         await terminal.type("Sleep")
         await terminal.press("Enter")
-        await terminal.shows("sleep 305")
-        await _count("sleep\x00306", 1)
+        await terminal.shows("sleep 4711")
+        await _count("sleep\x004712", 1)
         await terminal.press("Escape")
         await terminal.shows("interrupted")
-        await _count("sleep\x00306", 0)
-        await _count("sleep\x00305", 0)
+        await _count("sleep\x004712", 0)
+        await _count("sleep\x004711", 0)
         await terminal.type("Are you there?")
         await terminal.press("Enter")
         await terminal.shows("I am still here.")

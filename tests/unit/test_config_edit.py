@@ -141,7 +141,7 @@ DOCUMENTS = (
     "[models.a]\nimages = true\n[ui]\nascii = true\n[models.c]\nimages = true\n",
     '[limits]\nmax_turns = 5\n\n# rules\n[[rules]]\nverdict = "deny" # no\n[[rules]]\nverdict = "ask"\n',
     "[extensions]\n[extensions.fs]\ntype = 'stdio'\ncmd = 'x'\n[extensions.fs.env]\nA = '1'\n",
-    '[extensions.fs]\ntype = "stdio"\ncmd = "x"\nenv.A = "1"\n\n\n[ui.keymap]\nx = "y"\n',
+    '[extensions.fs]\ntype = "stdio"\ncmd = "x"\nenv.A = "1"\n\n\n[providers.x.headers]\nx = "y"\n',
     'mode = "ask"\r\n[ui]\r\nascii = true\r\n',
     "\ufeffmode = 'ask'\n",
 )
@@ -154,7 +154,7 @@ CHANGES: tuple[tuple[str, object], ...] = (
     ("models.z.price", {"input": 1.0, "output": 2.0}),
     ('models."b.c".images', True),
     ("ui.ascii", False),
-    ("ui.keymap", {"quit": "q"}),
+    ("providers.x.headers", {"quit": "q"}),
     ("extensions.fs.env", {"B": "2"}),
     ("extensions.new", {"type": "stdio", "cmd": "y", "args": ["1"], "env": {"K": "v"}}),
     ("sandbox.network", True),

@@ -158,7 +158,7 @@ base_url = "foo"
         "F:4: unknown key `max_cost`; did you mean limits.max_cost?",
         'F:5: `limits.max_turns` must be a whole number, or none, not "x".',
         'F:6: `checks` must be a list of text, not "pytest".',
-        "F:7: `ui` is a table of settings, not 3; its keys are ascii, keymap, notifications, theme.",
+        "F:7: `ui` is a table of settings, not 3; its keys are ascii, theme.",
         "F:8: `context_files` must be a list of plain file names, without a slash.",
         'F:9: `encoding` must be text that is not empty, not "".',
         'F:12: `models."gpt-4.1".price` must be a table with input, output, cache_read, cache_write: '
