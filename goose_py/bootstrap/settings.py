@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from goose_py.bootstrap.host import Host
-from goose_py.bootstrap.trust import PROJECT_FILE, project_root, trust_store
 from goose_py.config.load import Loaded, load
 from goose_py.config.secrets import SecretStore
-from goose_py.permissions.trust import identify
 from goose_py.tasks.spec import TaskSpec
+
+PROJECT_FILE = Path(".goose") / "config.toml"
 
 
 def load_settings(host: Host, spec: TaskSpec | None = None, flags: Mapping[str, Any] | None = None) -> Loaded:
@@ -20,6 +20,9 @@ def load_settings(host: Host, spec: TaskSpec | None = None, flags: Mapping[str, 
     file = root / PROJECT_FILE
     trusted, approved = False, frozenset[str]()
     if file.is_file():
+        from goose_py.bootstrap.trust import trust_store
+        from goose_py.permissions.trust import identify
+
         store, folder = trust_store(host), identify(root)
         trusted, approved = store.trusts(folder), store.approved(folder)
     return load(
@@ -30,6 +33,13 @@ def load_settings(host: Host, spec: TaskSpec | None = None, flags: Mapping[str, 
         env=host.env,
         flags=dict(spec.overrides) if spec is not None else dict(flags or {}),
     )
+
+
+def project_root(folder: Path) -> Path:
+    """The folder whose files speak for the project: the nearest one upwards that has a `.git`, else `folder` itself. What the
+    `.git` says plays no part: a pointer to a trusted place lends no trust."""
+    real = folder.resolve()
+    return next((place for place in (real, *real.parents) if (place / ".git").exists()), real)
 
 
 def told_of(loaded: Loaded) -> tuple[str, ...]:

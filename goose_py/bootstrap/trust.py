@@ -4,23 +4,15 @@ import sys
 from pathlib import Path
 
 from goose_py.bootstrap.host import Host
+from goose_py.bootstrap.settings import PROJECT_FILE, project_root
 from goose_py.config.load import Loaded, load
 from goose_py.permissions.trust import TrustStore, identify
 from goose_py.protocol.errors import UserError
 from goose_py.protocol.safe_text import safe_text
 
-PROJECT_FILE = Path(".goose") / "config.toml"
-
 
 def trust_store(host: Host) -> TrustStore:
     return TrustStore(host.paths.state / "trust.jsonl", host.now)
-
-
-def project_root(folder: Path) -> Path:
-    """The folder whose files speak for the project: the nearest one upwards that has a `.git`, else `folder` itself. What the
-    `.git` says plays no part: a pointer to a trusted place lends no trust."""
-    real = folder.resolve()
-    return next((place for place in (real, *real.parents) if (place / ".git").exists()), real)
 
 
 def show_trust(*, approve: bool, revoke: bool) -> int:
