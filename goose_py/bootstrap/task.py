@@ -1,12 +1,13 @@
 """One task put together from its parts, and taken apart again."""
 
 import asyncio
+import functools
 import shutil
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from goose_py import __version__, bundled
 from goose_py.agent.conventions import Conventions, ConventionTools, conventions_in
@@ -16,7 +17,6 @@ from goose_py.agent.prompts import system_prompt
 from goose_py.bootstrap.confinement import Confinement, confine, probe_here, require
 from goose_py.bootstrap.extensions import configured, of_recipe
 from goose_py.bootstrap.host import Host
-from goose_py.bootstrap.judging import Judge
 from goose_py.bootstrap.later import Later
 from goose_py.bootstrap.models import Answers, Models, chosen_model, default_model
 from goose_py.bootstrap.orientation import base_files, describe
@@ -41,6 +41,9 @@ from goose_py.tasks.spec import TaskSpec, read_spec
 from goose_py.tasks.store import TaskFolder
 from goose_py.tasks.workspace import workspace_of
 from goose_py.toolbox import ExtensionHost, Places, StateChange, Toolbox
+
+if TYPE_CHECKING:
+    from goose_py.bootstrap.judging import Judge
 
 SETTLE_SECONDS = 10.0
 AT_ONCE = 0.02
@@ -141,7 +144,16 @@ class _Opening:
         conventions = Conventions(
             worktree.path, settings.context_files, lambda path: path not in tracked, known=conventions_in(records)
         )
-        judge = Judge.create(host, settings, confinement, worktree, files, (*settings.checks, *spec.checks))
+
+        @functools.cache
+        def judge() -> "Judge":
+            from goose_py.bootstrap.judging import Judge
+
+            return Judge.create(host, settings, confinement, worktree, files, (*settings.checks, *spec.checks))
+
+        if settings.rules:
+            judge()  # one that is wrong is said before anything begins
+        self._meanwhile(self._later.load(judge))
         session = Session(
             log,
             bus,
@@ -149,9 +161,9 @@ class _Opening:
                 tools=toolbox,
                 workspace=Workspace(**workspace_of(worktree, self._base_tree), verify=checks.run),
                 answering=self._later.asked(models.answering),
-                judge=judge.judge,
-                keep=judge.keep,
-                changes=judge.changes,
+                judge=lambda call, tool, mode: judge().judge(call, tool, mode),
+                keep=lambda answer, judgement, call: judge().keep(answer, judgement, call),
+                changes=lambda call, tool: judge().changes(call, tool),
                 attended=lambda: spec.interactive,
                 now=host.now,
                 monotonic=host.monotonic,

@@ -43,14 +43,20 @@ async def open_workspace(
         return OpenWorkspace(worktree if worktree.exists else await worktree.recreate())
     repository = await _repository(git, folder, spec)
     base = await _base(host, repository, spec, folder)
-    where = folder.worktree(repository.root.name or "root")
-    if settings.worktree.location:
-        where = Path(settings.worktree.location).expanduser() / f"{repository.root.name}-{folder.task_id}"
-    where.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    where = place_of_worktree(folder, repository, settings)
     worktree = await TaskWorktree.create(repository, spec.task_id, where=where, store=folder.store, base=base)
     included = await copy_included(repository, worktree.path, folder.scratch)
     skipped = tuple(f"{path} was not copied into the worktree: {reason}." for path, reason in included.skipped)
     return OpenWorkspace(worktree, (*base.warnings, *skipped))
+
+
+def place_of_worktree(folder: TaskFolder, repository: Repository, settings: Settings) -> Path:
+    """The folder of a task's worktree; the one above it exists."""
+    where = folder.worktree(repository.root.name or "root")
+    if settings.worktree.location:
+        where = Path(settings.worktree.location).expanduser() / f"{repository.root.name}-{folder.task_id}"
+    where.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return where
 
 
 def start_of(records: Sequence[Record]) -> SessionStarted | None:

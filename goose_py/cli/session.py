@@ -59,3 +59,15 @@ def rename(id: str, name: str) -> int:
     from goose_py.bootstrap.adjusting import rename as give_name
 
     return give_name(id, name)
+
+
+@session.command()
+@click.argument("id")
+@click.option("--at", type=int, metavar="SEQ", help="The last record that is part of the fork; the newest by default.")
+@click.option("--name", help="What the fork is called.")
+def fork(id: str, at: int | None, name: str | None) -> int:
+    """Go on from somewhere in a session in a task of its own, with the files as they were there. Nothing is copied of the log,
+    and the first session stays as it is."""
+    from goose_py.bootstrap.fork import fork_session
+
+    return fork_session(id, at, name)

@@ -211,6 +211,12 @@ class PrivateStore:
         pack = await self.bound.out("pack-objects", "--stdout", "-q", stdin="".join(f"{oid}\n" for oid in borrowed).encode())
         await self.bound.run("index-pack", "--stdin", stdin=pack)
 
+    async def take(self, other: PrivateStore, tree: str, since: str) -> None:
+        """Copy into this store what `tree` of another task's store has and `since`, which both have, does not."""
+        wanted = f"{tree}\n^{since}\n".encode()
+        pack = await other.bound.out("pack-objects", "--revs", "--stdout", "-q", stdin=wanted)
+        await self.bound.run("index-pack", "--stdin", stdin=pack)
+
     async def mark_landed(self, tree: str) -> None:
         """Remember that everything in `tree` has reached the user's repository."""
         await self.bound.run("update-ref", LANDED, tree)

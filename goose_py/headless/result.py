@@ -123,8 +123,8 @@ def fold(run: RunResult, item: Record | Delta) -> RunResult:
 def _fold_event(run: RunResult, event: DurableEvent, at: float) -> RunResult:
     match event:
         case SessionStarted():
-            return replace(
-                run,
+            # Of a fork, what came before is its parent's.
+            return RunResult(
                 session_id=event.session_id,
                 title=event.title,
                 workspace=event.workspace,

@@ -19,11 +19,14 @@ _decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):
-    """`format` is always "goose-py session"."""
+    """`format` is always "goose-py session". A fork names the session that it goes on from, which lies in the folder beside
+    its own, and the last of its records that is part of the fork; its own records count on from there."""
 
     format: str = "goose-py session"
     version: int = RECORD_VERSION
     session_id: str = ""
+    parent: str = ""
+    parent_seq: int = 0
 
 
 class CodecError(ValueError):

@@ -10,7 +10,7 @@ from goose_py.protocol.errors import UserError
 from goose_py.protocol.messages import ModelRef, Text, Usage
 from goose_py.review.evidence import Standing, evidence, overall
 from goose_py.session.log import read_log
-from goose_py.tasks.spec import TaskSpec, read_spec
+from goose_py.tasks.spec import SPEC_NAME, read_spec
 from goose_py.tasks.store import TaskFolder, TaskStore
 
 TaskState = Literal[
@@ -81,8 +81,15 @@ class _Fold:
         self._set(updated_at=record.at)
         match event:
             case ev.SessionStarted():
-                self._tree, self._checks = event.base_tree, event.checks
+                # Of a fork, what came before is its parent's: the conversation goes on, the bill and the end do not.
+                self._tree, self._checks, self._ended = event.base_tree, event.checks, None
                 self._set(
+                    cost=0.0,
+                    usage=Usage(),
+                    applied_tree=None,
+                    files=0,
+                    added=0,
+                    removed=0,
                     title=event.title,
                     repository=event.repository or event.workspace,
                     workspace=event.workspace,
@@ -192,9 +199,11 @@ def summary_of(task: TaskFolder) -> TaskSummary:
         contents = read_log(task.path)
     except UserError as error:
         try:
-            return _queued(read_spec(task.path), alive)
+            return _queued(task, alive)
         except UserError:
             return TaskSummary(task_id=task.task_id, state="failed", detail=str(error), alive=alive)
+    if not contents.records and (task.path / SPEC_NAME).exists():
+        return _queued(task, alive)
     return summarise(task.task_id, contents.records, alive=alive)
 
 
@@ -203,6 +212,21 @@ def list_tasks(store: TaskStore) -> tuple[TaskSummary, ...]:
     return tuple(summary_of(task) for task in store.all())
 
 
-def _queued(spec: TaskSpec, alive: bool) -> TaskSummary:
+def _queued(task: TaskFolder, alive: bool) -> TaskSummary:
+    """A task that has not begun. Raises UserError."""
+    spec = read_spec(task.path)
     title = spec.title or " ".join(part.text for part in spec.prompt if isinstance(part, Text))[:80]
-    return TaskSummary(task_id=spec.task_id, title=title, repository=spec.folder, alive=alive)
+    try:
+        problem = task.waiting.read_text("utf-8")
+    except FileNotFoundError:
+        problem = ""
+    return TaskSummary(
+        task_id=spec.task_id,
+        title=title,
+        repository=spec.repository or spec.folder,
+        state="failed" if problem else "queued",
+        detail=problem,
+        alive=alive,
+        started_at=spec.created_at,
+        updated_at=spec.created_at,
+    )

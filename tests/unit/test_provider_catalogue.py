@@ -168,4 +168,4 @@ def test_a_window_that_system_prompt_and_tools_fill_is_said_with_the_remedy() ->
     assert window_warning("x" * 4_000, (), profile) is None
     assert "take more than half of" in (window_warning("x" * 10_000, (), profile) or "")
     said = window_warning("x" * 40_000, (), profile)
-    assert said and "do not fit" in said and 'models."tiny"] context_window' in said and "fewer extensions" in said
+    assert said and "do not fit" in said and 'models."ollama/tiny".context_window' in said and "fewer extensions" in said
