@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from goose_py.agent.history import PROMPT, Entry, view
+from goose_py.agent.history import KEPT_SOURCES, PROMPT, Entry, view
 from goose_py.agent.turn_context import describe
 from goose_py.protocol.call_summary import bare_name, summarize_call
 from goose_py.protocol.events import ContextCompacted
@@ -127,6 +127,13 @@ def boundary(entries: Sequence[Entry], tokens: int) -> int:
 
 def hidden_before(entries: Sequence[Entry], keep_from: int) -> list[Entry]:
     return [entry for entry in entries if entry.seq < keep_from]
+
+
+def worth_hiding(hidden: Sequence[Entry], room: Room) -> bool:
+    """Whether enough would be gained to pay for a summary: what stays word for word does not count."""
+    prompts = [entry for entry in hidden if entry.source == PROMPT]
+    given_up = [entry for entry in hidden if entry.source not in KEPT_SOURCES and entry not in prompts[-1:]]
+    return estimate(entry.message for entry in given_up) > room.limit * 0.05
 
 
 def transcript(messages: Iterable[Message], limit: int) -> str:

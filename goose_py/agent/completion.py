@@ -29,13 +29,14 @@ and with what result, what was assumed or left open. Claim only what ran."""
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """What the session knows when the model stops. `tree` None: nothing can be recorded in this workspace. `changed`: this
-    piece of work changed something. `differs`: the files are not those that the task began with. `unchecked`: they differ,
-    and no check has run on them as they are. `diff` is a bounded text of the changes, "" where there are none."""
+    piece of work changed something. `differs`: the files are not those that the task began with. `checks` are the results of
+    all checks on exactly these files, None where one has not run on them. `diff` is a bounded text of the changes, "" where
+    there are none."""
 
     tree: str | None
     changed: bool
     differs: bool
-    unchecked: bool
+    checks: tuple[ev.VerificationFinished, ...] | None
     diff: str = ""
 
 
@@ -91,15 +92,17 @@ class Completion:
     async def _checked(self, evidence: Evidence) -> Evidence:
         """Checks the present files, unless these very files were checked already. Checks that leave files of their own
         behind are run once more on what they left, so that the result holds for what is handed over."""
-        if not evidence.differs:
-            self._results = ()  # what failed was taken back
         for _ in range(2):
-            if not evidence.unchecked:
+            if not evidence.differs or evidence.checks is not None:
                 break
             self._results = await self._ports.verify()
             if self.failed:
-                break
+                return evidence
             evidence = await self._ports.evidence()
+        if not evidence.differs:
+            self._results = ()  # what failed was taken back
+        elif evidence.changed and evidence.checks is not None:
+            self._results = evidence.checks
         return evidence
 
     def _missing_output(self) -> ev.ContextAdded | None:

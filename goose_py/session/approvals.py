@@ -12,8 +12,7 @@ from goose_py.protocol.messages import ToolCall
 
 
 class Judgement(Protocol):
-    """What the permission rules say of one call; `permissions.Decision` is one. `snapshot_first`: the files have to be recorded
-    before the call runs, whoever allows it."""
+    """What the permission rules say of one call; `permissions.Decision` is one."""
 
     @property
     def verdict(self) -> Literal["allow", "ask", "deny"]: ...
@@ -23,8 +22,6 @@ class Judgement(Protocol):
     def cause(self) -> str: ...
     @property
     def patterns(self) -> Sequence[str]: ...
-    @property
-    def snapshot_first(self) -> bool: ...
 
 
 class Approvals:

@@ -38,8 +38,6 @@ class Authorization:
     async def _judged(self, call: ToolCall, spec: ToolSpec) -> str | None:
         judgement = self._ports.judge(call, spec, self._state.mode)
         if judgement.verdict == "allow":
-            if judgement.snapshot_first:
-                await self._ports.workspace.snapshot()
             return None
         if judgement.verdict == "deny":
             return f"Not allowed: {judgement.reason} Find another way, or say why there is none."

@@ -14,7 +14,7 @@ from goose_py.agent.history import KEPT_SOURCES, Entry, view
 from goose_py.agent.ports import Emit, Model
 from goose_py.protocol import events as ev
 from goose_py.protocol.deltas import ModelDelta
-from goose_py.protocol.errors import ContextOverflow, LimitReached, ModelError
+from goose_py.protocol.errors import ContextOverflow, GooseError
 from goose_py.protocol.messages import Text, UserMessage
 from goose_py.protocol.model_io import ModelReply, ModelRequest
 from goose_py.session.ports import Answering
@@ -94,7 +94,7 @@ class Compaction:
         entries = self._entries()
         keep_from = compaction.boundary(entries, int(room.limit * KEPT_SHARE))
         hidden = compaction.hidden_before(entries, keep_from)
-        if not hidden:
+        if not compaction.worth_hiding(hidden, room):
             return False
         said = await self._summary_of(hidden)
         kept = compaction.kept_word_for_word(hidden, self._state.plan.plan, limit=int(room.limit * KEPT_SHARE * 3.5))
@@ -117,7 +117,7 @@ class Compaction:
             answering = await self._ports.summariser()
             self._ports.check_limits()
             return await self._ask(answering, hidden)
-        except (ModelError, LimitReached):
+        except GooseError:
             return ""
 
     async def _ask(self, answering: Answering, hidden: Sequence[Entry]) -> str:

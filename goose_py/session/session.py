@@ -41,6 +41,7 @@ class Session:
         self._ports = ports
         self._work: asyncio.Task[Any] | None = None
         self._watch: asyncio.Task[None] | None = None
+        self._turn: Turn | None = None
         self._before: str | None = None
         self._held: frozenset[str] = frozenset()
         self._failure: BaseException | None = None
@@ -99,7 +100,7 @@ class Session:
             case cmd.SetModel():
                 self.emit(ev.ModelSet(model=command.model))
             case cmd.SetLimits():
-                self.emit(ev.LimitsSet(limits=command.limits))
+                self._set_limits(command)
             case cmd.SetTitle():
                 self.emit(ev.TitleSet(title=command.title))
             case cmd.RunChecks():
@@ -189,6 +190,11 @@ class Session:
         if not self.running() and (command.approve or command.comment):
             self._start_turn()
 
+    def _set_limits(self, command: cmd.SetLimits) -> None:
+        self.emit(ev.LimitsSet(limits=command.limits))
+        if self._turn is not None and self.running():
+            self._turn.limits_changed()
+
     def _undo_compaction(self) -> None:
         self._must_be_idle()
         if not self.state.conversation.compactions():
@@ -220,9 +226,9 @@ class Session:
         self._watch = self._task(self._watch_turn(self._work), f"end of turn {self.state.turns}")
 
     async def _run_turn(self) -> Ending:
-        turn = Turn(self.state, self._ports, self.emit, self._approvals, self.check)
+        self._turn = Turn(self.state, self._ports, self.emit, self._approvals, self.check)
         self._before = await self._record_changes(self.state.tree)
-        return await turn.run(self._before)
+        return await self._turn.run(self._before)
 
     async def _watch_turn(self, work: "asyncio.Task[Ending]") -> None:
         await asyncio.wait({work})
@@ -259,18 +265,19 @@ class Session:
         return now
 
     def _follow_up(self, ending: Ending) -> None:
-        """Steering that came too late goes in whole, queued prompts one a turn. After a turn that did not come to its own
-        end only what was said since starts another one."""
-        came_to_an_end = ending.outcome in ("done", "failed", "denied")
-        steering, queued = self.state.steering, self.state.queued if ending.outcome != "awaiting_plan" else ()
-        if ending.outcome in ("interrupted", "awaiting_plan") or came_to_an_end:
-            steering = tuple(item for item in steering if item not in self._held)
-            queued = tuple(item for item in queued if item not in self._held)
-            self._begin_with(steering or queued[:1])
+        """Steering that came too late goes in whole, queued prompts one a turn. After an interrupt only what was said since
+        starts another turn, and what is queued behind a plan waits for its decision. A turn that failed for a reason that is
+        still there starts no other one."""
+        if ending.outcome in ("limit", "provider_error", "stuck"):
+            return
+        self._begin_with(self.state.steering, () if ending.outcome == "awaiting_plan" else self.state.queued)
 
-    def _begin_with(self, prompts: Sequence[str]) -> None:
-        if prompts:
-            self._deliver(prompts)
+    def _begin_with(self, steering: Sequence[str], queued: Sequence[str]) -> None:
+        """Starts a turn with what may start by itself, if anything."""
+        waiting = [item for item in steering if item not in self._held]
+        waiting = waiting or [item for item in queued if item not in self._held][:1]
+        if waiting:
+            self._deliver(waiting)
             self._start_turn()
 
     async def aside(self, work: Coroutine[Any, Any, Any]) -> None:
@@ -291,7 +298,7 @@ class Session:
     async def _watch_aside(self, work: "asyncio.Task[Any]") -> None:
         await asyncio.wait({work})
         try:
-            self._begin_with([item for item in self.state.steering or self.state.queued[:1] if item not in self._held])
+            self._begin_with(self.state.steering, self.state.queued)
         except GooseError as error:
             self._failure = error
 

@@ -7,7 +7,7 @@ from contextlib import aclosing
 from goose_py.agent.completion import CHECKLIST_SOURCE, Completion, CompletionPorts, Evidence
 from goose_py.agent.context import project
 from goose_py.agent.final_output import FinalOutputTools
-from goose_py.agent.limits import LimitedModel, Warnings, exceeded
+from goose_py.agent.limits import LimitedModel, Warnings, exceeded, seconds_spent
 from goose_py.agent.loop import Ending, TurnPorts, run_turn
 from goose_py.agent.loop_guard import LoopGuard
 from goose_py.agent.planner import PlannedTools
@@ -49,6 +49,8 @@ class Turn:
         self._verify = verify
         self._before: str | None = None
         self._checked_changes = 0
+        self._last_checks: tuple[ev.VerificationFinished, ...] = ()
+        self._deadline: asyncio.Timeout | None = None
         self._answering: Answering | None = None
         self._looking_over = False
         self._tools = self._wrapped_tools()
@@ -72,16 +74,27 @@ class Turn:
         """`before` is the tree that the turn starts from. The time limit ends the turn whatever it is doing; the other limits
         are looked at before each request."""
         self._before = before
-        limit = self._state.limits.max_seconds
-        left = None if limit is None else max(0.0, limit - self._state.spending.seconds)
-        deadline = asyncio.timeout(left)
+        self._deadline = asyncio.timeout_at(self._ends_at())
         try:
-            async with deadline:
+            async with self._deadline:
                 return self._judge_end(await run_turn(self._loop_ports()))
         except TimeoutError:
-            if not deadline.expired():
+            if not self._deadline.expired():
                 raise
-            return Ending(outcome="limit", detail=f"The time limit of {limit:g} seconds is reached.")
+            return Ending(outcome="limit", detail=f"The time limit of {self._state.limits.max_seconds:g} seconds is reached.")
+
+    def limits_changed(self) -> None:
+        """The time that is left is counted anew; the other limits are looked at before each request anyway."""
+        if self._deadline is not None and not self._deadline.expired():
+            self._deadline.reschedule(self._ends_at())
+
+    def _ends_at(self) -> float | None:
+        """By the event loop's clock."""
+        limit = self._state.limits.max_seconds
+        if limit is None:
+            return None
+        left = limit - seconds_spent(self._state.spending, self._ports.now())
+        return asyncio.get_running_loop().time() + max(0.0, left)
 
     async def stream(self, request: ModelRequest) -> AsyncIterator[ModelDelta | ModelReply]:
         """The Model port: whoever answers this phase."""
@@ -183,20 +196,22 @@ class Turn:
         tree = await self._ports.workspace.snapshot()
         if tree is None or self._before is None:
             changes = self._authorization.changes
-            return Evidence(tree=tree, changed=changes > 0, differs=changes > 0, unchecked=changes != self._checked_changes)
+            checks = self._last_checks if changes == self._checked_changes else None
+            return Evidence(tree=tree, changed=changes > 0, differs=changes > 0, checks=checks)
         changed = tree != (self._state.work_from or self._before)
         base = self._state.base_tree or self._before
         diff = await self._ports.workspace.diff(base, tree, DIFF_FOR_CHECKLIST) if changed else ""
-        unchecked = tree != base and not self._is_checked(tree)
-        return Evidence(tree=tree, changed=changed, differs=tree != base, unchecked=unchecked, diff=diff)
+        return Evidence(tree=tree, changed=changed, differs=tree != base, checks=self._checks_of(tree), diff=diff)
 
-    def _is_checked(self, tree: str) -> bool:
+    def _checks_of(self, tree: str) -> tuple[ev.VerificationFinished, ...] | None:
         results = [self._state.checked.get(command) for command in self._started.checks]
-        return all(result is not None and result.tree == tree for result in results)
+        found = tuple(result for result in results if result is not None and result.tree == tree)
+        return found if len(found) == len(results) else None
 
     async def _run_checks(self) -> Sequence[ev.VerificationFinished]:
         self._checked_changes = self._authorization.changes
-        return await self._verify()
+        self._last_checks = tuple(await self._verify())
+        return self._last_checks
 
     def _output_missing(self) -> bool:
         return self._ports.response_schema is not None and not self._state.answered

@@ -196,7 +196,6 @@ async def test_nobody_is_asked_about_a_call_that_waits_for_a_plan(tmp_path):
 # 6 Verification
 
 
-@pytest.mark.case("U13")
 async def test_the_program_runs_the_check_and_a_failure_goes_back_until_it_passes(tmp_path):
     steps = [reply(answer("wrong\n")), reply("All tests pass!"), reply(answer("right\n")), reply("Now they do.")]
     async with rig(tmp_path, *steps, checks=(CHECK,)) as it:

@@ -183,7 +183,6 @@ with SessionIndex(Path(sys.argv[1]), Path(sys.argv[2])) as index:
 """
 
 
-@pytest.mark.case("U33")
 def test_ten_programs_search_at_once_while_the_index_is_first_made(tmp_path, root):
     for number in range(30):
         session(root, f"more{number}", *[prompt(f"fence {n}", f"p{n}") for n in range(20)]).close()

@@ -311,7 +311,6 @@ MANY = """
 """
 
 
-@pytest.mark.case("U33")
 def test_ten_programs_at_once_write_ten_whole_logs(tmp_path):
     writers = [started(MANY, tmp_path, f"s{number}") for number in range(10)]
     assert [(writer.communicate()[1], writer.returncode) for writer in writers] == [(b"", 0)] * 10
