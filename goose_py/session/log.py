@@ -53,15 +53,15 @@ class LogWriteFailed(GooseError):
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
-    """Something in a log file that could not be read: where it begins, how long it is, and why. `size` 0: it is not in this
-    file, but in one that it goes on from."""
+    """Something in a log file that could not be read: where it begins, how long it is, and why. `offset` None: it is not in
+    this file, but in one that it goes on from."""
 
-    offset: int
+    offset: int | None
     size: int
     reason: str
 
     def sentence(self) -> str:
-        where = f"is damaged at byte {self.offset}" if self.size else "cannot be read whole"
+        where = "cannot be read whole" if self.offset is None else f"is damaged at byte {self.offset}"
         return f"The session log {where}: {self.reason}"
 
 
@@ -130,11 +130,11 @@ def _inherited(header: Header, folder: Path) -> tuple[tuple[Record, ...], tuple[
     name = header.parent
     seen = {folder.name}
     if Path(name).name != name or name in (".", "..") or not _older(folder.parent / name, seen):
-        return (), (Problem(offset=0, size=0, reason=f"it goes on from the session {name!r}, which is not there"),)
+        return (), (Problem(offset=None, size=0, reason=f"it goes on from the session {name!r}, which is not there"),)
     parent = read_log(folder.parent / name)
     records = tuple(record for record in parent.records if record.seq <= header.parent_seq)
     if not records or records[-1].seq < header.parent_seq:
-        gap = Problem(offset=0, size=0, reason=f"records up to {header.parent_seq} of the session {name} are missing")
+        gap = Problem(offset=None, size=0, reason=f"records up to {header.parent_seq} of the session {name} are missing")
         return records, (*parent.problems, gap)
     return records, parent.problems
 
