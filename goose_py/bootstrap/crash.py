@@ -7,6 +7,7 @@ import traceback
 
 from goose_py import __version__
 from goose_py.bootstrap.host import Host
+from goose_py.bootstrap.known_secrets import known_secrets
 from goose_py.protocol.errors import GooseError
 from goose_py.protocol.redact import redact
 
@@ -21,13 +22,7 @@ def write_report(bug: BaseException) -> str:
         header = f"goose-py {__version__}, Python {sys.version.split()[0]}, {sys.platform}\n\n"
         fd, path = tempfile.mkstemp(prefix="crash-", suffix=".txt", dir=folder)
         with os.fdopen(fd, "w", encoding="utf-8", errors="backslashreplace") as stream:
-            stream.write(redact(header + text, secrets_of(host)))
+            stream.write(redact(header + text, known_secrets(host)))
         return path
     except (OSError, GooseError) as error:
         return f"no file, since it could not be written ({error}): {type(bug).__name__}: {bug}"
-
-
-def secrets_of(host: Host) -> tuple[str, ...]:
-    """The values of the environment whose names say that they are secret."""
-    words = ("KEY", "TOKEN", "SECRET", "PASSWORD")
-    return tuple(value for name, value in host.env.items() if value and any(word in name.upper() for word in words))

@@ -5,8 +5,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from goose_py.bootstrap.crash import secrets_of
 from goose_py.bootstrap.host import Host
+from goose_py.bootstrap.known_secrets import known_secrets
 from goose_py.config.files import write_atomic
 from goose_py.protocol.errors import UserError
 from goose_py.protocol.redact import redactor
@@ -21,7 +21,7 @@ def export_session(session_id: str, form: str, output: str | None) -> int:
     host = Host.here()
     folder = host.tasks.find(session_id)
     contents = read_log(folder.path)
-    redact: Callable[[str], str] = redactor(secrets_of(host))
+    redact: Callable[[str], str] = redactor(known_secrets(host))
     for warning in contents.warnings():
         print(f"! {safe_text(warning)}", file=sys.stderr)
     match form:

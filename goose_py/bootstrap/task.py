@@ -17,6 +17,7 @@ from goose_py.agent.prompts import system_prompt
 from goose_py.bootstrap.confinement import Confinement, confine, probe_here, require
 from goose_py.bootstrap.extensions import configured, of_recipe
 from goose_py.bootstrap.host import Host
+from goose_py.bootstrap.known_secrets import redaction
 from goose_py.bootstrap.later import Later
 from goose_py.bootstrap.models import Answers, Models, chosen_model, default_model
 from goose_py.bootstrap.orientation import base_files, describe
@@ -122,6 +123,7 @@ class _Opening:
     async def open(self, watch: Callable[[Bus], None]) -> OpenTask:
         host, folder, spec = self._host, self._folder, self._spec
         log, records, problems = self._open_log()
+        self._secrets = secret_store(host)
         bus = Bus()
         self._stack.callback(bus.close)
         watch(bus)
@@ -174,6 +176,7 @@ class _Opening:
                 planning=settings.plan_approval != "off",
                 plan_needs_approval=settings.plan_approval == "ask",
             ),
+                redact=redaction(host, self._secrets),
             records,
         )
         if begun:
@@ -223,7 +226,7 @@ class _Opening:
         used = (r.event.model for r in reversed(records) if isinstance(r.event, (ev.ModelSet, ev.SessionStarted)))
         ref = next(used, None) or chosen_model(settings)
         default = default_model(settings, self._spec.overrides)
-        models = self._answers or Models(self._host, settings, secret_store(self._host), default)
+        models = self._answers or Models(self._host, settings, self._secrets, default)
         self._stack.push_async_callback(models.close)
         model = await models.open(ref)
         # What the first request needs is loaded while the worktree is made.
@@ -247,7 +250,7 @@ class _Opening:
             wrapped = sandbox.wrap(argv, cwd, env, policy)
             return wrapped.argv, wrapped.env
 
-        secrets = secret_store(self._host)
+        secrets = self._secrets
         granted = {
             name: await secrets.get(name) for extension in (*extensions, *added) for name in getattr(extension, "env_keys", ())
         }

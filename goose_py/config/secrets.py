@@ -68,10 +68,26 @@ class SecretStore:
         self._open = open_keyring or system_keyring
         self._keyring: Keyring | None = None
         self._why_not = "GOOSE_PY_DISABLE_KEYRING is set" if truthy(env.get("GOOSE_PY_DISABLE_KEYRING")) else ""
+        self._handed_out: set[str] = set()
 
     async def get(self, name: str) -> str | None:
         """The value, or None. The keyring is asked only for names that were put there, so that a machine without one, or
         with a locked one, costs nothing to those who do not use it."""
+        value = await self._find(name)
+        if value is not None:
+            self._handed_out.add(value)
+        return value
+
+    @property
+    def handed_out(self) -> frozenset[str]:
+        """The values that `get` has returned so far."""
+        return frozenset(self._handed_out)
+
+    def known_values(self) -> frozenset[str]:
+        """The values that can be known without asking the keyring: what the file holds, and what was handed out so far."""
+        return frozenset(self._handed_out.union(self._read().secrets.values()))
+
+    async def _find(self, name: str) -> str | None:
         if self._env.get(name):
             return self._env[name]
         stored = self._read()
