@@ -104,13 +104,7 @@ class SessionIndex:
                 yield folder.name, (status.st_size, status.st_mtime_ns)
 
     def _take_in(self, session_id: str, state: tuple[int, int]) -> None:
-        try:
-            records = read_log(self._root / session_id).records
-        except UserError:
-            records = ()
-        title = title_of(records)
-        rows = [_Said(title, "title", 0, records[0].at)] if title and records else []
-        rows += said(records)
+        title, rows = _read(self._root / session_id)
         with self._db:
             self._db.execute("BEGIN IMMEDIATE")
             self._delete(session_id)
@@ -204,6 +198,18 @@ def _make_tables(db: sqlite3.Connection) -> None:
 def _version(db: sqlite3.Connection) -> int:
     version: int = db.execute("PRAGMA user_version").fetchone()[0]
     return version
+
+
+def _read(folder: Path) -> tuple[str, list[_Said]]:
+    """The title of a session and what was said in it; what a fork has of its parent is found there."""
+    try:
+        contents = read_log(folder)
+    except UserError:
+        return "", []
+    title = title_of(contents.records)
+    named = [_Said(title, "title", 0, contents.records[0].at)] if title else []
+    own = (record for record in contents.records if record.seq > contents.header.parent_seq)
+    return title, [*named, *said(own)]
 
 
 def said(records: Iterable[ev.Record]) -> Iterator[_Said]:

@@ -58,7 +58,6 @@ class SessionState:
             case ev.SessionStarted():
                 self.started, self.mode, self.model, self.title = event, event.mode, event.model, event.title
                 self.limits, self.tree, self.base_tree = event.limits, event.base_tree, event.base_tree
-                self.base_tree = event.base_tree
             case ev.LimitsSet():
                 self.limits = event.limits
             case ev.PrefixSet():
@@ -101,8 +100,6 @@ class SessionState:
                 self.tree = event.tree_after
             case ev.ChangesApplied():
                 self.base_tree = event.tree
-            case ev.Rebased():
-                self.base_tree, self.tree = event.base_tree, event.tree
             case ev.Rebased():
                 self.tree, self.base_tree, self.work_from = event.tree, event.base_tree, None
             case ev.Rewound():

@@ -104,6 +104,14 @@ def test_a_session_that_is_gone_is_forgotten(index, root):
     assert index.search("fence") == []
 
 
+def test_what_a_fork_has_of_its_parent_is_found_in_the_parent_only(index, root):
+    fork = Log.create(root / "fork", "fork", lambda: 3000.0, parent="s2", parent_seq=3)
+    fork.append(prompt("Paint the gate instead"))
+    fork.close()
+    assert [hit.session_id for hit in index.search("fence")] == ["s2"]
+    assert [hit.session_id for hit in index.search("gate")] == ["fork"]
+
+
 def test_the_limit_is_kept(index, root):
     for number in range(5):
         session(root, f"more{number}", prompt("the same words")).close()
