@@ -12,7 +12,7 @@ from goose_py import bundled
 from goose_py.bootstrap.confinement import probe_here
 from goose_py.bootstrap.headless import RunRequest, prepare, run_prepared
 from goose_py.bootstrap.host import Host
-from goose_py.bootstrap.review import apply_kept, show
+from goose_py.bootstrap.review import ApplyRequest, apply_kept, show
 from goose_py.demo import PROJECT, SCRIPT, TEST
 from goose_py.headless.text import TextOutput
 from goose_py.protocol.errors import UserError
@@ -36,7 +36,7 @@ def run_demo(*, yes: bool, folder: str | None, sandbox: str | None) -> int:
     if not yes and not host.stdin_is_terminal:
         print(f"Nothing was applied: say --yes, or run `goose-py apply {task_id} --all`.")
     else:
-        apply_kept(task_id, everything=True, yes=yes, how="worktree")
+        apply_kept(ApplyRequest(task_id=task_id, everything=True, yes=yes))
     store = host.tasks.folder(task_id)
     print(f"\nEverything is kept in {store.path}: the log, the worktree, every recorded state.")
     print(f"`goose-py session show {task_id}` reads the session, `goose-py task list --all` lists the task.")
