@@ -47,7 +47,7 @@ async def ended(user: User, task_id: str, *states: str, seconds: float = 40) -> 
     folder = folder_of(user, task_id)
     try:
         async with asyncio.timeout(seconds):
-            while (summary := summary_of(folder)).state not in states:
+            while (summary := summary_of(folder)).state not in states:  # noqa: ASYNC110 - another process changes it
                 await asyncio.sleep(0.03)
     except TimeoutError:
         raise AssertionError(f"{task_id} is {summary_of(folder)}") from None

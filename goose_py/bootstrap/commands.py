@@ -2,59 +2,17 @@
 
 import asyncio
 import sys
-from collections.abc import Mapping
-from typing import Any
 
 from goose_py.bootstrap.desk import desk, look, open_worktree
 from goose_py.bootstrap.host import Host
-from goose_py.bootstrap.launch import connect, tell, tell_client
-from goose_py.bootstrap.settings import load_settings
-from goose_py.bootstrap.worktree import require_base
+from goose_py.bootstrap.launch import start_worker, tell, tell_client
 from goose_py.protocol import commands as cmd
 from goose_py.protocol.errors import UserError
 from goose_py.protocol.messages import Text
 from goose_py.session.log import read_log
 from goose_py.tasks.client import TaskClient, WorkerGone
-from goose_py.tasks.spec import TaskSpec, write_spec
 from goose_py.tasks.store import TaskFolder
 from goose_py.tasks.summary import list_tasks, summary_of
-
-
-def start_task(text: str, *, overrides: Mapping[str, Any], base: str | None, as_copy: bool, attach: bool) -> int:
-    host = Host.here()
-    folder = asyncio.run(new_task(host, text, overrides=overrides, base=base, as_copy=as_copy))
-    if attach:
-        from goose_py.bootstrap.tui import attach as show
-
-        return show(folder.task_id)
-    print(folder.task_id)
-    print(f"Started. `goose-py task attach {folder.task_id}` shows it, `goose-py task list` all.", file=sys.stderr)
-    return 0
-
-
-async def new_task(
-    host: Host, text: str, *, overrides: Mapping[str, Any], base: str | None, as_copy: bool = False
-) -> TaskFolder:
-    """A task with its worker running. Raises GooseError; then there is no task."""
-    if not text.strip():
-        raise UserError("There is nothing to do: the text is empty.")
-    load_settings(host, flags=overrides)
-    base = "head" if as_copy else await require_base(host, host.cwd, base)
-    folder = host.tasks.new(host.now)
-    spec = TaskSpec(
-        task_id=folder.task_id,
-        folder=str(host.cwd),
-        title=" ".join(text.split())[:80],
-        prompt=(Text(text),),
-        base=base,
-        isolation="copy" if as_copy else "worktree",
-        interactive=True,
-        overrides=dict(overrides),
-    )
-    write_spec(folder.path, spec)
-    client = await connect(host, folder)
-    await client.close()
-    return folder
 
 
 def say(task_id: str, text: str, *, queue: bool) -> int:
@@ -64,8 +22,14 @@ def say(task_id: str, text: str, *, queue: bool) -> int:
 
 
 def resume(task_id: str) -> int:
+    """Goes on with a task, or begins one that waits, whatever it waits for."""
     host = Host.here()
-    return asyncio.run(_send(host, host.tasks.find(task_id), cmd.Continue()))
+    folder = host.tasks.find(task_id)
+    if folder.waiting.exists() and not folder.owned():
+        folder.waiting.write_text("")
+        asyncio.run(start_worker(host, folder))
+        return 0
+    return asyncio.run(_send(host, folder, cmd.Continue()))
 
 
 def check(task_id: str) -> int:

@@ -8,6 +8,7 @@ import sys
 
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.launch import report
+from goose_py.bootstrap.queue import start_waiting
 from goose_py.bootstrap.task import OpenTask, open_task
 from goose_py.protocol import commands as cmd
 from goose_py.protocol import events as ev
@@ -54,9 +55,8 @@ async def _work(task_id: str, ready_fd: int) -> None:
         await server.listen(folder.socket)
         report(ready_fd)
         try:
-            if task.spec.prompt and task.session.state.turns == 0:
-                await task.perform(cmd.Prompt(prompt_id=host.new_id(), parts=task.spec.prompt))
-            await _until_unneeded(task, server, stop)
+            await _begin(host, task)
+            await _until_unneeded(host, task, server, stop)
         finally:
             await task.session.interrupt()
             await server.close()
@@ -69,6 +69,15 @@ async def _work(task_id: str, ready_fd: int) -> None:
         shutil.rmtree(folder.path, ignore_errors=True)
 
 
+async def _begin(host: Host, task: OpenTask) -> None:
+    """The first prompt, once: a worker that was killed right after it has only to go on."""
+    if task.session.state.turns == 0 and task.spec.prompt:
+        said = any(isinstance(record.event, ev.PromptReceived) for record in task.history())
+        prompt = cmd.Prompt(prompt_id=host.new_id(), parts=task.spec.prompt)
+        await task.perform(cmd.Continue() if said else prompt)
+    task.folder.waiting.unlink(missing_ok=True)
+
+
 async def _untouched(task: OpenTask) -> bool:
     if any(isinstance(record.event, ev.PromptReceived) for record in task.history()):
         return False
@@ -76,7 +85,7 @@ async def _untouched(task: OpenTask) -> bool:
     return worktree.exists and (await worktree.snapshot()).tree == worktree.base.tree
 
 
-async def _until_unneeded(task: OpenTask, server: TaskServer, stop: asyncio.Event) -> None:
+async def _until_unneeded(host: Host, task: OpenTask, server: TaskServer, stop: asyncio.Event) -> None:
     """Ends when asked to, or when nothing runs and nobody has looked for a while."""
     stopping = asyncio.ensure_future(stop.wait())
     try:
@@ -84,6 +93,7 @@ async def _until_unneeded(task: OpenTask, server: TaskServer, stop: asyncio.Even
             await _either(stopping, asyncio.ensure_future(task.session.idle()))
             if stop.is_set():
                 return
+            await start_waiting(host)
             changed = asyncio.ensure_future(server.connections_changed())
             await _either(stopping, changed, timeout=None if server.attached else LINGER)
             if not changed.done() and not server.attached and not task.session.running():

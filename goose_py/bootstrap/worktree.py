@@ -5,14 +5,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from goose_py.bootstrap.after import base_after
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.orientation import dirty_refusal
 from goose_py.config.settings import Settings
 from goose_py.git.base import Base, base_from_head, base_from_revision, base_with_changes, uncommitted_paths
-from goose_py.git.errors import NotARepository, UnbornHead
+from goose_py.git.errors import GitError, NotARepository, UnbornHead
 from goose_py.git.included import copy_included
 from goose_py.git.repository import Repository
 from goose_py.git.runner import Git
+from goose_py.git.task_file import TaskFile
 from goose_py.git.worktree import TaskWorktree
 from goose_py.protocol.errors import UserError
 from goose_py.protocol.events import Record, SessionStarted
@@ -42,12 +44,22 @@ async def open_workspace(
             return OpenWorkspace(worktree, (told,))
         return OpenWorkspace(worktree if worktree.exists else await worktree.recreate())
     repository = await _repository(git, folder, spec)
+    if _made_before(folder):
+        return OpenWorkspace(await TaskWorktree.open(repository, folder.store))
     base = await _base(host, repository, spec, folder)
     where = place_of_worktree(folder, repository, settings)
     worktree = await TaskWorktree.create(repository, spec.task_id, where=where, store=folder.store, base=base)
     included = await copy_included(repository, worktree.path, folder.scratch)
     skipped = tuple(f"{path} was not copied into the worktree: {reason}." for path, reason in included.skipped)
     return OpenWorkspace(worktree, (*base.warnings, *skipped))
+
+
+def _made_before(folder: TaskFolder) -> bool:
+    """A crash came between the making of the worktree and the first record of the log: nobody has worked in it yet."""
+    try:
+        return TaskFile.read(folder.store).ready
+    except GitError:
+        return False
 
 
 def place_of_worktree(folder: TaskFolder, repository: Repository, settings: Settings) -> Path:
@@ -100,6 +112,7 @@ async def _copied(git: Git, source: Path, folder: TaskFolder) -> Repository:
     """A repository of our own with the folder's files; the folder itself gets no `.git`."""
     target = folder.path / "copy" / (source.name or "root")
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    shutil.rmtree(target, ignore_errors=True)  # what a crash left of an earlier attempt
     shutil.copytree(source, target, symlinks=True, ignore_dangling_symlinks=True)
     await git.run("init", "-q", "-b", "main", str(target))
     bound = git.at(target / ".git", work_tree=target)
@@ -111,6 +124,8 @@ async def _copied(git: Git, source: Path, folder: TaskFolder) -> Repository:
 
 async def _base(host: Host, repository: Repository, spec: TaskSpec, folder: TaskFolder) -> Base:
     folder.scratch.mkdir(exist_ok=True, mode=0o700)
+    if (base := await base_after(host, repository, spec)) is not None:
+        return base
     try:
         if spec.base == "head":
             return await base_from_head(repository)

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from goose_py.bootstrap.host import Host
+from goose_py.bootstrap.queue import queue_reasons
 from goose_py.protocol.safe_text import safe_text
 from goose_py.tasks.store import TaskFolder
 from goose_py.tasks.summary import TaskSummary
@@ -30,12 +31,14 @@ def print_tasks(tasks: Sequence[TaskSummary], host: Host, *, as_json: bool, ever
     from rich.table import Table
     from rich.text import Text
 
+    reasons = queue_reasons(host)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in ("id", "state", "checks", "diff", "cost", "task"):
         table.add_column(name, no_wrap=name != "task", overflow="ellipsis")
     for task in sorted(tasks, key=_urgency):
         diff = f"+{task.added} −{task.removed}" if task.files else ""
-        state = task.state + (f": {task.question}" if task.question else "")
+        said = task.question or reasons.get(task.task_id, "")
+        state = task.state + (f": {said}" if said else "")
         cells = (task.task_id, state, CHECKS[task.checks], diff, f"${task.cost:.2f}" if task.cost else "", task.title)
         table.add_row(*(Text(safe_text(cell).replace("\n", " ")) for cell in cells))
     Console(width=None if sys.stdout.isatty() else 160, markup=False, highlight=False).print(table)

@@ -32,14 +32,31 @@ def task() -> None:
 
 
 @task.command()
-@click.argument("text")
+@click.argument("text", required=False)
+@click.option("--each", metavar="FILE", help="Start one task for each line of a file, or for each paragraph; - is stdin.")
+@click.option("--after", multiple=True, metavar="ID", help="Begin when this task has come to its end, from what it made.")
+@click.option("--touches", multiple=True, metavar="GLOB", help="Files it will change: tasks that overlap do not run together.")
+@click.option("--together", is_flag=True, help="Run it even beside a task that touches the same files.")
 @click.option("--attach", is_flag=True, help="Show it until it ends.")
 @limit_options
-def start(text: str, attach: bool, **options: Any) -> int:
-    """Start a task in the background."""
-    from goose_py.bootstrap.commands import start_task
+def start(text: str | None, each: str | None, attach: bool, **options: Any) -> int:
+    """Start a task in the background; as many work at once as `tasks.parallel` allows, the others wait."""
+    from goose_py.bootstrap.starting import TaskRequest, start_each, start_task
 
-    return start_task(text, overrides=overrides_of(options), base=options["base"], as_copy=options["as_copy"], attach=attach)
+    if (text is None) == (each is None):
+        raise click.UsageError("Say what to do: a TEXT, or --each FILE.")
+    request = TaskRequest(
+        text=text or "",
+        overrides=overrides_of(options),
+        base=options["base"],
+        as_copy=options["as_copy"],
+        after=options["after"],
+        touches=options["touches"],
+        together=options["together"],
+    )
+    if each is not None:
+        return start_each(each, request)
+    return start_task(request, attach=attach)
 
 
 @task.command("list")
@@ -48,10 +65,12 @@ def start(text: str, attach: bool, **options: Any) -> int:
 def list_(as_json: bool, everywhere: bool) -> int:
     """List tasks: what each needs, its checks, its diff and its cost."""
     from goose_py.bootstrap.host import Host
+    from goose_py.bootstrap.queue import kick
     from goose_py.cli.listing import print_tasks
     from goose_py.tasks.summary import list_tasks
 
     host = Host.here()
+    kick(host)
     return print_tasks(list_tasks(host.tasks), host, as_json=as_json, everywhere=everywhere)
 
 

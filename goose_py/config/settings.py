@@ -222,8 +222,17 @@ class RuleEntry(Section, frozen=True, kw_only=True):
 class WorktreeSettings(Section, frozen=True, kw_only=True):
     location: Annotated[Name | None, user("Folder for worktrees; a folder of our own by default")] = None
     include: Annotated[tuple[str, ...], both("Ignored files to copy into a worktree, besides those of .worktreeinclude")] = ()
+    caches: Annotated[
+        tuple[str, ...], both("Ignored folders such as node_modules to clone into a worktree, where a copy costs no space")
+    ] = ()
     setup: Annotated[Name | None, executes("Shell command that makes a new worktree ready")] = None
     setup_timeout: Annotated[Seconds, both("Seconds that it may take")] = 600.0
+
+
+class TaskSettings(Section, frozen=True, kw_only=True):
+    parallel: Annotated[Count, user("Background tasks that work at once; further ones wait in a queue")] = 4
+    ports: Annotated[Count, user("Ports that each task has for itself, from $PORT on")] = 10
+    first_port: Annotated[Annotated[int, Meta(ge=1024, le=60000)], user("Where the ports of tasks begin")] = 21000
 
 
 class SandboxSettings(Section, frozen=True, kw_only=True):
@@ -238,10 +247,6 @@ class SandboxSettings(Section, frozen=True, kw_only=True):
 class UiSettings(Section, frozen=True, kw_only=True):
     theme: Annotated[Name | None, user("Theme; chosen from the terminal's colours by default")] = None
     ascii: Annotated[bool, user("Draw with ASCII characters only")] = False
-    keymap: Annotated[Mapping[str, str], user('Keys by action, e.g. interrupt = "escape"')] = {}
-    notifications: Annotated[
-        Literal["off", "bell", "desktop", "both"], user("How to call when a task needs you or is done")
-    ] = "bell"
 
 
 class Settings(Section, frozen=True, kw_only=True):
@@ -262,6 +267,7 @@ class Settings(Section, frozen=True, kw_only=True):
     checks: Annotated[tuple[Name, ...], executes("Shell commands that must succeed before work counts as done")] = ()
     check_timeout: Annotated[Seconds, both("Seconds that one check may take")] = 600.0
     worktree: WorktreeSettings = WorktreeSettings()
+    tasks: TaskSettings = TaskSettings()
     sandbox: SandboxSettings = SandboxSettings()
     rules: Annotated[tuple[RuleEntry, ...], tighten("Permission rules, each a table that allows, asks or denies")] = ()
     context_files: Annotated[tuple[FileName, ...], both("Names of instruction files that are read")] = (

@@ -18,7 +18,9 @@ class TaskSpec(msgspec.Struct, frozen=True, kw_only=True):
     checkout as it is, uncommitted work included) or a revision. `overrides` are settings of this task alone, by dotted key
     (flags and recipe settings), which a resume applies again. `instructions` are a recipe's, for the system prompt; `prompt`
     is the first message. `extensions` are in the form of a recipe, and replace the configured ones where `own_extensions` is
-    true. `interactive`: somebody can be asked."""
+    true. `interactive`: somebody can be asked. `repository` is the root of the checkout, where it was known. `created_at` is
+    Unix time. The task begins once those in `after` have come to their end; `touches` are globs of the files that it is
+    expected to change, and keep it from running beside a task that declares overlapping ones unless `together`."""
 
     task_id: str
     folder: str
@@ -36,6 +38,11 @@ class TaskSpec(msgspec.Struct, frozen=True, kw_only=True):
     retry: dict[str, Any] | None = None
     recipe: dict[str, Any] | None = None
     allow_exec: tuple[str, ...] = ()
+    repository: str = ""
+    created_at: float = 0.0
+    after: tuple[str, ...] = ()
+    touches: tuple[str, ...] = ()
+    together: bool = False
 
 
 def write_spec(folder: Path, spec: TaskSpec) -> None:

@@ -16,7 +16,8 @@ class TaskFolder:
     """The files of one task.
 
     `log.jsonl`, `blobs/` — the session; `task.json` — the spec; `git/` — the private git directory; `tree/NAME` — the
-    worktree, NAME being the repository's own; `logs/` — full output of commands; `worker.log` — what the worker printed."""
+    worktree, NAME being the repository's own; `logs/` — full output of commands; `worker.log` — what the worker printed;
+    `waiting` — the task's place in the queue (see `tasks.schedule`)."""
 
     def __init__(self, path: Path, runtime: Path) -> None:
         self.path = path
@@ -41,6 +42,11 @@ class TaskFolder:
     @property
     def worker_log(self) -> Path:
         return self.path / "worker.log"
+
+    @property
+    def waiting(self) -> Path:
+        """There while the task waits to be started. Empty, or one sentence why it could not be."""
+        return self.path / "waiting"
 
     @property
     def socket(self) -> Path:

@@ -1,0 +1,85 @@
+"""Which of the waiting tasks may begin, and why the others may not yet. Pure: everything it knows is handed in.
+
+The queue is no file of its own: a task waits while its folder holds `waiting`, and what runs is known from the locks and logs
+of the tasks themselves. So there is nothing that could disagree with them after a crash."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from goose_py.tasks.globs import may_overlap
+from goose_py.tasks.spec import TaskSpec
+from goose_py.tasks.summary import TaskSummary
+
+WORKING = ("planning", "running", "verifying", "queued")
+"""States in which a live task takes one of the places. One that waits for a person does not: it would hold up all others."""
+ENDED_WELL = ("merged", "awaiting review", "idle")
+ENDED_BADLY = ("failed", "rejected", "cancelled")
+
+
+@dataclass(frozen=True)
+class Known:
+    """A task that waits or works, and what it was asked to be."""
+
+    spec: TaskSpec
+    summary: TaskSummary
+
+    @property
+    def working(self) -> bool:
+        return self.summary.alive and self.summary.state in WORKING
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """`start`: tasks that begin now, the oldest first. `reasons`: why each of the others waits, as a sentence."""
+
+    start: tuple[str, ...]
+    reasons: Mapping[str, str]
+
+
+def schedule(waiting: Iterable[Known], working: Iterable[Known], others: Mapping[str, TaskSummary], limit: int) -> Schedule:
+    """`others` are the tasks that somebody waits for, by id. Tasks are taken in the order in which they were created; one that
+    may not begin yet does not hold up those behind it."""
+    busy = [known for known in working if known.working]
+    start: list[str] = []
+    reasons: dict[str, str] = {}
+    for known in sorted(waiting, key=lambda known: (known.spec.created_at, known.spec.task_id)):
+        reason = _waits_for(known.spec, others) or _beside(known, busy)
+        if not reason and len(busy) >= limit:
+            reason = f"{limit} tasks are at work, which is as many as tasks.parallel allows"
+        if reason:
+            reasons[known.spec.task_id] = reason
+        else:
+            start.append(known.spec.task_id)
+            busy.append(known)
+    return Schedule(tuple(start), reasons)
+
+
+def unmerged(spec: TaskSpec, others: Mapping[str, TaskSummary]) -> tuple[str, ...]:
+    """Those of the tasks it comes after whose changes are in no branch yet: it starts from what they made."""
+    return tuple(task for task in spec.after if (known := others.get(task)) and known.state != "merged" and known.changed)
+
+
+def _waits_for(spec: TaskSpec, others: Mapping[str, TaskSummary]) -> str:
+    for task in spec.after:
+        known = others.get(task)
+        if known is None:
+            return f"it comes after {task}, which does not exist any more"
+        if known.state in ENDED_BADLY:
+            resume = f"`goose-py task resume {spec.task_id}` starts it all the same"
+            return f"it comes after {task}, which is {known.state}; {resume}"
+        if known.state not in ENDED_WELL:
+            return f"it comes after {task}, which is {known.state}"
+    if len(several := unmerged(spec, others)) > 1:
+        return f"it can start from one task that is not merged, not from {' and '.join(several)}: merge one of them"
+    return ""
+
+
+def _beside(known: Known, busy: Iterable[Known]) -> str:
+    if known.spec.together:
+        return ""
+    for other in busy:
+        if other.summary.repository != known.summary.repository:
+            continue
+        if (pair := may_overlap(known.spec.touches, other.spec.touches)) is not None:
+            return f"{other.spec.task_id} works on {pair[1]}, which overlaps with its {pair[0]}"
+    return ""

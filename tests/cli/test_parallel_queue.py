@@ -1,0 +1,141 @@
+"""Several tasks at once: how many work, in which order, after what, and what a crash leaves of the queue."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from command import FIX, PLAN, PLAN_DONE, User, answered, calls
+from parallel import ended, folder_of, kill_worker, parallel_user
+
+from goose_py.tasks.summary import summary_of
+
+DONE = [{"text": "Done."}] * 40
+
+
+@pytest.fixture
+def user(tmp_path):
+    with parallel_user(tmp_path) as user:
+        yield user
+
+
+def waiting_for(file: Path) -> list[dict]:
+    return [calls(("shell", {"command": f"until [ -e {file.name} ]; do sleep 0.02; done"})), *DONE]
+
+
+def _go(user: User, task_id: str) -> None:
+    (Path(summary_of(folder_of(user, task_id)).workspace) / "go").touch()
+
+
+def _states(user: User, ids: list[str]) -> list[str]:
+    return [summary_of(folder_of(user, task)).state for task in ids]
+
+
+async def _each(user: User, text: str, *args: str) -> list[str]:
+    started = await user.goose("task", "start", "--each", "-", "--mode", "auto", *args, stdin=text)
+    assert started.code == 0, started
+    return started.out.split()
+
+
+async def test_no_more_work_at_once_than_was_allowed_and_the_next_begins_when_one_has_ended(user):
+    turns = [calls(("shell", {"command": "until [ -e go ]; do sleep 0.02; done"}))] * 2 + DONE
+    async with answered(user, turns, config="[tasks]\nparallel = 2"):
+        ids = await _each(user, "# three of them\none\ntwo\nthree\n")
+        assert len(ids) == 3
+        await asyncio.gather(*(ended(user, task, "running", "planning") for task in ids[:2]))
+        assert _states(user, ids)[2] == "queued" and not folder_of(user, ids[2]).owned()
+        listed = await user.goose("task", "list")
+        assert "queued: 2 tasks are at work" in listed.out and not folder_of(user, ids[2]).owned()
+        await ended(user, ids[0], "running", "planning")
+        async with asyncio.timeout(20):
+            while not Path(summary_of(folder_of(user, ids[0])).workspace).is_dir():
+                await asyncio.sleep(0.02)
+        _go(user, ids[0])
+        await ended(user, ids[0], "idle", "awaiting review")
+        assert (await ended(user, ids[2], "idle", "awaiting review")).title == "three"
+        _go(user, ids[1])
+        await ended(user, ids[1], "idle", "awaiting review")
+
+
+async def test_a_task_that_comes_after_another_starts_from_what_that_one_made(user):
+    turns = [calls(PLAN, FIX), calls(PLAN_DONE), *DONE]
+    async with answered(user, turns, config="[tasks]\nparallel = 4"):
+        first = (await _each(user, "first\n"))[0]
+        second = (await _each(user, "second\n", "--after", first))[0]
+        await ended(user, first, "awaiting review")
+        summary = await ended(user, second, "idle", "awaiting review")
+        assert "sum(prices) - discount" in (Path(summary.workspace) / "cart.py").read_text()
+        assert summary.files == 0, "what the first has changed is not the second's change"
+        third = await user.goose("task", "start", "third", "--after", "nobody")
+        assert third.code == 2 and "nobody" in third.err
+
+
+async def test_tasks_that_declare_the_same_files_wait_for_each_other(user):
+    turns = [calls(("shell", {"command": "until [ -e go ]; do sleep 0.02; done"})), *DONE]
+    async with answered(user, turns):
+        first = (await _each(user, "first\n", "--touches", "src/**"))[0]
+        await ended(user, first, "running", "planning")
+        second = (await _each(user, "second\n", "--touches", "src/a.py"))[0]
+        third = (await _each(user, "third\n", "--touches", "src/a.py", "--together"))[0]
+        await ended(user, third, "idle", "awaiting review")
+        assert _states(user, [second]) == ["queued"]
+        assert f"{first} works on src/**" in (await user.goose("task", "list")).out
+        _go(user, first)
+        await ended(user, second, "idle", "awaiting review")
+
+
+async def test_the_queue_survives_the_death_of_everything_that_worked(user):
+    turns = [calls(("shell", {"command": "sleep 306"})), *DONE]
+    async with answered(user, turns, config="[tasks]\nparallel = 1"):
+        first, second = await _each(user, "first\nsecond\n")
+        await ended(user, first, "running", "planning")
+        kill_worker(folder_of(user, first))
+        await ended(user, first, "failed")
+        assert _states(user, [second]) == ["queued"]
+        listed = await user.goose("task", "list", "--json")
+        assert {task["task_id"] for task in json.loads(listed.out)} == {first, second}
+        await ended(user, second, "idle", "awaiting review")
+        assert not folder_of(user, second).waiting.exists()
+
+
+async def test_a_task_that_cannot_start_keeps_its_text_and_says_why_until_it_is_resumed(user):
+    async with answered(user, DONE):
+        config = user.root / "home" / "config" / "config.toml"
+        good = config.read_text()
+        config.write_text(good.replace('provider = "anthropic"\nmodel = "scripted-model"', 'provider = "openai"\nmodel = "x"'))
+        started = await user.goose("task", "start", "--each", "-", "--base", "head", stdin="do this\n")
+        task = started.out.strip()
+        assert started.code == 2 and task in started.err and "OPENAI_API_KEY" in started.err
+        summary = summary_of(folder_of(user, task))
+        assert summary.state == "failed" and "OPENAI_API_KEY" in summary.detail and summary.title == "do this"
+        config.write_text(good)
+        assert (await user.goose("task", "resume", task)).code == 0
+        await ended(user, task, "idle")
+        single = await user.goose("task", "start", " ")
+        assert single.code == 2 and "empty" in single.err
+        assert len(list((user.state / "tasks").iterdir())) == 1
+
+
+async def test_a_worker_that_dies_before_its_first_turn_is_started_again_and_the_prompt_is_said_once(user):
+    from goose_py.protocol import events as ev
+    from goose_py.session.log import LOG_NAME, read_log
+
+    async with answered(user, DONE):
+        task = (await _each(user, "once\n"))[0]
+        await ended(user, task, "idle")
+        folder = folder_of(user, task)
+        kill_worker(folder)
+        async with asyncio.timeout(10):
+            while folder.owned():
+                await asyncio.sleep(0.02)
+        # What the disk holds when the kill came right after the prompt was logged.
+        log = folder.path / LOG_NAME
+        lines = log.read_bytes().split(b"\n")
+        said = next(number for number, line in enumerate(lines) if b'"prompt_received"' in line)
+        log.write_bytes(b"\n".join(lines[: said + 1]) + b"\n")
+        folder.waiting.touch()
+        assert summary_of(folder).state == "queued"
+        await user.goose("task", "list")
+        await ended(user, task, "idle")
+    prompts = [r for r in read_log(folder.path).records if isinstance(r.event, ev.PromptReceived)]
+    assert len(prompts) == 1
