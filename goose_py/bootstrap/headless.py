@@ -3,14 +3,15 @@
 import asyncio
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Literal
 
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.recipes import TaskOfRecipe, task_of_recipe
 from goose_py.bootstrap.settings import load_settings
-from goose_py.bootstrap.task import OpenTask, open_task
 from goose_py.bootstrap.worktree import require_base
 from goose_py.headless.outputs import JsonOutput, Output, StreamJsonOutput
 from goose_py.headless.result import EXIT_PROVIDER, EXIT_USAGE
@@ -23,6 +24,9 @@ from goose_py.session.log import LOG_NAME, read_log
 from goose_py.tasks.server import TaskServer
 from goose_py.tasks.spec import TaskSpec, write_spec
 from goose_py.tasks.store import TaskFolder
+
+if TYPE_CHECKING:
+    from goose_py.bootstrap.task import OpenTask
 
 
 @dataclass(frozen=True)
@@ -45,11 +49,11 @@ class RunRequest:
 def run_task(request: RunRequest) -> int:
     """Returns the exit code of the table in the README. Only the result is written to standard output."""
     host = Host.here()
-    output = _output(host, request)
+    output = cache(lambda: _output(host, request))
     try:
         return asyncio.run(_run(host, request, output))
     except GooseError as error:
-        return output.finish(error=str(error), code=_code_of(error))
+        return output().finish(error=str(error), code=_code_of(error))
 
 
 def _code_of(error: GooseError) -> int:
@@ -57,14 +61,22 @@ def _code_of(error: GooseError) -> int:
     return EXIT_PROVIDER if isinstance(error, ModelError) else getattr(error, "exit_code", EXIT_USAGE)
 
 
-async def _run(host: Host, request: RunRequest, output: Output) -> int:
-    folder, commands = await prepare(host, request)
-    return await run_prepared(host, folder, commands, output)
+async def _run(host: Host, request: RunRequest, output: Callable[[], Output]) -> int:
+    (folder, commands), _ = await asyncio.gather(prepare(host, request), asyncio.to_thread(_import_the_rest, output))
+    return await run_prepared(host, folder, commands, output())
+
+
+def _import_the_rest(output: Callable[[], Output]) -> None:
+    """What opening a task needs, in a thread while git looks at the repository."""
+    import_module("goose_py.bootstrap.task")
+    output()
 
 
 async def run_prepared(host: Host, folder: TaskFolder, commands: Sequence[cmd.AnyCommand], output: Output) -> int:
     """Opens the task, performs `commands`, and waits until nothing runs. SIGINT and SIGTERM interrupt the turn; a second one
     ends the program at once, which loses nothing but the running calls' outcome."""
+    from goose_py.bootstrap.task import open_task
+
     consumers: list[Subscription] = []
 
     def watch(bus: Bus) -> None:
@@ -85,7 +97,7 @@ async def run_prepared(host: Host, folder: TaskFolder, commands: Sequence[cmd.An
     return output.finish(code=130 if interrupted else None)
 
 
-async def _to_the_end(task: OpenTask, commands: Sequence[cmd.AnyCommand]) -> bool:
+async def _to_the_end(task: "OpenTask", commands: Sequence[cmd.AnyCommand]) -> bool:
     """True where a signal ended it."""
     loop = asyncio.get_running_loop()
     asked = asyncio.Event()
@@ -112,7 +124,7 @@ async def _to_the_end(task: OpenTask, commands: Sequence[cmd.AnyCommand]) -> boo
     return False
 
 
-async def _with_retries(task: OpenTask) -> None:
+async def _with_retries(task: "OpenTask") -> None:
     """A recipe's `retry`: the turn again, from the first messages, until its checks pass."""
     from goose_py.bootstrap.retrying import retries
 

@@ -10,8 +10,6 @@ import msgspec
 
 from goose_py import bundled
 from goose_py.bootstrap.host import Host
-from goose_py.bootstrap.trust import trust_store
-from goose_py.permissions.trust import identify
 from goose_py.protocol.errors import GooseError, UserError
 from goose_py.protocol.safe_text import safe_text
 
@@ -111,6 +109,9 @@ def _allow(host: Host, rendered: Any, allowed: tuple[str, ...]) -> None:
     digest = fingerprint(found)
     if digest in allowed or all(item.sha256 in allowed for item in found):
         return
+    from goose_py.bootstrap.trust import trust_store
+    from goose_py.permissions.trust import identify
+
     store, folder = trust_store(host), identify(place or host.home)
     content = {"runs": sorted(item.content for item in found)}
     question = store.question(folder, rendered.source.where, content)
