@@ -172,11 +172,11 @@ class _Opening:
                 new_id=host.new_id,
                 around_tools=(lambda tools, emit: ConventionTools(tools, conventions, emit),),
                 warn=settings.limits.soft(),
+                redact=redaction(host, self._secrets),
                 response_schema=spec.response_schema,
                 planning=settings.plan_approval != "off",
                 plan_needs_approval=settings.plan_approval == "ask",
             ),
-                redact=redaction(host, self._secrets),
             records,
         )
         if begun:
