@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from goose_py import __version__
 from goose_py.bootstrap.host import Host
 from goose_py.config.settings import Settings
 from goose_py.git.worktree import TaskWorktree
@@ -14,6 +15,7 @@ from goose_py.protocol.errors import GooseError
 from goose_py.sandbox.environment import child_env
 from goose_py.sandbox.find import FoundSandbox, find_sandbox
 from goose_py.sandbox.policy import Policy
+from goose_py.sandbox.remembered import circumstances
 from goose_py.sandbox.spawn import BoundSpawn, bind
 from goose_py.sandbox.toolchains import home_toolchains, python_roots
 from goose_py.tasks.checks import Spawn
@@ -55,8 +57,10 @@ class Confinement:
         return start
 
 
-async def probe_here(host: Host, *, none_chosen: bool = False) -> FoundSandbox:
-    """The strongest sandbox that holds on this machine, found out by trying."""
+async def probe_here(host: Host, *, none_chosen: bool = False, anew: bool = False) -> FoundSandbox:
+    """The strongest sandbox that holds on this machine, found out by trying. What was found since this machine was started
+    is taken again as long as nothing that matters is different, unless it shall be tried `anew`."""
+    now = circumstances(sys.platform, goose_py=__version__, python=sys.executable, readable=":".join(map(str, _python())))
     return await find_sandbox(
         platform=sys.platform,
         machine=platform.machine(),
@@ -64,6 +68,7 @@ async def probe_here(host: Host, *, none_chosen: bool = False) -> FoundSandbox:
         python=Path(sys.executable),
         readable=_python(),
         none_chosen=none_chosen,
+        circumstances=None if anew else now,
     )
 
 
@@ -92,7 +97,7 @@ def require(confinement: Confinement, settings: Settings, *, interactive: bool) 
 
 def _policy(host: Host, settings: Settings, folder: TaskFolder, worktree: TaskWorktree) -> Policy:
     cache = folder.path / "cache"
-    for path in (folder.logs, folder.scratch, cache):
+    for path in (folder.logs, folder.scratch, folder.tmp, cache):
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
     chosen = [Path(path).expanduser() for path in settings.sandbox.readable]
     return Policy(
@@ -101,7 +106,7 @@ def _policy(host: Host, settings: Settings, folder: TaskFolder, worktree: TaskWo
         writable=(folder.logs,),
         readable=(*_python(), *home_toolchains(host.env.get("PATH", ""), host.home), *_on_path(host), *chosen),
         git_common=worktree.repository.common_dir,
-        tmp=folder.scratch,
+        tmp=folder.tmp,
         cache=cache,
         network=settings.sandbox.network,
     )

@@ -60,7 +60,7 @@ async def _git(host: Host) -> list[tuple[str, str]]:
 async def _sandbox(host: Host) -> list[tuple[str, str]]:
     from goose_py.bootstrap.confinement import probe_here
 
-    found = await probe_here(host)
+    found = await probe_here(host, anew=True)
     return [(OK if found.level.value == "full" else NOTE, found.sentence)]
 
 

@@ -10,6 +10,9 @@ from goose_py.bootstrap.confinement import Confinement, probe_here
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.settings import load_settings
 from goose_py.config.settings import Settings
+from goose_py.git.errors import GitError
+from goose_py.git.repository import Repository
+from goose_py.git.runner import Git
 from goose_py.git.worktree import TaskWorktree
 from goose_py.permissions.decide import decide
 from goose_py.permissions.decision import Decision, Place
@@ -20,6 +23,7 @@ from goose_py.protocol.errors import UserError
 from goose_py.protocol.messages import ToolCall
 from goose_py.protocol.modes import Mode
 from goose_py.protocol.tools import ToolSpec
+from goose_py.sandbox.find import FoundSandbox
 from goose_py.session.approvals import Judgement
 
 
@@ -48,7 +52,8 @@ class Created(Collection[str]):
 
 class Judge:
     """`judge`, `keep` and `changes` are what a session is handed. Grants are keyed by the repository's common git folder, so
-    that they hold in each of its worktrees; they are read anew for each call, since another task may have granted or revoked."""
+    that they hold in each of its worktrees; they are read anew for each call, since another task may have granted or
+    revoked."""
 
     def __init__(self, place: Place, rules: Sequence[Rule], grants: GrantStore, repository: str, task_id: str) -> None:
         self._place = place
@@ -87,9 +92,11 @@ class Judge:
         return not spec.read_only and "command" not in call.arguments
 
     def keep(self, answer: ResolveApproval, judgement: Judgement, call: ToolCall) -> None:
+        """Keeps what the answer allowed for longer than once: the lines of its pattern, as edited, or what was offered."""
         if answer.scope == "once":
             return
-        patterns = (answer.pattern,) if answer.pattern else tuple(judgement.patterns)
+        edited = tuple(line.strip() for line in (answer.pattern or "").split("\n") if line.strip())
+        patterns = edited or tuple(judgement.patterns)
         self._grants.grant(patterns, answer.scope, tool=call.name, repository=self._repository, task=self._task_id)
 
 
@@ -140,7 +147,7 @@ def explain_command(command: str, mode: str) -> int:
     host = Host.here()
     settings = load_settings(host, flags={"mode": mode}).settings
     rules = [*rules_of_settings(host, settings), *rules_of_checks(settings.checks)]
-    found = asyncio.run(probe_here(host))
+    found, repository = asyncio.run(_here(host))
     path = host.env.get("PATH", "")
     place = Place(
         workspace=os.path.realpath(host.cwd),
@@ -153,10 +160,19 @@ def explain_command(command: str, mode: str) -> int:
     )
     call = ToolCall(id="test", name="shell", arguments={"command": command})
     spec = ToolSpec(name="shell", description="", input_schema={}, annotations=ToolAnnotations(), trusted=True)
-    decision = decide(call, spec, (*rules, *rules_of(grant_store(host).standing(), "", "")), settings.mode, place)
+    decision = decide(call, spec, (*rules, *rules_of(grant_store(host).standing(), repository, "")), settings.mode, place)
     print(f"{decision.verdict}: {safe_text(decision.reason)}")
     for part in decision.parts:
         print(safe_text(f"  {part.verdict:<5} {part.text}  ({part.reason})"))
     for pattern in decision.patterns:
         print(safe_text(f"  could be granted as: {pattern}"))
     return 0
+
+
+async def _here(host: Host) -> tuple[FoundSandbox, str]:
+    """The sandbox, and what the grants of this folder's repository are keyed by."""
+    found = await probe_here(host)
+    try:
+        return found, str((await Repository.open(Git.create(host.which("git"), host.env), host.cwd)).common_dir)
+    except GitError:
+        return found, ""

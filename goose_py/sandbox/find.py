@@ -1,6 +1,6 @@
 """The strongest sandbox that holds here, and one sentence about it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -10,7 +10,8 @@ from goose_py.sandbox.bubblewrap import Bubblewrap, known_options
 from goose_py.sandbox.landlock import Landlock
 from goose_py.sandbox.plain import Plain
 from goose_py.sandbox.policy import Level, SandboxError
-from goose_py.sandbox.probe import probe
+from goose_py.sandbox.probe import probe, starts
+from goose_py.sandbox.remembered import recall, remember
 from goose_py.sandbox.seatbelt import PROGRAM as SANDBOX_EXEC
 from goose_py.sandbox.seatbelt import Seatbelt
 from goose_py.sandbox.spawn import Sandbox
@@ -37,28 +38,43 @@ _PROMISE: Final = {
     "but they see other processes and can change the workspace's .git",
 }
 _NONE: Final = "so every shell command is asked about, and without a terminal none runs unless you choose --sandbox=none"
+_VERDICT: Final = "verdict.json"
 _UBUNTU: Final = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
 
 
 async def find_sandbox(
-    *, platform: str, machine: str, state: Path, python: Path, readable: Sequence[Path] = (), none_chosen: bool = False
+    *,
+    platform: str,
+    machine: str,
+    state: Path,
+    python: Path,
+    readable: Sequence[Path] = (),
+    none_chosen: bool = False,
+    circumstances: Mapping[str, str] | None = None,
 ) -> FoundSandbox:
     """Try the backends of `platform` (`sys.platform`), strongest first, and take the first whose probe holds.
 
     `state` is a folder of ours (0700, outside /tmp and every workspace) for filters and the probe. `python` runs the probe
-    and `readable` is what it needs. With `none_chosen`, which only a person may say, nothing is tried."""
+    and `readable` is what it needs. With `none_chosen`, which only a person may say, nothing is tried. With `circumstances`
+    (see `remembered`), a verdict that was found under the same ones is taken again after one start inside; without, every
+    attempt is made."""
     if none_chosen:
         return FoundSandbox(Plain(), "none", "Sandbox: none, because you chose it; nothing confines what commands do.")
     tried: list[tuple[str, str]] = []
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    known = None if circumstances is None else recall(state / _VERDICT, circumstances)
     for name in ("sandbox-exec",) if platform == "darwin" else ("bubblewrap", "landlock") if platform == "linux" else ():
         try:
             sandbox = _make(name, machine, state, python)
         except SandboxError as error:
             tried.append((name, str(error).rstrip(".")))
             continue
-        result = await probe(sandbox, state, python, readable)
+        result = await (starts(sandbox, state) if name == known else probe(sandbox, state, python, readable))
+        if not result.holds and name == known:
+            result = await probe(sandbox, state, python, readable)
         if result.holds:
+            if circumstances is not None and name != known and not tried:
+                remember(state / _VERDICT, circumstances, name)
             return FoundSandbox(sandbox, name, _sentence(sandbox.level, name, tried), tuple(tried))
         tried.append((name, _explain(name, result.reason)))
     return FoundSandbox(Plain(), "none", _sentence(Level.NONE, "none", tried), tuple(tried))

@@ -99,6 +99,22 @@ async def probe(sandbox: Sandbox, scratch: Path, python: Path, readable: Sequenc
         shutil.rmtree(folder, ignore_errors=True)
 
 
+async def starts(sandbox: Sandbox, scratch: Path) -> Probe:
+    """Whether a command comes to its end in it at all: what is asked of a sandbox that was probed before."""
+    folder = scratch / f"probe-{secrets.token_hex(6)}"
+    try:
+        (folder / "home").mkdir(mode=0o700, parents=True)
+        policy = Policy(workspace=folder, home=folder / "home")
+        said, errors = await asyncio.wait_for(_run(sandbox, ("/bin/echo", "ran"), policy), _DEADLINE)
+    except TimeoutError:
+        return Probe(False, "a command inside it did not end")
+    except (OSError, SandboxError) as error:
+        return Probe(False, str(error).rstrip("."))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return Probe("ran" in said, _first_line(errors))
+
+
 async def _try(sandbox: Sandbox, folder: Path, python: Path, readable: tuple[Path, ...]) -> Probe:
     policy = Policy(workspace=folder / "workspace", home=folder / "home", readable=readable)
     plan = Policy(workspace=folder / "workspace", home=folder / "home", readable=readable, read_only=True)
