@@ -3,12 +3,15 @@
 from collections.abc import Callable, Sequence
 
 from goose_py.bootstrap.confinement import confine
+from goose_py.bootstrap.desk import open_worktree
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.settings import load_settings
 from goose_py.bootstrap.task import SHELL
 from goose_py.bootstrap.worktree import start_of
 from goose_py.git.worktree import TaskWorktree
+from goose_py.protocol.errors import UserError
 from goose_py.protocol.events import DurableEvent, Record, VerificationFinished
+from goose_py.session.log import read_log
 from goose_py.tasks.checks import CheckRunner
 from goose_py.tasks.spec import read_spec
 from goose_py.tasks.store import TaskFolder
@@ -21,14 +24,28 @@ async def run_checks(
     started = start_of(records)
     if started is None or not started.checks:
         return ()
-    settings = load_settings(host, read_spec(folder.path)).settings
-    confinement = await confine(host, settings, folder, worktree)
-    runner = CheckRunner(
-        confinement.spawn(), worktree.path, confinement.env, folder.logs, SHELL, settings.check_timeout, host.monotonic
-    )
+    runner = await _runner(host, folder, worktree)
     tree = (await worktree.snapshot()).tree
     results: list[VerificationFinished] = []
     for command in started.checks:
         results.append(await runner.run(command, tree))
         emit(results[-1])
     return results
+
+
+async def run_setup(host: Host, folder: TaskFolder) -> VerificationFinished:
+    """The setup command of the settings, in the task's worktree. Raises UserError where there is none."""
+    settings = load_settings(host, read_spec(folder.path)).settings
+    if settings.worktree.setup is None:
+        raise UserError("There is no setup command: worktree.setup names one.")
+    worktree = await open_worktree(host, folder, read_log(folder.path).records)
+    runner = await _runner(host, folder, worktree)
+    return await runner.with_timeout(settings.worktree.setup_timeout).run(settings.worktree.setup, None)
+
+
+async def _runner(host: Host, folder: TaskFolder, worktree: TaskWorktree) -> CheckRunner:
+    settings = load_settings(host, read_spec(folder.path)).settings
+    confinement = await confine(host, settings, folder, worktree)
+    return CheckRunner(
+        confinement.spawn(), worktree.path, confinement.env, folder.logs, SHELL, settings.check_timeout, host.monotonic
+    )

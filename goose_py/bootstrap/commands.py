@@ -6,6 +6,7 @@ import sys
 from goose_py.bootstrap.desk import desk, look, open_worktree
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.launch import start_worker, tell, tell_client
+from goose_py.bootstrap.leases import port_leases
 from goose_py.protocol import commands as cmd
 from goose_py.protocol.errors import UserError
 from goose_py.protocol.messages import Text
@@ -62,6 +63,18 @@ async def _send(host: Host, folder: TaskFolder, command: cmd.AnyCommand) -> int:
     return 0
 
 
+def set_up(task_id: str) -> int:
+    """Runs the setup command of a task's worktree (again). Returns its success as an exit code."""
+    from goose_py.bootstrap.checking import run_setup
+
+    host = Host.here()
+    result = asyncio.run(run_setup(host, host.tasks.find(task_id)))
+    print(result.output.rstrip())
+    ended = f"exit code {result.exit_code}" if result.exit_code is not None else "it did not end"
+    print(f"`{result.command}`: {ended}. The full output is in {result.log}.", file=sys.stderr)
+    return 0 if result.exit_code == 0 else 1
+
+
 def restore(task_id: str, tree: str | None, *, listing: bool) -> int:
     host = Host.here()
     return asyncio.run(_restore(host, host.tasks.find(task_id), tree, listing=listing))
@@ -113,6 +126,7 @@ async def _discard(host: Host, folder: TaskFolder) -> None:
     async with desk(host, folder) as at:
         worktree = await open_worktree(host, folder, read_log(folder.path).records)
         await worktree.remove()
+        port_leases(host).release(folder.task_id)
         if summary_of(folder).state not in ("merged", "rejected"):
             await at.send(cmd.Reject(reason="discarded"))
 

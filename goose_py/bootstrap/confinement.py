@@ -9,6 +9,7 @@ from pathlib import Path
 
 from goose_py import __version__
 from goose_py.bootstrap.host import Host
+from goose_py.bootstrap.leases import own_environment
 from goose_py.config.settings import Settings
 from goose_py.git.worktree import TaskWorktree
 from goose_py.protocol.errors import GooseError
@@ -80,7 +81,11 @@ async def confine(
         found=found,
         policy=_policy(host, settings, folder, worktree),
         # Byte code beside the sources would be part of every diff in a repository that does not ignore it.
-        env={**child_env(host.env, unsafe_path=(str(worktree.path),)), "PYTHONDONTWRITEBYTECODE": "1"},
+        env={
+            **child_env(host.env, unsafe_path=(str(worktree.path),)),
+            **own_environment(host, settings, folder),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        },
     )
 
 

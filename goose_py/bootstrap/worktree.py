@@ -1,6 +1,7 @@
 """Where a task works: the worktree that it has, or a new one from the base that was asked for."""
 
 import shutil
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from goose_py.git.task_file import TaskFile
 from goose_py.git.worktree import TaskWorktree
 from goose_py.protocol.errors import UserError
 from goose_py.protocol.events import Record, SessionStarted
+from goose_py.tasks.caches import clone_caches
 from goose_py.tasks.spec import TaskSpec
 from goose_py.tasks.store import TaskFolder
 from goose_py.tasks.trial import end_trial
@@ -49,9 +51,17 @@ async def open_workspace(
     base = await _base(host, repository, spec, folder)
     where = place_of_worktree(folder, repository, settings)
     worktree = await TaskWorktree.create(repository, spec.task_id, where=where, store=folder.store, base=base)
-    included = await copy_included(repository, worktree.path, folder.scratch)
+    included = await copy_included(repository, worktree.path, folder.scratch, settings.worktree.include)
     skipped = tuple(f"{path} was not copied into the worktree: {reason}." for path, reason in included.skipped)
-    return OpenWorkspace(worktree, (*base.warnings, *skipped))
+    cloned = await clone_caches(repository.root, worktree.path, settings.worktree.caches, sys.platform)
+    return OpenWorkspace(worktree, (*base.warnings, *skipped, *cloned, *_empty_submodules(worktree)))
+
+
+def _empty_submodules(worktree: TaskWorktree) -> tuple[str, ...]:
+    if not worktree.submodules:
+        return ()
+    named = " ".join(worktree.submodules)
+    return (f"The submodules are empty in the worktree: `git submodule update --init {named}` in worktree.setup fills them.",)
 
 
 def _made_before(folder: TaskFolder) -> bool:

@@ -54,6 +54,7 @@ def print_task(folder: TaskFolder, task: TaskSummary) -> int:
         ("model", str(task.model) if task.model else ""),
         ("cost", f"${task.cost:.4f}, {task.usage.input_tokens} uncached and {task.usage.cache_read_tokens} cached tokens in, "
          f"{task.usage.output_tokens} out" + (" (estimated)" if task.usage.estimated else "")),
+        *(("not ready", sentence) for sentence in task.missing),
         ("repository", task.repository),
         ("worktree", task.workspace),
         ("branch", f"{task.branch or ''} from {(task.base or '')[:12]}"),

@@ -171,6 +171,15 @@ def check(id: str) -> int:
 
 @task.command()
 @click.argument("id")
+def setup(id: str) -> int:
+    """Run the setup command of a task's worktree again."""
+    from goose_py.bootstrap.commands import set_up
+
+    return set_up(id)
+
+
+@task.command()
+@click.argument("id")
 @click.option("--into", default="", metavar="BRANCH", help="Branch to stand on; the one the task began at by default.")
 def rebase(id: str, into: str) -> int:
     """Bring a task onto its branch as it is now. What conflicts becomes its next prompt."""

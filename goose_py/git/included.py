@@ -10,6 +10,7 @@ import asyncio
 import os
 import shutil
 import stat
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,14 +31,19 @@ class Included:
     skipped: tuple[tuple[str, str], ...] = field(default=())
 
 
-async def copy_included(repository: Repository, worktree: Path, scratch: Path) -> Included:
-    """Copy what `.worktreeinclude` asks for. Copies are readable by their owner alone; symlinks are copied as links where
-    they stay inside the checkout, and never followed."""
-    patterns = repository.root / FILE_NAME
-    if not patterns.is_file() or patterns.is_symlink():
+async def copy_included(
+    repository: Repository, worktree: Path, scratch: Path, further: Sequence[str] = ()
+) -> Included:
+    """Copy what `.worktreeinclude` and the patterns `further` ask for. Copies are readable by their owner alone; symlinks are
+    copied as links where they stay inside the checkout, and never followed."""
+    file = repository.root / FILE_NAME
+    patterns = [f"--exclude={pattern}" for pattern in further]
+    if file.is_file() and not file.is_symlink():
+        patterns.append(f"--exclude-from={file}")
+    if not patterns:
         return Included()
     async with viewed(repository, scratch) as (_, on):
-        wanted = await on.out("ls-files", "-z", "--others", "--ignored", f"--exclude-from={patterns}")
+        wanted = await on.out("ls-files", "-z", "--others", "--ignored", *patterns)
         paths = [path for path in wanted.split(b"\0") if path]
         if not paths:
             return Included()

@@ -17,7 +17,7 @@ class TaskFolder:
 
     `log.jsonl`, `blobs/` — the session; `task.json` — the spec; `git/` — the private git directory; `tree/NAME` — the
     worktree, NAME being the repository's own; `logs/` — full output of commands; `worker.log` — what the worker printed;
-    `waiting` — the task's place in the queue (see `tasks.schedule`)."""
+    `tmp/` — /tmp of its commands; `scratch/` — ours; `waiting` — the task's place in the queue (see `tasks.schedule`)."""
 
     def __init__(self, path: Path, runtime: Path) -> None:
         self.path = path
@@ -36,8 +36,14 @@ class TaskFolder:
         return self.path / "logs"
 
     @property
-    def scratch(self) -> Path:
+    def tmp(self) -> Path:
+        """/tmp of the task's commands."""
         return self.path / "tmp"
+
+    @property
+    def scratch(self) -> Path:
+        """Ours, for what no command of the task may touch while git or we work on it."""
+        return self.path / "scratch"
 
     @property
     def worker_log(self) -> Path:

@@ -31,7 +31,8 @@ TaskState = Literal[
 
 class TaskSummary(msgspec.Struct, frozen=True, kw_only=True):
     """`alive`: a process works on it or waits for its commands. `result_tree` is the tree after the last turn; `changed` tells
-    whether it differs from the base and from what was applied."""
+    whether it differs from the base and from what was applied. `missing`: what of the worktree was not ready when the task
+    began, in sentences."""
 
     task_id: str
     title: str = ""
@@ -56,6 +57,7 @@ class TaskSummary(msgspec.Struct, frozen=True, kw_only=True):
     started_at: float = 0.0
     updated_at: float = 0.0
     question: str = ""
+    missing: tuple[str, ...] = ()
 
     @property
     def changed(self) -> bool:
@@ -66,6 +68,7 @@ class _Fold:
     def __init__(self, task_id: str) -> None:
         self.value = TaskSummary(task_id=task_id)
         self._running = False
+        self._begun = False
         self._verifying = False
         self._questions: dict[str, str] = {}
         self._plan_open = False
@@ -107,7 +110,10 @@ class _Fold:
                 self._set(title=" ".join(text.split())[:80])
             case ev.ModelSet(model=model):
                 self._set(model=model)
+            case ev.Warned(text=text) if not self._begun:
+                self._set(missing=(*self.value.missing, text))
             case ev.TurnStarted():
+                self._begun = True
                 self._running, self._verifying, self._outcome, self._ended = True, False, None, None
             case ev.PlanProposed():
                 self._plan_open, self._plan_seen = not self._plan_seen, True
