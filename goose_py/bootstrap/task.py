@@ -103,7 +103,11 @@ async def open_task(
 
 
 def _forget_if_empty(folder: TaskFolder) -> None:
-    if (folder.path / LOG_NAME).exists() and not read_log(folder.path).records:
+    if not (folder.path / LOG_NAME).exists() or read_log(folder.path).records:
+        return
+    if folder.waiting.exists():
+        (folder.path / LOG_NAME).unlink()  # what it was asked to do stays in the queue
+    else:
         shutil.rmtree(folder.path, ignore_errors=True)
 
 
@@ -119,11 +123,11 @@ class _Opening:
         self._early: list[ev.DurableEvent] = []
         self._later = Later()
         self._spec = read_spec(folder.path)
+        self._secrets = secret_store(host)
 
     async def open(self, watch: Callable[[Bus], None]) -> OpenTask:
         host, folder, spec = self._host, self._folder, self._spec
         log, records, problems = self._open_log()
-        self._secrets = secret_store(host)
         bus = Bus()
         self._stack.callback(bus.close)
         watch(bus)
@@ -307,8 +311,11 @@ class _Opening:
         return await settling
 
     async def _set_up(self, command: str, runner: CheckRunner) -> str:
-        """Runs what makes a new worktree ready, and says how it went: to the model, and to the person where it failed."""
+        """Runs what makes a new worktree ready, a second time where it failed (it may have been the network), and says how it
+        went: to the model, and to the person where it failed."""
         result = await runner.run(command, None)
+        if result.exit_code not in (0, None):
+            result = await runner.run(command, None)
         if result.exit_code == 0:
             return f"Setup: `{command}` has run."
         how = f"exit code {result.exit_code}" if result.exit_code is not None else "it did not end"
