@@ -71,3 +71,15 @@ def fork(id: str, at: int | None, name: str | None) -> int:
     from goose_py.bootstrap.fork import fork_session
 
     return fork_session(id, at, name)
+
+
+@session.command()
+@click.argument("id", metavar="ID|FOLDER")
+@click.option("--approve", is_flag=True, help="Allow again what a person had allowed by hand. Not for sessions of others.")
+@click.option("--json", "as_json", is_flag=True, help="As one JSON document.")
+def replay(id: str, approve: bool, as_json: bool) -> int:
+    """Run a session again with its recorded replies, from its recorded base, in a worktree of its own, and say where results
+    differ. No model is asked; commands run in the sandbox as they would in any task. Exit code 1: something differs."""
+    from goose_py.bootstrap.replay import replay_session
+
+    return replay_session(id, approve=approve, as_json=as_json)
