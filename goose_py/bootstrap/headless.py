@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
 from goose_py.bootstrap.host import Host
+from goose_py.bootstrap.loop import run
 from goose_py.bootstrap.recipes import TaskOfRecipe, task_of_recipe
 from goose_py.bootstrap.settings import load_settings
 from goose_py.bootstrap.worktree import require_base
@@ -51,7 +52,7 @@ def run_task(request: RunRequest) -> int:
     host = Host.here()
     output = cache(lambda: _output(host, request))
     try:
-        return asyncio.run(_run(host, request, output))
+        return run(_run(host, request, output))
     except GooseError as error:
         return output().finish(error=str(error), code=_code_of(error))
 

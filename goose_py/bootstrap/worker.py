@@ -8,6 +8,7 @@ import sys
 
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.launch import report
+from goose_py.bootstrap.loop import run
 from goose_py.bootstrap.queue import start_waiting
 from goose_py.bootstrap.task import OpenTask, open_task
 from goose_py.protocol import commands as cmd
@@ -25,7 +26,7 @@ def work(task_id: str, ready_fd: int) -> int:
     open is reported to whoever started us."""
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
     try:
-        asyncio.run(_work(task_id, ready_fd))
+        run(_work(task_id, ready_fd))
     except LogBusy:
         report(ready_fd)  # another worker was faster: its socket is as good
     except GooseError as error:
