@@ -162,7 +162,8 @@ async def test_when_no_more_can_be_written_files_stay_whole_and_output_is_still_
 ) -> None:
     work = tmp_path / "work"
     (work / "f").write_text("as it was\n" * 10)
-    limited = ["-c", 'ulimit -f 16; exec "$@"', "sh", sys.executable, *parameters.args]
+    # -B: byte code that a full disk cuts short would stay behind for everybody.
+    limited = ["-c", 'ulimit -f 16; exec "$@"', "sh", sys.executable, "-B", *parameters.args]
     with (tmp_path / "stderr").open("w") as errors:
         full = parameters.model_copy(update={"command": "/bin/sh", "args": limited})
         async with Client(stdio_client(full, errlog=errors)) as client:
