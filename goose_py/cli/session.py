@@ -83,3 +83,15 @@ def replay(id: str, approve: bool, as_json: bool) -> int:
     from goose_py.bootstrap.replay import replay_session
 
     return replay_session(id, approve=approve, as_json=as_json)
+
+
+@session.command("import")
+@click.argument("file")
+@click.option("--session", "name", metavar="ID", help="Which one, where the file is a database of several.")
+@click.option("--base", help="Where its task starts: head, changes (with your uncommitted work), or a revision.")
+def import_(file: str, name: str | None, base: str | None) -> int:
+    """Take over a session of Claude Code, Codex or Goose: their .jsonl files, an export, or sessions.db. The file is only
+    read. What could not be carried over is said."""
+    from goose_py.bootstrap.importing import import_session
+
+    return import_session(file, name, base)
