@@ -38,6 +38,7 @@ class Conversation:
     def __init__(self) -> None:
         self._entries: list[Entry] = []
         self._compactions: list[tuple[int, ev.ContextCompacted]] = []
+        self._forgotten: dict[int, tuple[list[Entry], list[tuple[int, ev.ContextCompacted]]]] = {}
         self._undelivered: dict[str, tuple[Text | Image, ...]] = {}
         self._asked = 0  # the record that the open calls came with
         self._calls: tuple[ToolCall, ...] = ()
@@ -72,7 +73,12 @@ class Conversation:
                 self._settle()
             case ev.ContextCompacted():
                 self._compactions.append((record.seq, event))
+            case ev.Rewound(undoes=int(seq)):
+                self._settle()
+                self._entries, self._compactions = self._forgotten.pop(seq, (self._entries, self._compactions))
             case ev.Rewound(scope="conversation" | "both", to_seq=int(seq)):
+                self._settle()
+                self._forgotten[record.seq] = (self._entries, self._compactions)
                 self._forget_after(seq)
             case _:
                 pass
@@ -106,7 +112,6 @@ class Conversation:
         return tuple(self._unanswered(call) for call in self._calls if call.id not in self._results)
 
     def _forget_after(self, seq: int) -> None:
-        self._settle()
         self._entries = [entry for entry in self._entries if entry.seq <= seq]
         self._compactions = [(at, event) for at, event in self._compactions if at <= seq]
 

@@ -74,6 +74,7 @@ class PlanState:
         self.plan: Plan | None = None
         self.decision: Literal["open", "approved", "rejected"] = "open"
         self._history: list[tuple[int, Plan | None, Literal["open", "approved", "rejected"]]] = []
+        self._forgotten: dict[int, list[tuple[int, Plan | None, Literal["open", "approved", "rejected"]]]] = {}
 
     @property
     def approved(self) -> bool:
@@ -96,7 +97,11 @@ class PlanState:
             case ev.PromptReceived(delivery="now") | ev.PromptDelivered():
                 if self.plan is not None and self.plan.finished:
                     self.plan, self.decision = None, "open"
+            case ev.Rewound(undoes=int(seq)):
+                self._history = self._forgotten.pop(seq, self._history)
+                _, self.plan, self.decision = self._history[-1] if self._history else (0, None, "open")
             case ev.Rewound(scope="conversation" | "both", to_seq=int(seq)):
+                self._forgotten[record.seq] = self._history
                 self._history = [item for item in self._history if item[0] <= seq]
                 _, self.plan, self.decision = self._history[-1] if self._history else (0, None, "open")
             case _:

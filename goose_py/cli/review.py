@@ -15,11 +15,22 @@ _COMMENT = click.option("-m", "--comment", default="", help="Why, for the decisi
 @click.option("--stat", is_flag=True, help="Only the list of files.")
 @click.option("--json", "as_json", is_flag=True, help="As one JSON document.")
 @click.option("--audit", is_flag=True, help="The decisions made so far, as Markdown.")
-def review(id: str | None, file: str | None, stat: bool, as_json: bool, audit: bool) -> int:
+@click.option("--why", is_flag=True, help="For each hunk the plan step, turn and tool call that made it.")
+@click.option("--send", is_flag=True, help="Tell the task what was rejected, edited or commented, so that it revises it.")
+@click.option("-m", "--comment", default="", help="With --send: what to say besides.")
+def review(id: str | None, file: str | None, why: bool, send: bool, comment: str, **options: bool) -> int:
     """Show what a task changed, hunk by hunk, with the evidence of its checks (the newest task that has changes)."""
     from goose_py.bootstrap.review import show
 
-    return show(id, file=file, stat=stat, as_json=as_json, audit=audit)
+    if send:
+        from goose_py.bootstrap.feedback import send_feedback
+
+        return send_feedback(id, comment)
+    if why:
+        from goose_py.bootstrap.why import explain_hunks
+
+        return explain_hunks(id, file)
+    return show(id, file=file, **options)
 
 
 @click.command()

@@ -190,6 +190,22 @@ def rebase(id: str, into: str) -> int:
 
 @task.command()
 @click.argument("id")
+@click.option("--to", metavar="TURN|TREE", help="Before this turn (the last one by default), or to a recorded tree.")
+@click.option("--scope", type=click.Choice(["files", "conversation", "both"]), default="files", show_default=True)
+@click.option("--preview", is_flag=True, help="Only say what would change.")
+@click.option("--undo", is_flag=True, help="Take the last rewind back.")
+@click.option("--list", "listing", is_flag=True, help="List the turns.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def rewind(id: str, **options: Any) -> int:
+    """Put a task back to before one of its turns: also what commands changed, also new files. It can be undone."""
+    from goose_py.bootstrap.rewind import RewindRequest
+    from goose_py.bootstrap.rewind import rewind as go_back
+
+    return go_back(RewindRequest(task_id=id, **options))
+
+
+@task.command()
+@click.argument("id")
 @click.option("--tree", help="A recorded state (`task show` lists them); the last one by default.")
 @click.option("--list", "listing", is_flag=True, help="List the recorded states.")
 def restore(id: str, tree: str | None, listing: bool) -> int:

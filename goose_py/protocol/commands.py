@@ -115,9 +115,11 @@ class RunChecks(Command, frozen=True, kw_only=True, tag="run_checks"):
 
 
 class Rewind(Command, frozen=True, kw_only=True, tag="rewind"):
-    """Put the workspace back to a recorded tree, and with `scope` the conversation to what it was before record `to_seq`."""
+    """Put the workspace back to a recorded tree, and with `scope` the conversation to what it was after record `to_seq`.
+    `undo`: take the last one back instead, whatever its scope."""
 
-    tree: str
+    tree: str = ""
+    undo: bool = False
     scope: Literal["files", "conversation", "both"] = "files"
     to_seq: int | None = None
 

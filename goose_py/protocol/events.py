@@ -280,12 +280,14 @@ class ChangesApplied(Event, frozen=True, kw_only=True, tag="changes_applied"):
 
 
 class Rewound(Event, frozen=True, kw_only=True, tag="rewound"):
-    """The workspace was put back to `tree`; `undo` is what it was before."""
+    """The workspace was put back to `tree`; `undo` is what it was before. With a scope beyond files, messages made by records
+    after `to_seq` are forgotten. `undoes` is the record of an earlier one that this one takes back."""
 
     tree: str
     undo: str
     scope: Literal["files", "conversation", "both"] = "files"
     to_seq: int | None = None
+    undoes: int | None = None
 
 
 class Rebased(Event, frozen=True, kw_only=True, tag="rebased"):

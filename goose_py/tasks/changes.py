@@ -180,14 +180,35 @@ class TaskChanges:
         return Approval(base_tree=changes.base_tree, result_tree=changes.result_tree, tree=tree)
 
     async def _rewind(self, command: cmd.Rewind) -> None:
+        if command.undo:
+            await self._undo_rewind()
+            return
         if command.tree not in await self.worktree.snapshots():
             raise UserError(f"{command.tree} is not a recorded state of this task.")
-        if command.scope == "conversation":
-            undo = (await self.worktree.snapshot()).tree
-        else:
-            undo = (await self.worktree.restore(command.tree)).tree
-        tree = undo if command.scope == "conversation" else command.tree
+        tree, undo = await self._put_back(command.tree, command.scope)
         self._emit(ev.Rewound(tree=tree, undo=undo, scope=command.scope, to_seq=command.to_seq))
+
+    async def _undo_rewind(self) -> None:
+        records = list(self._ports.history())
+        undone = {record.event.undoes for record in records if isinstance(record.event, ev.Rewound)}
+        last = next(
+            (r for r in reversed(records) if isinstance(r.event, ev.Rewound) and not r.event.undoes and r.seq not in undone),
+            None,
+        )
+        if last is None or not isinstance(last.event, ev.Rewound):
+            raise UserError("There is no rewind to take back.")
+        scope = last.event.scope
+        if scope != "files" and any(isinstance(r.event, ev.PromptReceived) and r.seq > last.seq for r in records):
+            raise UserError("The conversation has gone on since it was rewound, so that cannot be taken back.")
+        tree, undo = await self._put_back(last.event.undo, scope)
+        self._emit(ev.Rewound(tree=tree, undo=undo, scope=scope, undoes=last.seq))
+
+    async def _put_back(self, tree: str, scope: str) -> tuple[str, str]:
+        """The tree that the worktree has then, and the one that it had."""
+        if scope == "conversation":
+            now = (await self.worktree.snapshot()).tree
+            return now, now
+        return tree, (await self.worktree.restore(tree)).tree
 
     async def _say(self, text: str, prefix: str) -> None:
         assert self._ports.prompt is not None

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from goose_py.protocol.events import VerificationFinished
+from goose_py.protocol.redact import RedactingStream
 
 OUTPUT_KEPT = 6000
 LOG_CAP = 32 * 1024 * 1024
@@ -24,7 +25,7 @@ class Spawn(Protocol):
 
 class CheckRunner:
     """Runs checks in `workspace`, each for at most `timeout` seconds; full output goes to `logs`. `shell` is the absolute path
-    of the shell; `now` a monotonic clock."""
+    of the shell; `now` a monotonic clock; `redact` takes secrets out of that output."""
 
     def __init__(
         self,
@@ -35,7 +36,9 @@ class CheckRunner:
         shell: str,
         timeout: float,
         now: Callable[[], float],
+        redact: Callable[[str], str] = str,
     ) -> None:
+        self._redact = redact
         self._spawn = spawn
         self._workspace = workspace
         self._env = env
@@ -46,7 +49,7 @@ class CheckRunner:
 
     def with_timeout(self, timeout: float) -> "CheckRunner":
         """The same runner with another time limit."""
-        return CheckRunner(self._spawn, self._workspace, self._env, self._logs, self._shell, timeout, self._now)
+        return CheckRunner(self._spawn, self._workspace, self._env, self._logs, self._shell, timeout, self._now, self._redact)
 
     async def run(self, command: str, tree: str | None) -> VerificationFinished:
         """Never raises but for cancellation, which kills the check. `exit_code` is None where it could not be started or had
@@ -66,7 +69,7 @@ class CheckRunner:
             )
         finally:
             os.close(writer)
-        capture = _Capture(reader, log)
+        capture = _Capture(reader, log, self._redact)
         note = ""
         try:
             await asyncio.wait_for(_ended(process), self._timeout)
@@ -94,7 +97,8 @@ class CheckRunner:
 class _Capture:
     """Reads a pipe as it fills: the log up to a cap, the head and the tail of the text, nothing more in memory."""
 
-    def __init__(self, fd: int, log: Path) -> None:
+    def __init__(self, fd: int, log: Path, redact: Callable[[str], str]) -> None:
+        self._cleaner = RedactingStream(redact)
         self._fd = fd
         self._size = 0
         self._head = b""
@@ -115,7 +119,7 @@ class _Capture:
             self._stop()
             return
         if self._size < LOG_CAP:
-            os.write(self._log, data[: LOG_CAP - self._size])
+            os.write(self._log, self._cleaner.feed(data[: LOG_CAP - self._size]))
         self._size += len(data)
         room = OUTPUT_KEPT // 3 - len(self._head)
         if room > 0:
@@ -127,6 +131,7 @@ class _Capture:
         if not self._done.is_set():
             asyncio.get_running_loop().remove_reader(self._fd)
             os.close(self._fd)
+            os.write(self._log, self._cleaner.end())
             os.close(self._log)
             self._done.set()
 

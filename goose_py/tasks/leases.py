@@ -63,6 +63,8 @@ class PortLeases:
             yield leases
             if leases != before:
                 fresh = file.with_suffix(".new")
+                fresh.unlink(missing_ok=True)
+                fresh.touch(mode=0o600)
                 fresh.write_bytes(encode(leases))
                 fresh.replace(file)
         finally:
