@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -12,6 +12,9 @@ from goose_py import bundled
 from goose_py.bootstrap.host import Host
 from goose_py.protocol.errors import GooseError, UserError
 from goose_py.protocol.safe_text import safe_text
+
+if TYPE_CHECKING:
+    from goose_py.recipes.recipe import Recipe
 
 EXIT_APPROVAL = 3
 
@@ -56,11 +59,10 @@ async def task_of_recipe(
     host: Host, source: str, params: Mapping[str, str], *, allow_exec: tuple[str, ...] = ()
 ) -> TaskOfRecipe:
     """Raises RecipeError, and NotAllowed where it would run commands that were not allowed."""
-    from goose_py.recipes.load import load
     from goose_py.recipes.render import render
 
-    recipe = load(source, folder=host.cwd, search=search_path(host))
-    rendered = render(recipe, params, folder=host.cwd, home=host.home)
+    recipe, given = load_recipe(host, source, params)
+    rendered = render(recipe, given, folder=host.cwd, home=host.home)
     _allow(host, rendered, allow_exec)
     if not (rendered.prompt or "").strip():
         raise UserError(f"{rendered.source.where}: it has no prompt, which a run without a person needs.")
@@ -135,33 +137,52 @@ def _allow(host: Host, rendered: Any, allowed: tuple[str, ...]) -> None:
         store.approve(folder, rendered.source.where, content)
 
 
+def load_recipe(host: Host, source: str, params: Mapping[str, str]) -> tuple["Recipe", dict[str, str]]:
+    """The recipe of a file, a name or a `goose://recipe` link, and its parameters: those of the link, over which `params`
+    win. Raises RecipeError."""
+    from goose_py.recipes.deeplink import decode
+    from goose_py.recipes.load import load
+
+    if source.startswith("goose://"):
+        linked = decode(source)
+        return linked.recipe, {**linked.parameters, **params}
+    return load(source, folder=host.cwd, search=search_path(host)), dict(params)
+
+
 def explain_recipe(source: str, params: tuple[str, ...]) -> int:
     from goose_py.recipes.explain import explain_text
 
-    host = Host.here()
-    from goose_py.recipes.load import load
-
-    recipe = load(source, folder=host.cwd, search=search_path(host))
-    sys.stdout.write(safe_text(explain_text(recipe, dict(pairs(params)))) + "\n")
+    recipe, given = load_recipe(Host.here(), source, dict(pairs(params)))
+    sys.stdout.write(safe_text(explain_text(recipe, given)) + "\n")
     return 0
 
 
 def print_rendered(source: str, params: tuple[str, ...]) -> int:
+    """As YAML that is a recipe again; texts of several lines as blocks."""
     from ruamel.yaml import YAML
 
-    from goose_py.recipes.load import load
     from goose_py.recipes.render import render
 
     host = Host.here()
-    recipe = load(source, folder=host.cwd, search=search_path(host))
-    rendered = render(recipe, dict(pairs(params)), folder=host.cwd, home=host.home)
-    document = {
-        key: value
-        for key, value in msgspec.to_builtins(rendered).items()
-        if value not in (None, "", [], {}) and key not in ("source", "values", "warnings")
-    }
-    YAML().dump(document, sys.stdout)
+    recipe, given = load_recipe(host, source, dict(pairs(params)))
+    rendered = msgspec.to_builtins(render(recipe, given, folder=host.cwd, home=host.home), enc_hook=str)
+    yaml = YAML()
+    yaml.width = 128
+    shown = {key: value for key, value in rendered.items() if key not in ("source", "values", "warnings", "parameters")}
+    yaml.dump(_readable(shown), sys.stdout)
     return 0
+
+
+def _readable(value: Any) -> Any:
+    """Without what is not set, and without the line numbers that only messages need."""
+    from ruamel.yaml.scalarstring import LiteralScalarString
+
+    if isinstance(value, dict):
+        kept = {key: _readable(item) for key, item in value.items() if key != "line"}
+        return {key: item for key, item in kept.items() if item not in (None, "", [], {})}
+    if isinstance(value, (list, tuple)):
+        return [_readable(item) for item in value]
+    return LiteralScalarString(value) if isinstance(value, str) and "\n" in value else value
 
 
 def pairs(params: tuple[str, ...]) -> list[tuple[str, str]]:

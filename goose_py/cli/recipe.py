@@ -16,14 +16,12 @@ def recipe() -> None:
 def validate(source: str) -> int:
     """Say whether a recipe is valid, or everything that is wrong with it."""
     from goose_py.bootstrap.host import Host
-    from goose_py.bootstrap.recipes import search_path
+    from goose_py.bootstrap.recipes import load_recipe
     from goose_py.protocol.safe_text import safe_text
     from goose_py.recipes.errors import RecipeError
-    from goose_py.recipes.load import load
 
-    host = Host.here()
     try:
-        found = load(source, folder=host.cwd, search=search_path(host))
+        found, _ = load_recipe(Host.here(), source, {})
     except RecipeError as error:
         print(f"✗ recipe file is invalid: {safe_text(str(error))}", file=sys.stderr)
         return 1
@@ -77,10 +75,9 @@ def explain(source: str, params: tuple[str, ...]) -> int:
 def deeplink(source: str, params: tuple[str, ...]) -> int:
     """Print a goose://recipe link."""
     from goose_py.bootstrap.host import Host
-    from goose_py.bootstrap.recipes import pairs, search_path
+    from goose_py.bootstrap.recipes import load_recipe, pairs
     from goose_py.recipes.deeplink import encode
-    from goose_py.recipes.load import load
 
-    host = Host.here()
-    print(encode(load(source, folder=host.cwd, search=search_path(host)), dict(pairs(params))))
+    recipe, given = load_recipe(Host.here(), source, dict(pairs(params)))
+    print(encode(recipe, given))
     return 0
