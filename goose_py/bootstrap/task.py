@@ -177,6 +177,7 @@ class _Opening:
                 around_tools=(lambda tools, emit: ConventionTools(tools, conventions, emit),),
                 warn=settings.limits.soft(),
                 redact=redaction(host, self._secrets),
+                check_unchanged=bool(spec.checks) or "checks" in spec.overrides,
                 response_schema=spec.response_schema,
                 planning=settings.plan_approval != "off",
                 plan_needs_approval=settings.plan_approval == "ask",

@@ -201,7 +201,8 @@ class Turn:
         changed = tree != (self._state.work_from or self._before)
         base = self._state.base_tree or self._before
         diff = await self._ports.workspace.diff(base, tree, DIFF_FOR_CHECKLIST) if changed else ""
-        return Evidence(tree=tree, changed=changed, differs=tree != base, checks=self._checks_of(tree), diff=diff)
+        differs = tree != base or (self._ports.check_unchanged and bool(self._started.checks))
+        return Evidence(tree=tree, changed=changed, differs=differs, checks=self._checks_of(tree), diff=diff)
 
     def _checks_of(self, tree: str) -> tuple[ev.VerificationFinished, ...] | None:
         results = [self._state.checked.get(command) for command in self._started.checks]
