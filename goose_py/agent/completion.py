@@ -29,9 +29,9 @@ and with what result, what was assumed or left open. Claim only what ran."""
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """What the session knows when the model stops. `tree` None: nothing can be recorded in this workspace. `changed`: this
-    piece of work changed something. `differs`: the files are not those that the task began with. `checks` are the results of
-    all checks on exactly these files, None where one has not run on them. `diff` is a bounded text of the changes, "" where
-    there are none."""
+    piece of work changed something. `differs`: the files are not those that the task began with, or the checks were asked for
+    whatever was changed. `checks` are the results of all checks on exactly these files, None where one has not run on them.
+    `diff` is a bounded text of the changes, "" where there are none."""
 
     tree: str | None
     changed: bool

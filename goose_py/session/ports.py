@@ -49,9 +49,9 @@ class SessionPorts(msgspec.Struct, frozen=True, kw_only=True):
     `around_tools`, outermost last. `judge` is the permission rules with everything bound but the call and the mode; `keep`
     stores the grant that an answer asked for; `changes` tells whether a call would change anything at all. `attended` is true
     where a person can answer. `planning`: nothing is changed before there is a plan. `warn` are the amounts at which a person
-    is told what was spent. `check_unchanged`: the checks are part of what was asked for and run
-    also where nothing was changed. `response_schema`: no turn is done before a final output that fits it was handed over. `redact`
-    takes secrets out of a text before it is logged. `now` is Unix time, `monotonic` seconds from anywhere."""
+    is told what was spent. `check_unchanged`: the checks are part of what was asked for and run also where nothing was changed.
+    `response_schema`: no turn is done before a final output that fits it was handed over. `redact` takes secrets out of a text
+    before it is logged. `now` is Unix time, `monotonic` seconds from anywhere."""
 
     tools: Tools
     workspace: Workspace

@@ -51,6 +51,7 @@ async def test_the_exit_code_and_the_json_tell_the_same_truth_about_every_end(us
     ends = {
         "done and verified": (FIXING, (), 0, "done"),
         "a check fails": ([*FIXING[:1], calls(PLAN), calls(("shell", {"command": "true"})), *[{"text": "Done."}] * 9], (), 0, "done"),
+        "nothing was changed and the check fails": ([{"text": "Done."}] * 12, (), 6, "failed"),
         "a check fails after changes": (
             [calls(PLAN, ("write", {"path": "new.py", "content": "x = 1\n"})), *[{"text": "Done."}] * 12], (), 6, "failed",
         ),
