@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
 
 from .display import cut_line, plain, plural, size
 
@@ -20,14 +21,22 @@ _LIVE_BYTES = 8_000
 _LINE_CHARS = 2_000
 
 
+class Cleaner(Protocol):
+    """Takes something out of a stream of bytes; it may hold a part back until `end`."""
+
+    def feed(self, chunk: bytes) -> bytes: ...
+    def end(self) -> bytes: ...
+
+
 class Capture:
     """Takes output in chunks. Memory stays below about 64 KB and the log below OUTPUT_LIMIT, whatever is written.
 
     The log file is made when the output outgrows memory, or at once with `eager`. It is private (0600). When it
-    cannot be written, `log_failure` says why and the excerpt goes on without it.
+    cannot be written, `log_failure` says why and the excerpt goes on without it. `cleaner` takes out of the log what
+    must not be kept.
     """
 
-    def __init__(self, log: Path, *, eager: bool = False) -> None:
+    def __init__(self, log: Path, *, eager: bool = False, cleaner: Cleaner | None = None) -> None:
         self.log = log
         self.total = 0
         self.newlines = 0
@@ -35,6 +44,7 @@ class Capture:
         self.log_failure = ""
         self.turned_over = False
         self.rotating = False
+        self._cleaner = cleaner
         self._head = bytearray()
         self._tail = bytearray()
         self._file: int | None = None
@@ -79,8 +89,11 @@ class Capture:
             self.log_failure = error.strerror or str(error)
 
     def _write(self, chunk: bytes) -> None:
-        if self._file is None:
-            return
+        if self._file is not None:
+            self._append(chunk if self._cleaner is None else self._cleaner.feed(chunk))
+
+    def _append(self, chunk: bytes) -> None:
+        assert self._file is not None
         try:
             if self.rotating and self._in_file > OUTPUT_LIMIT // 2:
                 self._turn_over()
@@ -103,6 +116,8 @@ class Capture:
         self.turned_over = True
 
     def close(self) -> None:
+        if self._file is not None and self._cleaner is not None:
+            self._append(self._cleaner.end())
         self._close_log()
 
     def _close_log(self) -> None:

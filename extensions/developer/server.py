@@ -15,7 +15,7 @@ import logging
 import shutil
 import tempfile
 import tomllib
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +29,7 @@ from mcp.types import CallToolResult, ImageContent, TextContent, ToolAnnotations
 from pydantic import Field
 
 from . import listing, shell
+from .capture import Cleaner
 from .edit import EditRequest, edit_file, write_file
 from .grep import MAX_FILE_BYTES, Query
 from .grep import grep as grep_files
@@ -79,14 +80,15 @@ def create_server(
     state: Path | None = None,
     env: Mapping[str, str] | None = None,
     protected: frozenset[str] = frozenset([".git"]),
+    cleaner: Callable[[], Cleaner] | None = None,
 ) -> MCPServer[Connection]:
     """The server for one workspace folder.
 
     `spawn` starts every command and ripgrep (None: plainly, without a sandbox). `state` is the folder for full logs
     of commands, made private if it has to be made; None is a private temporary one that goes with the connection.
     `env` is the environment of commands (None: a bare PATH). `protected` are names at or below which nothing is
-    written, whatever their case or spelling. Commands and jobs that still run when the connection ends are ended with
-    it. Raises Refused when `workspace` is no folder.
+    written, whatever their case or spelling. `cleaner` makes what takes secrets out of the full log of a command. Commands and
+    jobs that still run when the connection ends are ended with it. Raises Refused when `workspace` is no folder.
     """
     bound = Workspace.at(workspace, protected)
     starts = spawn or plain_spawn
@@ -103,7 +105,7 @@ def create_server(
                 Workspace.at(logs, frozenset()),
                 Ledger(),
                 jobs,
-                shell.Shell(starts, bound.root, env, logs, jobs),
+                shell.Shell(starts, bound.root, env, logs, jobs, cleaner),
                 Ripgrep(program, starts, bound.root, env) if program else None,
                 anyio.Lock(),
             )

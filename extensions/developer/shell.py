@@ -8,7 +8,7 @@ from pathlib import Path
 
 import anyio
 
-from .capture import OUTPUT_LIMIT, Capture, Pump
+from .capture import OUTPUT_LIMIT, Capture, Cleaner, Pump
 from .display import size
 from .environment import command_environment, needs_terminal
 from .jobs import Job, Jobs
@@ -63,14 +63,24 @@ class Running:
 
 
 class Shell:
-    """Runs commands in `cwd`, each in a session of its own, and keeps their logs in the folder `logs`."""
+    """Runs commands in `cwd`, each in a session of its own, and keeps their logs in the folder `logs`, each through a
+    `cleaner` of its own."""
 
-    def __init__(self, spawn: Spawn, cwd: Path, env: Mapping[str, str] | None, logs: Path, jobs: Jobs) -> None:
+    def __init__(
+        self,
+        spawn: Spawn,
+        cwd: Path,
+        env: Mapping[str, str] | None,
+        logs: Path,
+        jobs: Jobs,
+        cleaner: Callable[[], Cleaner] | None = None,
+    ) -> None:
         self._spawn = spawn
         self._cwd = cwd
         self._env = env
         self._logs = logs
         self._jobs = jobs
+        self._cleaner = cleaner
         self._count = 0
 
     async def run(self, command: str, timeout: float, live: Live | None = None) -> Outcome:
@@ -133,7 +143,8 @@ class Shell:
             )
         self._count += 1
         marker = secrets.token_hex(8)
-        capture = Capture(self._logs / f"command-{self._count:04d}-{marker[:6]}.log", eager=eager)
+        log = self._logs / f"command-{self._count:04d}-{marker[:6]}.log"
+        capture = Capture(log, eager=eager, cleaner=self._cleaner() if self._cleaner is not None else None)
         pump = Pump(capture)
         shell = next((shell for shell in _SHELLS if Path(shell[0]).exists()), _SHELLS[-1])
         try:

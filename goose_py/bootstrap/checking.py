@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from goose_py.bootstrap.confinement import confine
 from goose_py.bootstrap.desk import open_worktree
 from goose_py.bootstrap.host import Host
+from goose_py.bootstrap.known_secrets import redaction
 from goose_py.bootstrap.settings import load_settings
 from goose_py.bootstrap.task import SHELL
 from goose_py.bootstrap.worktree import start_of
@@ -47,5 +48,12 @@ async def _runner(host: Host, folder: TaskFolder, worktree: TaskWorktree) -> Che
     settings = load_settings(host, read_spec(folder.path)).settings
     confinement = await confine(host, settings, folder, worktree)
     return CheckRunner(
-        confinement.spawn(), worktree.path, confinement.env, folder.logs, SHELL, settings.check_timeout, host.monotonic
+        confinement.spawn(),
+        worktree.path,
+        confinement.env,
+        folder.logs,
+        SHELL,
+        settings.check_timeout,
+        host.monotonic,
+        redaction(host),
     )

@@ -108,8 +108,8 @@ def _policy(host: Host, settings: Settings, folder: TaskFolder, worktree: TaskWo
     return Policy(
         workspace=worktree.path,
         home=host.home,
-        writable=(folder.logs,),
-        readable=(*_python(), *home_toolchains(host.env.get("PATH", ""), host.home), *_on_path(host), *chosen),
+        # Written by us, outside the sandbox: what a task could change there, a link for one, would be written through.
+        readable=(folder.logs, *_python(), *home_toolchains(host.env.get("PATH", ""), host.home), *_on_path(host), *chosen),
         git_common=worktree.repository.common_dir,
         tmp=folder.tmp,
         cache=cache,

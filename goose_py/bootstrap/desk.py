@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from goose_py.bootstrap.host import Host
+from goose_py.bootstrap.known_secrets import redaction
 from goose_py.bootstrap.worktree import start_of
 from goose_py.git.diff import changeset_summary
 from goose_py.git.repository import Repository
@@ -18,6 +19,7 @@ from goose_py.protocol.commands import AnyCommand
 from goose_py.protocol.errors import UserError
 from goose_py.protocol.events import DurableEvent, Record, VerificationFinished
 from goose_py.session.log import Log, read_log
+from goose_py.session.redaction import redacted
 from goose_py.tasks.changes import ChangePorts, TaskChanges
 from goose_py.tasks.client import TaskClient, WorkerGone
 from goose_py.tasks.review_base import review_base
@@ -117,6 +119,7 @@ class _Local:
         self._folder = folder
         self._records = list(records)
         self._log = log
+        self._redact = redaction(host)
         folder.scratch.mkdir(mode=0o700, exist_ok=True)
         ports = ChangePorts(
             emit=self._emit, history=lambda: self._records, check=self._check, scratch=folder.scratch, new_id=host.new_id
@@ -128,7 +131,7 @@ class _Local:
             raise UserError("That needs a running task.")
 
     def _emit(self, event: DurableEvent) -> None:
-        self._records.append(self._log.append(event))
+        self._records.append(self._log.append(redacted(event, self._redact)))
 
     async def _check(self) -> Sequence[VerificationFinished]:
         from goose_py.bootstrap.checking import run_checks

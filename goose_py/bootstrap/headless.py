@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
 from goose_py.bootstrap.host import Host
+from goose_py.bootstrap.known_secrets import without_secrets
 from goose_py.bootstrap.loop import run
 from goose_py.bootstrap.recipes import TaskOfRecipe, task_of_recipe
 from goose_py.bootstrap.settings import load_settings
@@ -153,7 +154,7 @@ async def prepare(host: Host, request: RunRequest) -> tuple[TaskFolder, tuple[cm
     found = TaskOfRecipe()
     if request.recipe is not None:
         found = await task_of_recipe(host, request.recipe, request.params, allow_exec=request.allow_exec)
-    overrides = _overrides(host, found.overrides, request.overrides)
+    overrides = overrides_with_recipe(host, found.overrides, request.overrides)
     base = "head" if request.as_copy else await require_base(host, host.cwd, request.base)
     folder = host.tasks.new(host.now)
     spec = TaskSpec(
@@ -174,14 +175,14 @@ async def prepare(host: Host, request: RunRequest) -> tuple[TaskFolder, tuple[cm
         recipe=found.recipe,
         allow_exec=request.allow_exec,
     )
-    write_spec(folder.path, spec)
+    write_spec(folder.path, without_secrets(host, spec))
     return folder, (_prompt(host, spec.prompt),)
 
 
 STRICTER: Sequence[Mode] = ("chat", "plan", "ask", "auto")
 
 
-def _overrides(host: Host, recipe: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str, Any]:
+def overrides_with_recipe(host: Host, recipe: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str, Any]:
     """The task's own settings. A recipe is somebody else's text: it may choose the model, but only tighten the mode and the
     limits that the user set. Where nobody set a mode it is "auto": nobody can be asked, and the sandbox is the boundary."""
     loaded = load_settings(host, flags=flags)

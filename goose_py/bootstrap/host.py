@@ -3,15 +3,23 @@
 import os
 import secrets
 import shutil
+import stat
 import sys
+import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from goose_py.config.paths import Paths, resolve
+import msgspec
+
+from goose_py.config.paths import Paths, private_folder, resolve
 from goose_py.protocol.errors import UserError
 from goose_py.tasks.store import TaskStore
+
+LONGEST_RUNTIME = 107 - len("/0000-000000.sock")
+"""Bytes. The address of a Unix socket holds 108 with its end (`sun_path`, unix(7)); macOS has 104, and short temporary folders
+of its own."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +50,7 @@ class Host:
             env=env,
             cwd=cwd,
             home=home,
-            paths=resolve(env, home=home, platform=sys.platform),
+            paths=_private(resolve(env, home=home, platform=sys.platform)),
             stdin_is_terminal=sys.stdin is not None and sys.stdin.isatty(),
             stdout_is_terminal=sys.stdout is not None and sys.stdout.isatty(),
         )
@@ -65,3 +73,41 @@ class Host:
     @staticmethod
     def new_id() -> str:
         return secrets.token_hex(4)
+
+
+def _private(paths: Paths) -> Paths:
+    """Makes the folders that hold what nobody else may read, whatever the umask is. Sockets lie in a short folder where the
+    path of the usual one is longer than the address of a socket may be. Raises UserError."""
+    try:
+        for folder in (paths.state, paths.cache, paths.runtime):
+            private_folder(folder)
+        if len(os.fsencode(paths.runtime)) > LONGEST_RUNTIME:
+            return msgspec.structs.replace(paths, runtime=short_folder(paths.state / "sockets"))
+    except OSError as error:
+        raise UserError(f"{error.filename} cannot be used for goose-py's own files: {error.strerror}.") from None
+    return paths
+
+
+def short_folder(link: Path) -> Path:
+    """The private folder with a short path that `link`, kept in a folder of ours, leads to; made where it is gone. Its name
+    cannot be guessed, and one that is not ours alone is not used. Raises OSError."""
+    if (folder := _led_to(link)) is not None:
+        return folder
+    link.unlink(missing_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="goose-py-", dir="/tmp"))
+    try:
+        link.symlink_to(folder)
+    except FileExistsError:  # another process of ours was faster
+        folder.rmdir()
+        return short_folder(link)
+    return folder
+
+
+def _led_to(link: Path) -> Path | None:
+    try:
+        folder = link.readlink()
+        found = folder.lstat()
+    except OSError:
+        return None
+    ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077
+    return folder if ours else None

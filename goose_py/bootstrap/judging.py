@@ -41,6 +41,8 @@ class Created(Collection[str]):
             relative = Path(path).relative_to(self._workspace).as_posix()
         except ValueError:
             return False
+        if relative == ".":
+            return False
         return relative not in self._base and not any(name.startswith(f"{relative}/") for name in self._base)
 
     def __iter__(self) -> Iterator[str]:

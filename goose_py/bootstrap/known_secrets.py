@@ -4,11 +4,15 @@ import re
 from collections.abc import Callable
 from typing import Final
 
+import msgspec
+
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.settings import secret_store
 from goose_py.config.secrets import SecretStore
 from goose_py.protocol.errors import GooseError
 from goose_py.protocol.redact import redactor
+from goose_py.session.redaction import redacted
+from goose_py.tasks.spec import TaskSpec
 
 _SECRET_NAME: Final = re.compile(r"(?:^|_)(?:API_?KEY|KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASS|PAT|CREDENTIALS?)(?:_[0-9]+)?$")
 _TRIVIAL: Final = re.compile(r"[0-9.,:-]*|true|false|yes|no|none|null|enabled|disabled", re.IGNORECASE)
@@ -25,8 +29,9 @@ def known_secrets(host: Host, store: SecretStore | None = None) -> frozenset[str
     return stored.union(named)
 
 
-def redaction(host: Host, store: SecretStore) -> Callable[[str], str]:
+def redaction(host: Host, store: SecretStore | None = None) -> Callable[[str], str]:
     """Takes secrets out of a text. A key that `store` hands out later is known from then on."""
+    store = store or secret_store(host, notice=lambda text: None)
     at_first = known = known_secrets(host, store)
     redact = redactor(known)
 
@@ -38,6 +43,15 @@ def redaction(host: Host, store: SecretStore) -> Callable[[str], str]:
         return redact(text)
 
     return redact_text
+
+
+def without_secrets(host: Host, spec: TaskSpec) -> TaskSpec:
+    """The spec as it may be written down: what was typed or pasted by a person holds no known key."""
+    redact = redaction(host)
+    prompt = tuple(redacted(part, redact) for part in spec.prompt)
+    return msgspec.structs.replace(
+        spec, title=redact(spec.title), prompt=prompt, instructions=redact(spec.instructions)
+    )
 
 
 def _could_be_secret(value: str) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from goose_py.bootstrap.host import Host
+from goose_py.bootstrap.known_secrets import without_secrets
 from goose_py.bootstrap.launch import WorkerFailed
 from goose_py.bootstrap.queue import Kicked, start_waiting
 from goose_py.bootstrap.settings import load_settings
@@ -86,7 +87,7 @@ async def _written(host: Host, request: TaskRequest) -> TaskFolder:
     )
     # The place in the queue first: a task that is written is never one that nobody will start.
     folder.waiting.touch(mode=0o600)
-    write_spec(folder.path, spec)
+    write_spec(folder.path, without_secrets(host, spec))
     return folder
 
 

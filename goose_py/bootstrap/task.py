@@ -29,6 +29,7 @@ from goose_py.config.settings import Settings
 from goose_py.protocol import events as ev
 from goose_py.protocol.commands import AnyCommand, SetModel
 from goose_py.protocol.messages import ModelRef
+from goose_py.protocol.redact import RedactingStream
 from goose_py.protocol.tools import ToolSpec
 from goose_py.providers.fitness import window_warning
 from goose_py.providers.profile import Profile
@@ -124,6 +125,7 @@ class _Opening:
         self._later = Later()
         self._spec = read_spec(folder.path)
         self._secrets = secret_store(host)
+        self._redact = redaction(host, self._secrets)
 
     async def open(self, watch: Callable[[Bus], None]) -> OpenTask:
         host, folder, spec = self._host, self._folder, self._spec
@@ -142,7 +144,14 @@ class _Opening:
         confinement = await confine(host, settings, folder, worktree, await probing)
         require(confinement, settings, interactive=spec.interactive)
         checks = CheckRunner(
-            confinement.spawn(), worktree.path, confinement.env, folder.logs, SHELL, settings.check_timeout, host.monotonic
+            confinement.spawn(),
+            worktree.path,
+            confinement.env,
+            folder.logs,
+            SHELL,
+            settings.check_timeout,
+            host.monotonic,
+            self._redact,
         )
         toolbox = await self._toolbox(settings, confinement)
         files = await base_files(worktree)
@@ -176,7 +185,7 @@ class _Opening:
                 new_id=host.new_id,
                 around_tools=(lambda tools, emit: ConventionTools(tools, conventions, emit),),
                 warn=settings.limits.soft(),
-                redact=redaction(host, self._secrets),
+                redact=self._redact,
                 check_unchanged=bool(spec.checks) or "checks" in spec.overrides,
                 response_schema=spec.response_schema,
                 planning=settings.plan_approval != "off",
@@ -273,6 +282,8 @@ class _Opening:
                 launch=launch,
                 secret=granted.get,
                 on_process=processes.note,
+                redact=self._redact,
+                cleaner=lambda: RedactingStream(self._redact),
             ),
             bundled=bundled.extensions(),
             on_change=self._extension_changed,

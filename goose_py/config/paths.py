@@ -4,6 +4,8 @@ Source: XDG Base Directory Specification 0.8 on Linux and other systems; Apple's
 command-line tools that people keep in dotfiles do.
 """
 
+import errno
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -42,10 +44,14 @@ class Paths(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def private_folder(path: Path) -> Path:
-    """Make a folder that only its owner can enter. Parents are made as the umask says."""
+    """Make a folder that only its owner can enter. Parents are made as the umask says. Raises `PermissionError` for one
+    that belongs to somebody else, and `OSError`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.mkdir(mode=0o700, exist_ok=True)
-    if path.stat().st_mode & 0o077:
+    found = path.stat()
+    if found.st_uid != os.getuid():
+        raise PermissionError(errno.EPERM, "it belongs to another user", str(path))
+    if found.st_mode & 0o077:
         path.chmod(0o700)
     return path
 

@@ -97,6 +97,34 @@ def redactor(secrets: Iterable[str] = ()) -> Callable[[str], str]:
     return redact_text
 
 
+class RedactingStream:
+    """Takes secrets out of output as it arrives in pieces, line by line: what comes out is behind what went in by at most
+    the line that has not ended. A line longer than `LONGEST_LINE` is not waited for."""
+
+    LONGEST_LINE: Final = 65_536
+    _OVERLAP: Final = 4_096
+
+    def __init__(self, redact: Callable[[str], str]) -> None:
+        self._redact = redact
+        self._held = b""
+
+    def feed(self, chunk: bytes) -> bytes:
+        held = self._held + chunk
+        cut = held.rfind(b"\n") + 1
+        if len(held) - cut > self.LONGEST_LINE:
+            cut = len(held) - self._OVERLAP
+        self._held = held[cut:]
+        return self._clean(held[:cut])
+
+    def end(self) -> bytes:
+        """What was held back. The stream can be used again."""
+        rest, self._held = self._held, b""
+        return self._clean(rest)
+
+    def _clean(self, data: bytes) -> bytes:
+        return self._redact(data.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+
+
 def _spellings(secrets: Iterable[str]) -> tuple[str, ...]:
     found: set[str] = set()
     for secret in secrets:

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+from goose_py.agent.ports import Emit
+from goose_py.protocol.events import Warned
 from goose_py.protocol.messages import ToolCall
 from goose_py.protocol.tools import ToolSpec
 from goose_py.session.approvals import Approvals
@@ -21,11 +23,13 @@ class Authorization:
         ports: SessionPorts,
         approvals: Approvals,
         needs_plan: Callable[[ToolCall, ToolSpec], str | None],
+        emit: Emit,
     ) -> None:
         self._state = state
         self._ports = ports
         self._approvals = approvals
         self._needs_plan = needs_plan
+        self._emit = emit
         self.changes = 0
         self.denied = ""
 
@@ -46,8 +50,16 @@ class Authorization:
         if answer.allow:
             if answer.scope != "once":
                 self._ports.keep(answer, judgement, call)
+            if judgement.snapshot_first and snapshot is not None:
+                self._emit(Warned(text=self._way_back(snapshot)))
             return None
         if not self._ports.attended():
             self.denied = self.denied or f"{call.name} needed an approval and did not get one: {judgement.reason}"
         said = f" {answer.note}" if answer.note else ""
         return f"Denied: {judgement.reason}{said} Do not try the same in another form."
+
+    def _way_back(self, snapshot: str) -> str:
+        task = self._state.started.session_id if self._state.started else ""
+        return (
+            f"The files as they were before are kept: `goose-py task restore {task} --tree {snapshot[:12]}` brings them back."
+        )

@@ -54,7 +54,7 @@ class Turn:
         self._answering: Answering | None = None
         self._looking_over = False
         self._tools = self._wrapped_tools()
-        self._authorization = Authorization(state, ports, approvals, self._needs_plan)
+        self._authorization = Authorization(state, ports, approvals, self._needs_plan, emit)
         self._context = TurnContext()
         self._warnings = Warnings(ports.warn, state.spending, ports.now())
         self._completion = Completion(

@@ -109,7 +109,8 @@ def _builtin(spec: Builtin, bundled: Mapping[str, Path], way: _Way) -> Endpoint:
     async def session(era: str) -> Session:
         create = await way.load(manifest.load_entry)
         host = way.host
-        server = create(host.workspace, host.spawn, state=host.state, env=host.env)
+        more = {} if host.cleaner is None else {"cleaner": host.cleaner}
+        server = create(host.workspace, host.spawn, state=host.state, env=host.env, **more)
         return await way.session(spec.key, lambda: server, era)
 
     return Endpoint(
@@ -146,7 +147,7 @@ def _in_process(spec: InProcess, way: _Way) -> Endpoint:
 
 def _stdio(spec: Stdio, logs: Path | None, way: _Way) -> Endpoint:
     secrets, missing = _secrets(spec.env_keys, way.host)
-    journal = Journal(logs / f"{spec.key}.log" if logs else None, tuple(secrets.values()))
+    journal = Journal(logs / f"{spec.key}.log" if logs else None, tuple(secrets.values()), way.host.redact)
     forbidden = forbidden_env(spec.env)
 
     async def session(era: str) -> Session:

@@ -27,7 +27,8 @@ class ExtensionHost(msgspec.Struct, frozen=True, kw_only=True):
 
     `environment` is the scrubbed base environment of third-party servers (PATH at least); `secret` finds the value of a
     name that an extension declared in `env_keys`; `on_process(record, alive)` hears of every server process, so that a
-    list of them can be kept on disk for `processes.reap`."""
+    list of them can be kept on disk for `processes.reap`. `redact` takes secrets out of text before it is kept in a file;
+    `cleaner` makes what does so for the output of one command, as it arrives: `feed(bytes)` and `end()` return bytes."""
 
     workspace: Path
     spawn: Any = None
@@ -37,3 +38,5 @@ class ExtensionHost(msgspec.Struct, frozen=True, kw_only=True):
     launch: Launch = launch_plain
     secret: Callable[[str], str | None] = no_secret
     on_process: Callable[[ProcessRecord, bool], None] | None = None
+    redact: Callable[[str], str] = str
+    cleaner: Callable[[], Any] | None = None

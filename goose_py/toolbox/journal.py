@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 
 MAX_FILE = 1_000_000
@@ -19,9 +20,12 @@ class Journal:
     """Stderr and stray stdout of one server, in the order in which it came. `path` None keeps only the tail. The file has
     at most `MAX_FILE` bytes; a full one is moved to `NAME.old` and begun anew."""
 
-    def __init__(self, path: Path | None = None, secrets: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, path: Path | None = None, secrets: tuple[str, ...] = (), redact: Callable[[str], str] = str
+    ) -> None:
         self._path = path
         self._secrets = tuple(secret for secret in secrets if len(secret) >= 4)
+        self._redact = redact
         self._tail: deque[bytes] = deque()
         self._held = 0
         self._size: int | None = None
@@ -40,11 +44,12 @@ class Journal:
         if self._size is None:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._size = path.stat().st_size if path.exists() else 0
-        data = data[-MAX_FILE:]
+        data = self.redact(data[-MAX_FILE:].decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
         if self._size + len(data) > MAX_FILE:
             path.replace(path.with_name(f"{path.name}.old"))
             self._size = 0
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as file:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+        with os.fdopen(os.open(path, flags, 0o600), "ab") as file:
             file.write(data)
         self._size += len(data)
 
@@ -62,7 +67,7 @@ class Journal:
     def redact(self, text: str) -> str:
         for secret in self._secrets:
             text = text.replace(secret, "[redacted]")
-        return text
+        return self._redact(text)
 
 
 def plain(text: str) -> str:

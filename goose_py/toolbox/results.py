@@ -5,7 +5,7 @@ import binascii
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,10 @@ _SUFFIXES = {"audio/wav": ".wav", "audio/mpeg": ".mp3", "audio/ogg": ".ogg", "ap
 
 
 class Shelf(msgspec.Struct, frozen=True, kw_only=True):
-    """Where what does not fit into a result is kept. `folder` None keeps nothing."""
+    """Where what does not fit into a result is kept. `folder` None keeps nothing. `redact` takes secrets out of text."""
 
     folder: Path | None = None
+    redact: Callable[[str], str] = str
 
     def keep(self, data: bytes, stem: str, suffix: str) -> Path | None:
         """Write `data` under a name made of its content, readable by the user alone; None where it cannot be kept."""
@@ -34,7 +35,8 @@ class Shelf(msgspec.Struct, frozen=True, kw_only=True):
         path = self.folder / f"{stem}-{hashlib.sha256(data).hexdigest()[:12]}{suffix}"
         try:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+            with os.fdopen(os.open(path, flags, 0o600), "wb") as file:
                 file.write(data)
         except OSError:
             return None
@@ -143,7 +145,7 @@ def cut(text: str, limit: int, shelf: Shelf, stem: str) -> str:
     head = _to_line_end(text[:head_size])
     tail = _from_line_start(text[len(text) - (limit - head_size) :])
     left_out = text[len(head) : len(text) - len(tail)]
-    path = shelf.keep(text.encode("utf-8", "replace"), stem, ".txt")
+    path = shelf.keep(shelf.redact(text).encode("utf-8", "replace"), stem, ".txt")
     lines = left_out.strip("\n").count("\n") + 1
     note = f"{lines:,} line{'' if lines == 1 else 's'}, {len(left_out):,} of {len(text):,} characters left out"
     kept = f"; the whole is in {path}" if path else ""

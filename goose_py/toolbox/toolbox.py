@@ -61,7 +61,7 @@ class Toolbox:
     ) -> None:
         self._places = places or Places()
         self._budget = schema_budget
-        self._shelf = Shelf(folder=self._places.results)
+        self._shelf = Shelf(folder=self._places.results, redact=host.redact)
         self._offered: tuple[ToolSpec, ...] | None = None
         self._extensions: dict[str, LiveExtension] = {}
         for spec in sorted(extensions, key=lambda spec: not isinstance(spec, Builtin)):
