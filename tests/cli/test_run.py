@@ -50,7 +50,7 @@ async def test_a_task_is_carried_out_checked_reviewed_and_applied_over_every_pro
 async def test_the_exit_code_and_the_json_tell_the_same_truth_about_every_end(user):
     ends = {
         "done and verified": (FIXING, (), 0, "done"),
-        "a check fails": ([*FIXING[:1], calls(PLAN), calls(("shell", {"command": "true"})), *[{"text": "Done."}] * 9], (), 0, "done"),
+        "a check passes": ([*FIXING[:1], calls(PLAN), calls(("shell", {"command": "true"})), *[{"text": "Done."}] * 9], (), 0, "done"),
         "nothing was changed and the check fails": ([{"text": "Done."}] * 12, (), 6, "failed"),
         "a check fails after changes": (
             [calls(PLAN, ("write", {"path": "new.py", "content": "x = 1\n"})), *[{"text": "Done."}] * 12], (), 6, "failed",
@@ -63,9 +63,9 @@ async def test_the_exit_code_and_the_json_tell_the_same_truth_about_every_end(us
         "time is up": ([calls(("shell", {"command": "sleep 60"}))], ("--max-seconds", "1.5"), 124, "limit"),
     }  # fmt: skip
     for name, (turns, flags, code, outcome) in ends.items():
+        check = {"a check passes": ("--check", "true"), "an approval is needed": ()}.get(name, ("--check", CHECK))
         async with answered(user, turns):
-            check = CHECK if name != "a check fails" else "true"
-            ended = await user.goose("run", "-t", "Fix it", "--check", check, "--output-format", "json", *flags)
+            ended = await user.goose("run", "-t", "Fix it", *check, "--output-format", "json", *flags)
         assert (ended.code, ended.json["exit_code"], ended.json["outcome"]) == (code, code, outcome), (name, ended)
 
 
