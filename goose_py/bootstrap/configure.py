@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from goose_py.bootstrap.host import Host
-from goose_py.bootstrap.settings import secret_store
+from goose_py.bootstrap.settings import load_settings, secret_store
 from goose_py.config.edit import set_value
 from goose_py.protocol.errors import UserError
 from goose_py.providers.catalogue import Preset, model_names, nearest, presets, provider_names
@@ -24,9 +24,12 @@ class Wanted:
 
 def configure_provider(wanted: Wanted) -> int:
     host = Host.here()
-    provider = wanted.provider or _ask(host, "Provider", provider_names(), "anthropic")
+    configured = load_settings(host).settings
+    provider = wanted.provider or (configured.provider if wanted.model else None)
+    provider = provider or _ask(host, "Provider", provider_names(), configured.provider or "anthropic")
     preset = presets().get(provider)
-    if preset is None and not wanted.base_url:
+    known = configured.providers.get(provider)
+    if preset is None and not wanted.base_url and known is None:
         raise UserError(
             f"There is no provider {provider!r}.{nearest(provider, provider_names())} "
             "For a server of your own say --base-url and --protocol."

@@ -8,6 +8,7 @@ from goose_py.bootstrap.catalogue import open_models
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.models import chosen_model
 from goose_py.bootstrap.settings import load_settings, secret_store
+from goose_py.config.errors import ConfigError
 from goose_py.git.errors import GitError
 from goose_py.git.repository import Repository
 from goose_py.git.runner import Git
@@ -67,6 +68,9 @@ async def _sandbox(host: Host) -> list[tuple[str, str]]:
 async def _model(host: Host) -> list[tuple[str, str]]:
     try:
         loaded = load_settings(host)
+    except ConfigError as error:
+        return [(BAD, f"configuration: {problem}") for problem in error.problems]
+    try:
         ref = chosen_model(loaded.settings)
         models = open_models(host)
         profile = await models.profile(ref)

@@ -45,7 +45,7 @@ def get(key: str) -> int:
         if found is missing:
             raise UserError(f"There is no key {key!r}; `goose-py config list` shows all of them.")
         value = found
-    print(value)
+    print(_shown(value))
     return 0
 
 
@@ -93,10 +93,30 @@ def _parsed(value: str) -> object:
         return value
 
 
+def _shown(value: object) -> str:
+    """As it would stand in the file: a text bare, everything else as TOML; "" where nothing is set."""
+    if value is None or isinstance(value, str):
+        return value or ""
+    import msgspec
+    import tomlkit
+
+    plain = _without_nothing(msgspec.to_builtins(value))
+    if isinstance(plain, dict):
+        return tomlkit.dumps(plain).strip()
+    return tomlkit.item(plain).as_string()
+
+
+def _without_nothing(value: object) -> object:
+    """TOML has no null."""
+    if isinstance(value, dict):
+        return {key: _without_nothing(item) for key, item in value.items() if item is not None}
+    return [_without_nothing(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
 def _value(settings: object, name: str, default: object) -> object:
     value = settings
     for part in name.split("."):
         if part == "*":
             return "…"
         value = value.get(part) if isinstance(value, dict) else getattr(value, part, None)
-    return "–" if value in (None, (), {}) else value
+    return "–" if value in (None, (), {}) else _shown(value)

@@ -284,20 +284,35 @@ class TextOutput:
         return Text(safe.translate(_ASCII) if self._ascii else safe, style)
 
     def _closing_line(self, code: int, error: str, timed_out: bool) -> None:
-        run = self._run
-        facts = [f"{run.seconds:.0f} s", f"{run.requests} requests"]
-        if run.cost or not run.cost_complete:
-            facts.append(f"${run.cost:.2f}" + ("" if run.cost_complete else " or more"))
-        if run.checks:
-            facts.append("checks passed" if run.verified else "checks not passed")
-        if run.session_id:
-            facts.append(f"session {run.session_id}")
+        facts = self._facts()
         if code == EXIT_DONE:
             if not self._quiet:
                 self._line("ok", "done", after=" · ".join(facts), style="bold")
+                self._how_to_go_on()
             return
-        reason = error or ("out of time" if timed_out else _REASONS.get(code, "failed"))
+        reason, _, rest = (error or ("out of time" if timed_out else _REASONS.get(code, "failed"))).partition("\n")
         self._line("failed", reason, after=" · ".join([*facts, f"exit code {code}"]), style="bold red")
+        if rest:
+            self._block(rest, "")
+        if not self._quiet:
+            self._how_to_go_on()
+
+    def _facts(self) -> list[str]:
+        """What a run came to, as far as there was one."""
+        run = self._run
+        if not run.session_id:
+            return []
+        facts = [f"{run.seconds:.0f} s", "1 request" if run.requests == 1 else f"{run.requests} requests"]
+        if run.cost:
+            facts.append(f"${run.cost:.2f}" + ("" if run.cost_complete else " or more"))
+        if run.checks:
+            facts.append("checks passed" if run.verified else "checks not passed")
+        return [*facts, f"session {run.session_id}"]
+
+    def _how_to_go_on(self) -> None:
+        run = self._run
+        if run.changes is not None and run.changes.files:
+            self._line("note", f"goose-py review {run.session_id} shows the changes, goose-py apply {run.session_id} --all applies them")
 
 
 _REASONS = {
