@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -52,3 +52,10 @@ async def ended(user: User, task_id: str, *states: str, seconds: float = 40) -> 
     except TimeoutError:
         raise AssertionError(f"{task_id} is {summary_of(folder)}") from None
     return summary
+
+
+async def until(condition: Callable[[], bool], seconds: float = 30) -> None:
+    """Waits for what another process makes true."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - another process changes it
+            await asyncio.sleep(0.03)

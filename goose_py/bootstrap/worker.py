@@ -89,11 +89,17 @@ async def _untouched(task: OpenTask) -> bool:
 async def _until_unneeded(host: Host, task: OpenTask, server: TaskServer, stop: asyncio.Event) -> None:
     """Ends when asked to, or when nothing runs and nobody has looked for a while."""
     stopping = asyncio.ensure_future(stop.wait())
+    turns = task.session.state.turns if not task.session.running() else -1
     try:
         while not stop.is_set():
             await _either(stopping, asyncio.ensure_future(task.session.idle()))
             if stop.is_set():
                 return
+            if task.spec.delivery is not None and task.session.state.turns != turns:
+                from goose_py.bootstrap.delegate import deliver_if_done
+
+                turns = task.session.state.turns
+                await deliver_if_done(host, task)
             await start_waiting(host)
             changed = asyncio.ensure_future(server.connections_changed())
             await _either(stopping, changed, timeout=None if server.attached else LINGER)

@@ -3,7 +3,7 @@
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from goose_py.bootstrap.after import base_after
@@ -141,7 +141,8 @@ async def _base(host: Host, repository: Repository, spec: TaskSpec, folder: Task
             return await base_from_head(repository)
         if spec.base == "changes":
             return await base_with_changes(repository, folder.scratch)
-        return await base_from_revision(repository, spec.base)
+        base = await base_from_revision(repository, spec.base)
+        return replace(base, branch=spec.base_branch) if spec.base_branch else base
     except UnbornHead:
         raise UserError(
             f"{repository.root} has no commit yet. Commit something first, or say `--base changes` to start from the files as "

@@ -9,12 +9,13 @@ import click
 from goose_py.protocol.errors import UserError
 
 
-def limit_options(command: Any) -> Any:
-    """Flags shared by everything that starts a task. Each is the setting of the same name, for this task alone."""
+def limit_options(command: Any, *, model: bool = True) -> Any:
+    """Flags shared by everything that starts a task. Each is the setting of the same name, for this task alone. `model` false
+    leaves --model to the command."""
     for option in reversed(
         [
             click.option("--provider", help="Provider that answers."),
-            click.option("--model", help="Model that answers."),
+            *([click.option("--model", help="Model that answers.")] if model else []),
             click.option("--effort", help="How hard it thinks: off, minimal, low, medium, high, max."),
             click.option("--mode", help="plan, ask, auto or chat (Goose's approve and smart_approve are accepted)."),
             click.option("--base", help="Where the task starts: head, changes (with your uncommitted work), or a revision."),

@@ -13,6 +13,16 @@ from goose_py.protocol.messages import Image, Text
 SPEC_NAME = "task.json"
 
 
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    """A branch with the result, and a draft pull request for it. `push`: the user said that it may leave this machine; else
+    the commands that would do it are only written down. `remote` and `into` (the branch that it is meant for) are git's names,
+    empty for the usual ones."""
+
+    push: bool = False
+    remote: str = ""
+    into: str = ""
+
+
 class TaskSpec(msgspec.Struct, frozen=True, kw_only=True):
     """`folder` is where the user was; it need not be a repository when `isolation` is "copy". `base`: "head", "changes" (the
     checkout as it is, uncommitted work included) or a revision. `overrides` are settings of this task alone, by dotted key
@@ -20,7 +30,9 @@ class TaskSpec(msgspec.Struct, frozen=True, kw_only=True):
     is the first message. `extensions` are in the form of a recipe, and replace the configured ones where `own_extensions` is
     true. `interactive`: somebody can be asked. `repository` is the root of the checkout, where it was known. `created_at` is
     Unix time. The task begins once those in `after` have come to their end; `touches` are globs of the files that it is
-    expected to change, and keep it from running beside a task that declares overlapping ones unless `together`."""
+    expected to change, and keep it from running beside a task that declares overlapping ones unless `together`.
+    `base_branch` is where `base` was taken from, where that is a commit. Tasks of one `group` are compared; `delivery` is what
+    becomes of the result when the task has ended by itself."""
 
     task_id: str
     folder: str
@@ -43,6 +55,9 @@ class TaskSpec(msgspec.Struct, frozen=True, kw_only=True):
     after: tuple[str, ...] = ()
     touches: tuple[str, ...] = ()
     together: bool = False
+    base_branch: str = ""
+    group: str = ""
+    delivery: Delivery | None = None
 
 
 def write_spec(folder: Path, spec: TaskSpec) -> None:

@@ -29,10 +29,14 @@ TaskState = Literal[
 ]
 
 
+DELIVERED = "pull request"
+"""`ChangesApplied.how` of a result that went to a branch of its own for others to review."""
+
+
 class TaskSummary(msgspec.Struct, frozen=True, kw_only=True):
     """`alive`: a process works on it or waits for its commands. `result_tree` is the tree after the last turn; `changed` tells
     whether it differs from the base and from what was applied. `missing`: what of the worktree was not ready when the task
-    began, in sentences."""
+    began, in sentences. `seconds` that its turns took; `delivered` is where its result was sent, a branch or an address."""
 
     task_id: str
     title: str = ""
@@ -58,6 +62,8 @@ class TaskSummary(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: float = 0.0
     question: str = ""
     missing: tuple[str, ...] = ()
+    seconds: float = 0.0
+    delivered: str = ""
 
     @property
     def changed(self) -> bool:
@@ -69,6 +75,7 @@ class _Fold:
         self.value = TaskSummary(task_id=task_id)
         self._running = False
         self._begun = False
+        self._since = 0.0
         self._verifying = False
         self._questions: dict[str, str] = {}
         self._plan_open = False
@@ -113,7 +120,7 @@ class _Fold:
             case ev.Warned(text=text) if not self._begun:
                 self._set(missing=(*self.value.missing, text))
             case ev.TurnStarted():
-                self._begun = True
+                self._begun, self._since = True, record.at
                 self._running, self._verifying, self._outcome, self._ended = True, False, None, None
             case ev.PlanProposed():
                 self._plan_open, self._plan_seen = not self._plan_seen, True
@@ -146,7 +153,10 @@ class _Fold:
                 self._set(base=event.base, base_tree=event.base_tree, result_tree=event.tree)
             case ev.ChangesApplied():
                 self._set(applied_tree=event.result_tree)
+                if event.how == DELIVERED:
+                    self._set(delivered=event.target)
             case ev.TurnEnded():
+                self._set(seconds=self.value.seconds + max(0.0, record.at - self._since))
                 self._running, self._outcome = False, event
                 self._questions.clear()
             case ev.TaskEnded():
@@ -185,6 +195,8 @@ class _Fold:
             return "awaiting plan approval", self._outcome.detail
         if self.value.changed:
             return "awaiting review", self._outcome.detail
+        if self.value.delivered:
+            return "awaiting review", f"delivered to {self.value.delivered}"
         return ("idle" if self._outcome.outcome in ("done", "interrupted") else "failed"), self._outcome.detail
 
     def _set(self, **fields: object) -> None:
