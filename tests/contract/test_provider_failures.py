@@ -274,7 +274,6 @@ async def test_an_error_within_the_stream_has_its_type(protocol: str, event: str
     assert type(error) is kind
 
 
-@pytest.mark.case("R05")
 @roads
 async def test_a_reply_cut_in_the_middle_begins_anew_and_its_consumer_is_told(protocol: str, transport: str) -> None:
     waits = Waits()

@@ -50,7 +50,6 @@ async def test_llama_cpp_is_asked_for_its_properties() -> None:
         assert await context_window(ModelRef(provider="llamacpp", model="m"), settings, now=lambda: 0.0) == 12_288
 
 
-@pytest.mark.case("U28")
 @pytest.mark.parametrize(
     ("shown", "window"),
     [
@@ -117,7 +116,6 @@ async def test_an_able_model_passes_all_five_probe_calls(protocol: str) -> None:
     assert [(finding.ok, finding.said) for finding in findings] == [(True, "")] * 5
 
 
-@pytest.mark.case("U29")
 async def test_a_model_that_writes_its_calls_as_text_passes_where_its_profile_says_so() -> None:
     written = [
         Turn(text="Ready."),

@@ -100,7 +100,6 @@ async def test_any_history_is_acceptable_to_a_strict_provider(protocol: str, tra
     assert reply.message.text() == "fine"
 
 
-@pytest.mark.case("U27")
 @pytest.mark.parametrize(("protocol", "transport"), ALL_ROADS)
 async def test_each_request_begins_with_the_bytes_of_the_one_before(protocol: str, transport: str) -> None:
     """Only what closes the list of messages differs. Anthropic's cache markers, which move and are not hashed, are left
@@ -275,7 +274,6 @@ def test_openrouters_reasoning_details_return_as_they_came() -> None:
     assert chat.to_request(follow, profile)["messages"][2]["reasoning_details"] == [detail]
 
 
-@pytest.mark.case("U28")
 async def test_ollama_is_always_told_its_window_and_never_sent_more_than_fits() -> None:
     from goose_py.protocol.errors import ContextOverflow
 

@@ -67,7 +67,6 @@ async def test_cached_tokens_are_counted_apart_from_those_at_full_price(protocol
     assert reply.usage.context_tokens == 1_090
 
 
-@pytest.mark.case("R17")
 @all_roads
 @pytest.mark.parametrize(
     "reported",
@@ -90,7 +89,6 @@ async def test_missing_or_absurd_usage_becomes_an_estimate_that_says_so(
     assert 1_000 < reply.usage.input_tokens < 1_500 and reply.usage.output_tokens == 100
 
 
-@pytest.mark.case("R05")
 @all_roads
 @pytest.mark.parametrize(
     "wire",
@@ -108,7 +106,6 @@ async def test_a_stream_cut_in_the_text_is_interrupted_and_never_a_reply(protoco
     assert "stopped before its end" in str(caught.value) or "broke off" in str(caught.value)
 
 
-@pytest.mark.case("R06")
 @pytest.mark.parametrize(("protocol", "transport"), ROADS)
 async def test_a_stream_that_ends_cleanly_within_arguments_gives_no_call(protocol: str, transport: str) -> None:
     call = ScriptedCall(name="read", arguments_text='{"path": "a')
@@ -120,7 +117,6 @@ async def test_a_stream_that_ends_cleanly_within_arguments_gives_no_call(protoco
     assert len(server.requests) == 1
 
 
-@pytest.mark.case("R06")
 @roads
 async def test_no_byte_at_which_a_stream_is_cut_gives_a_call_that_was_not_received(protocol: str, transport: str) -> None:
     """Every hundredth byte of the stream, up to its end."""
@@ -192,7 +188,6 @@ async def test_an_event_that_is_no_event_of_the_protocol_interrupts_the_stream(
         await model.close()
 
 
-@pytest.mark.case("R08")
 @all_roads
 @pytest.mark.parametrize("raw", ['{"a":1,}', '{"a":1} and more', "{'a': 1}", '{"a":', "null", "[1]", '"text"', "7"])
 async def test_arguments_that_are_no_json_object_are_kept_as_they_were_and_never_guessed(
@@ -220,7 +215,6 @@ async def test_no_arguments_at_all_are_an_empty_object(protocol: str, transport:
     assert (call.arguments, call.malformed) == ({}, None)
 
 
-@pytest.mark.case("R10")
 @roads
 async def test_ids_that_are_empty_repeated_or_used_before_become_unique_and_results_find_their_calls(
     protocol: str, transport: str
@@ -281,7 +275,6 @@ async def test_a_chat_server_that_does_not_number_its_calls_is_understood(wire: 
     assert [call.arguments for call in reply.message.tool_calls()] == [{"command": "ls -la"}, {"path": "café/ü.py"}]
 
 
-@pytest.mark.case("R12")
 @all_roads
 @pytest.mark.parametrize(
     "turn", [Turn(), Turn(text="  \n "), Turn(thinking="only thought")], ids=["none", "blank", "thought"]
@@ -300,7 +293,6 @@ async def test_an_empty_reply_is_a_reply_after_which_the_conversation_can_go_on(
     assert server.objections == []
 
 
-@pytest.mark.case("R13")
 @pytest.mark.parametrize(
     ("protocol", "transport", "stop"),
     [(*road, "refusal") for road in ROADS] + [(*road, "content_filter") for road in ROADS if road[0] != "anthropic"],
@@ -319,7 +311,6 @@ async def test_a_refusal_and_a_content_filter_are_said_as_such_and_leave_a_valid
     assert len(server.requests) == 2 and server.objections == []
 
 
-@pytest.mark.case("R14")
 @all_roads
 async def test_the_output_limit_in_the_text_is_said(protocol: str, transport: str) -> None:
     async with WireServer([Turn(text="half a sen", stop="length")]) as server:
@@ -327,7 +318,6 @@ async def test_the_output_limit_in_the_text_is_said(protocol: str, transport: st
     assert reply.message.stop_reason == "length" and reply.message.text() == "half a sen"
 
 
-@pytest.mark.case("R14")
 @roads
 @pytest.mark.parametrize("raw", ['{"command": "rm -rf /tm', "", '{"command": "rm -rf /tmp"}'])
 async def test_a_call_that_the_output_limit_cut_is_dropped_even_where_it_looks_complete(
@@ -423,7 +413,6 @@ async def test_requests_one_after_another_use_one_connection(protocol: str, tran
     assert server.connections == 1
 
 
-@pytest.mark.case("U28")
 async def test_a_prompt_that_ollama_cut_is_detected_and_the_remedy_named() -> None:
     """What the server read is less than the words that were sent."""
     from goose_py.protocol.errors import ContextOverflow

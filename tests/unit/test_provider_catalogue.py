@@ -162,7 +162,6 @@ def test_a_long_request_costs_the_long_price_as_a_whole() -> None:
     assert cost(long, profile) == pytest.approx(272_001 * 10e-6 + 1_000 * 45e-6)
 
 
-@pytest.mark.case("U28")
 def test_a_window_that_system_prompt_and_tools_fill_is_said_with_the_remedy() -> None:
     profile = resolve(ref("ollama", "tiny"), ProviderSettings(profile={"context_window": 4_096}))
     assert window_warning("x" * 4_000, (), profile) is None

@@ -4,8 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
-import pytest
-
 from goose_py.protocol.errors import RateLimited
 from goose_py.protocol.messages import AssistantMessage, ModelRef, Text, Usage
 from goose_py.protocol.model_io import ModelReply, ModelRequest
@@ -96,7 +94,6 @@ def rising() -> Callable[[], float]:
     return draw
 
 
-@pytest.mark.case("U19")
 async def test_one_429_slows_all_tasks_of_the_provider_and_none_fails_or_changes_its_model() -> None:
     time = Time()
     provider = Provider(time, allowed=5)
@@ -144,7 +141,6 @@ async def test_no_more_run_at_once_than_the_limit_says_and_a_cancelled_waiter_ta
     assert provider.most == 2 and provider.answered == 7
 
 
-@pytest.mark.case("U19")
 async def test_a_429_reaches_the_other_processes_through_the_gates_file(tmp_path: Path) -> None:
     time = Time()
     shared = tmp_path / "openai.gate"

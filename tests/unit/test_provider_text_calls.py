@@ -98,14 +98,12 @@ PROSE = {
 }  # fmt: skip
 
 
-@pytest.mark.case("U29")
 @pytest.mark.parametrize("name", WRITTEN)
 def test_a_written_call_is_recognised(name: str) -> None:
     text, calls, rest = WRITTEN[name]
     assert extract(text, NAMES) == (calls, rest)
 
 
-@pytest.mark.case("U29")
 @pytest.mark.parametrize("name", PROSE)
 def test_prose_is_left_alone(name: str) -> None:
     assert extract(PROSE[name], NAMES) == ([], PROSE[name])
@@ -146,7 +144,6 @@ async def heard(model: Says, request: ModelRequest = REQUEST) -> tuple[str, Assi
     return shown, reply.message
 
 
-@pytest.mark.case("U29")
 @pytest.mark.parametrize("name", WRITTEN)
 async def test_a_written_call_becomes_a_real_one_and_its_text_is_not_shown(name: str) -> None:
     text, calls, rest = WRITTEN[name]
@@ -157,7 +154,6 @@ async def test_a_written_call_becomes_a_real_one_and_its_text_is_not_shown(name:
     assert "arguments" not in shown and "parameter" not in shown
 
 
-@pytest.mark.case("U29")
 @pytest.mark.parametrize("name", PROSE)
 async def test_prose_is_shown_whole_and_runs_nothing(name: str) -> None:
     shown, message = await heard(Says(*PROSE[name]))
@@ -197,7 +193,6 @@ async def test_thinking_stays_in_front_of_the_calls() -> None:
     assert [type(part) for part in message.parts] == [Thinking, ToolCall]
 
 
-@pytest.mark.case("U29")
 def test_a_model_without_tools_is_told_of_them_in_words_and_its_history_is_written_alike() -> None:
     call = ToolCall(id="1", name="shell", arguments={"command": "ls"})
     origin = ModelRef(provider="p", model="m")

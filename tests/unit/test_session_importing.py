@@ -141,7 +141,10 @@ def test_a_database_of_goose_is_only_read_and_asks_which_session_is_meant(tmp_pa
     assert file.read_bytes() == before and [path.name for path in tmp_path.iterdir()] == ["sessions.db"]
 
 
-@pytest.mark.parametrize("content", [b"", b"hello\n", b"[1, 2]", b'{"type":"user"}\n', b"\xff\xfe\x00", b"SQLite format 3\0junk"])
+OTHER = [b"", b"hello\n", b"[1, 2]", b'{"type":"user"}\n', b"\xff\xfe\x00", b"SQLite format 3\0junk"]
+
+
+@pytest.mark.parametrize("content", OTHER)
 def test_a_file_of_another_kind_is_refused_in_a_sentence(tmp_path, content):
     file = tmp_path / "file"
     file.write_bytes(content)
