@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from goose_py.bootstrap.conflicts import conflicts_of_list
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.queue import queue_reasons
 from goose_py.protocol.safe_text import safe_text
@@ -42,6 +43,8 @@ def print_tasks(tasks: Sequence[TaskSummary], host: Host, *, as_json: bool, ever
         cells = (task.task_id, state, CHECKS[task.checks], diff, f"${task.cost:.2f}" if task.cost else "", task.title)
         table.add_row(*(Text(safe_text(cell).replace("\n", " ")) for cell in cells))
     Console(width=None if sys.stdout.isatty() else 160, markup=False, highlight=False).print(table)
+    for line in conflicts_of_list(host, tuple(tasks)):
+        print(line)
     return 0
 
 

@@ -75,6 +75,16 @@ def list_(as_json: bool, everywhere: bool) -> int:
 
 
 @task.command()
+@click.option("--json", "as_json", is_flag=True, help="As one JSON document.")
+@click.option("--all", "everywhere", is_flag=True, help="Those of every repository, not only of this one.")
+def conflicts(as_json: bool, everywhere: bool) -> int:
+    """Say which tasks that are not merged yet will conflict with each other. The exit code is 1 where any do."""
+    from goose_py.bootstrap.conflicts import show_conflicts
+
+    return show_conflicts(as_json=as_json, everywhere=everywhere)
+
+
+@task.command()
 @click.argument("id")
 @click.option("--json", "as_json", is_flag=True, help="As one JSON document.")
 def show(id: str, as_json: bool) -> int:

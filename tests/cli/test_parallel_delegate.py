@@ -1,5 +1,6 @@
 """Delegated tasks end in a branch and a draft pull request; compared ones stand side by side."""
 
+import asyncio
 import json
 import subprocess
 from pathlib import Path
@@ -81,8 +82,8 @@ async def test_without_the_users_word_nothing_leaves_the_machine_and_the_exact_c
     said = await user.goose("delegate", "--finish", task)
     commands = [line.strip() for line in said.out.splitlines()[1:]]
     assert commands[1].startswith("git push") and commands[2].startswith("gh pr create --draft")
-    done = subprocess.run(["/bin/sh", "-ec", "\n".join(commands)], env=user.environment(), capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    shell = await asyncio.create_subprocess_exec("/bin/sh", "-ec", "\n".join(commands), env=user.environment())
+    assert await shell.wait() == 0
     assert "sum(prices) - discount" in _in(remote, "show", f"{summary.branch}:cart.py") and called.exists()
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from command import FIX, PLAN, PLAN_DONE, User, answered, calls
-from parallel import ended, folder_of, kill_worker, parallel_user
+from parallel import ended, folder_of, kill_worker, parallel_user, until
 
 from goose_py.tasks.summary import summary_of
 
@@ -47,9 +47,6 @@ async def test_no_more_work_at_once_than_was_allowed_and_the_next_begins_when_on
         listed = await user.goose("task", "list")
         assert "queued: 2 tasks are at work" in listed.out and not folder_of(user, ids[2]).owned()
         await ended(user, ids[0], "running", "planning")
-        async with asyncio.timeout(20):
-            while not Path(summary_of(folder_of(user, ids[0])).workspace).is_dir():
-                await asyncio.sleep(0.02)
         _go(user, ids[0])
         await ended(user, ids[0], "idle", "awaiting review")
         assert (await ended(user, ids[2], "idle", "awaiting review")).title == "three"
@@ -125,9 +122,7 @@ async def test_a_worker_that_dies_before_its_first_turn_is_started_again_and_the
         await ended(user, task, "idle")
         folder = folder_of(user, task)
         kill_worker(folder)
-        async with asyncio.timeout(10):
-            while folder.owned():
-                await asyncio.sleep(0.02)
+        await until(lambda: not folder.owned())
         # What the disk holds when the kill came right after the prompt was logged.
         log = folder.path / LOG_NAME
         lines = log.read_bytes().split(b"\n")

@@ -1,0 +1,72 @@
+"""`goose-py task conflicts`: pairs of unmerged tasks that will not go together."""
+
+import asyncio
+import json
+import sys
+from dataclasses import asdict
+
+from goose_py.bootstrap.desk import look
+from goose_py.bootstrap.host import Host
+from goose_py.git.errors import GitError, GitUnavailable
+from goose_py.protocol.errors import UserError
+from goose_py.protocol.safe_text import safe_text
+from goose_py.review.errors import listed
+from goose_py.tasks.conflicts import TaskConflict, Work, conflicts_between
+from goose_py.tasks.summary import TaskSummary, list_tasks
+
+OVER = ("merged", "rejected", "cancelled", "queued")
+NEWEST = 16
+"""So many of a repository's tasks are compared: the number of pairs grows with its square."""
+
+
+async def live_conflicts(host: Host, summaries: tuple[TaskSummary, ...]) -> tuple[TaskConflict, ...]:
+    """Among the tasks of each repository, newest first. Raises GitUnavailable where git is too old."""
+    found: list[TaskConflict] = []
+    for repository in dict.fromkeys(summary.repository for summary in summaries):
+        works = []
+        for summary in [each for each in summaries if each.repository == repository and _at_stake(each)][:NEWEST]:
+            try:
+                looked = await look(host, host.tasks.folder(summary.task_id))
+            except (GitError, UserError):
+                continue  # what cannot be looked at says so where it is shown itself
+            if looked.changes.files:
+                works.append(Work(looked.worktree, looked.changes.result_tree, looked.changes.base_tree))
+        found += await conflicts_between(works)
+    return tuple(found)
+
+
+def _at_stake(summary: TaskSummary) -> bool:
+    return summary.state not in OVER and summary.base_tree is not None and (summary.alive or summary.changed)
+
+
+def show_conflicts(*, as_json: bool, everywhere: bool) -> int:
+    """Exit code 1 where there are any, for scripts."""
+    host = Host.here()
+    here = tuple(each for each in list_tasks(host.tasks) if everywhere or _here(host, each))
+    found = asyncio.run(live_conflicts(host, here))
+    if as_json:
+        sys.stdout.write(json.dumps([asdict(conflict) for conflict in found], indent=2) + "\n")
+    else:
+        for line in conflict_lines(found):
+            print(line)
+        if not found:
+            print("No two tasks here stand in each other's way.")
+    return 1 if found else 0
+
+
+def conflicts_of_list(host: Host, summaries: tuple[TaskSummary, ...]) -> tuple[str, ...]:
+    """What a list of tasks says besides; nothing where git is too old to tell."""
+    if sum(map(_at_stake, summaries)) < 2:
+        return ()
+    try:
+        return conflict_lines(asyncio.run(live_conflicts(host, summaries)))
+    except GitUnavailable:
+        return ()
+
+
+def conflict_lines(found: tuple[TaskConflict, ...]) -> tuple[str, ...]:
+    return tuple(safe_text(f"{each.one} and {each.other} will conflict in {listed(each.paths)}") for each in found)
+
+
+def _here(host: Host, summary: TaskSummary) -> bool:
+    return any(place and host.cwd.is_relative_to(place) for place in (summary.repository, summary.workspace))
