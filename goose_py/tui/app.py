@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from textual import events
-from textual.app import App
+from textual.app import App, SuspendNotSupported
 from textual.binding import Binding, BindingType
 from textual.timer import Timer
 from textual.worker import Worker
@@ -36,12 +36,14 @@ from goose_py.tui.conversation import ConversationScreen
 from goose_py.tui.look import Look
 from goose_py.tui.question import Option, Question
 from goose_py.tui.questions import commands_for, question_of
+from goose_py.tui.reviewing import Reviewing
 from goose_py.tui.services import Left, Options, Services
 from goose_py.tui.slash import COMMANDS, parse, parse_model
 from goose_py.tui.task_line import TaskLine
 from goose_py.tui.theme import DARK, LIGHT, NAMES
 from goose_py.tui.view_state import Queued, ViewState
 
+T = TypeVar("T")
 LEAVE_TWICE = 2.0
 """Seconds in which Ctrl+C has to be pressed again."""
 TASKS_EVERY = 10.0
@@ -71,6 +73,7 @@ class GooseApp(App[Left]):
         self.task_id = task
         self.attachment: Attachment | None = None
         self.changes: ChangeSet | None = None
+        self.reviewing: Reviewing | None = None
         self.tasks: tuple[TaskLine, ...] = ()
         self.answered = ""
         self._problem = ""
@@ -119,6 +122,7 @@ class GooseApp(App[Left]):
             self._reader.cancel()
         self.task_id = task
         self.changes, self._changes_of, self.answered, self._problem = None, None, "", ""
+        self.reviewing = None
         self.attachment = Attachment(task, self.services.connect, self._changed)
         self.conversation.log_view.clear()
         self._reader = self.run_worker(self.attachment.run(), group="reader", exclusive=True)
@@ -201,6 +205,7 @@ class GooseApp(App[Left]):
 
     def on_app_focus(self) -> None:
         self._away = False
+        self.refresh_changes()
 
     async def _load_changes(self, task: str) -> None:
         try:
@@ -210,10 +215,17 @@ class GooseApp(App[Left]):
             return
         if task == self.task_id:
             self.changes = changes
+            if self.reviewing is None:
+                self.reviewing = Reviewing(changes)
             self.draw()
             if self._review_wanted:
                 self._review_wanted = False
                 self.action_review()
+
+    def refresh_changes(self) -> None:
+        """Look at the files again: they may have been changed by hand."""
+        if self.attachment is not None and self.state.base_tree is not None:
+            self.run_worker(self._load_changes(self.attachment.task_id), group="changes", exclusive=True)
 
     def refresh_tasks(self) -> None:
         self.run_worker(self._look_at_tasks(), group="tasks", exclusive=True)
@@ -247,26 +259,28 @@ class GooseApp(App[Left]):
         self.services.remember(text)
         self.conversation.log_view.following = True
         message = Prompt(prompt_id=self.services.new_id(), parts=(Text(text),), delivery="queue" if queue else "steer")
-        self.send(message, on_refused=lambda: self._give_back(text))
+        self.send(message, on_refused=lambda reason: self._give_back(text, reason))
 
-    def _give_back(self, text: str) -> None:
+    def _give_back(self, text: str, reason: str) -> None:
+        self.complain(GooseError(reason))
         prompt = self.conversation.prompt
         if not prompt.text:
             prompt.put(text)
 
-    def send(self, *commands: AnyCommand, on_refused: Callable[[], None] | None = None) -> None:
-        """Send in order. A refusal is shown, and what follows it is not sent."""
+    def send(self, *commands: AnyCommand, on_refused: Callable[[str], None] | None = None) -> None:
+        """Send in order. A refusal is shown, by `on_refused` where it is given, and what follows is not sent."""
         self.run_worker(self._send(commands, on_refused), group="send")
 
-    async def _send(self, commands: tuple[AnyCommand, ...], on_refused: Callable[[], None] | None) -> None:
+    async def _send(self, commands: tuple[AnyCommand, ...], on_refused: Callable[[str], None] | None) -> None:
         try:
             attachment = self._reached()
             for command in commands:
                 await attachment.send(command)
         except GooseError as error:
-            self.complain(error)
-            if on_refused is not None:
-                on_refused()
+            if on_refused is None:
+                self.complain(error)
+            else:
+                on_refused(str(error))
 
     def _reached(self) -> Attachment:
         """The attachment, with its worker started again where it had ended."""
@@ -283,7 +297,8 @@ class GooseApp(App[Left]):
             self.answered = question.id
             self.send(*commands, on_refused=self._forget_answer)
 
-    def _forget_answer(self) -> None:
+    def _forget_answer(self, reason: str) -> None:
+        self.complain(GooseError(reason))
         self.answered = ""
         self.draw()
 
@@ -293,9 +308,10 @@ class GooseApp(App[Left]):
     def take_back(self, queued: Queued) -> None:
         """A prompt that waits comes back to be edited."""
         self.conversation.prompt.put(queued.text)
-        self.send(WithdrawPrompt(prompt_id=queued.prompt_id), on_refused=lambda: self._drop_draft(queued.text))
+        self.send(WithdrawPrompt(prompt_id=queued.prompt_id), on_refused=lambda reason: self._drop_draft(queued.text, reason))
 
-    def _drop_draft(self, text: str) -> None:
+    def _drop_draft(self, text: str, reason: str) -> None:
+        self.complain(GooseError(reason))
         if self.conversation.prompt.text == text:
             self.conversation.prompt.take()
 
@@ -436,6 +452,16 @@ class GooseApp(App[Left]):
         self.screen.refresh(layout=True)
 
     # Telling.
+
+    def say(self, text: str, seconds: float = 4) -> None:
+        self.notify(safe_text(text), timeout=seconds, markup=False)
+
+    def outside(self, work: Callable[[], T]) -> T:
+        try:
+            with self.suspend():
+                return work()
+        except SuspendNotSupported:
+            raise UserError("This needs a terminal of its own, and here is none to give.") from None
 
     def complain(self, error: GooseError) -> None:
         self.notify(safe_text(str(error)), severity="error", timeout=8, markup=False)

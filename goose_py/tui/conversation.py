@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from textual import events
 from textual.app import ComposeResult
@@ -11,6 +11,7 @@ from textual.containers import Horizontal, Vertical
 from textual.screen import Screen
 
 from goose_py.tui.chrome import WIDE, header_rows, hint_row, panel_rows, plan_line, status_rows, welcome_rows
+from goose_py.tui.context import AppContext
 from goose_py.tui.log_view import LogView
 from goose_py.tui.prompt import PromptArea
 from goose_py.tui.question import Option, Question, QuestionPanel, event_time
@@ -18,9 +19,6 @@ from goose_py.tui.questions import question_of, wants_text
 from goose_py.tui.rows import Rows, text_row
 from goose_py.tui.slash import matching, menu_rows
 from goose_py.tui.view_state import ViewState
-
-if TYPE_CHECKING:
-    from goose_py.tui.app import GooseApp
 
 PANEL_WIDTH = 41
 SMALL = (60, 15)
@@ -52,10 +50,10 @@ class ConversationScreen(Screen[None]):
         Binding("alt+down", "block(1)", "Block down", show=False, priority=True),
     ]
 
-    def __init__(self, app: GooseApp) -> None:
+    def __init__(self, context: AppContext) -> None:
         super().__init__()
-        self._goose = app
-        look = app.look
+        self._goose = context
+        look = context.look
         ascii_class = "-ascii" if look.ascii else None
         self.header = Rows(look, id="header")
         self.log_view = LogView(look, id="log")
@@ -64,7 +62,7 @@ class ConversationScreen(Screen[None]):
         self.plan_row = Rows(look, id="plan")
         self.status = Rows(look, id="status")
         self.menu = Rows(look, id="menu")
-        self.question = QuestionPanel(look, app.options.grace, id="question")
+        self.question = QuestionPanel(look, context.options.grace, id="question")
         self.prompt = PromptArea(id="prompt")
         if ascii_class:
             self.prompt.add_class(ascii_class)
@@ -248,6 +246,7 @@ class ConversationScreen(Screen[None]):
         event.stop()
         self._put_off = event.question.id
         self._focus_prompt()
+        self.prompt.insert(event.typed)
         self.draw_chrome()
 
     def _focus_prompt(self) -> None:

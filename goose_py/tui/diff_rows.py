@@ -5,21 +5,25 @@ A unit is what a verdict can be about: a hunk, or what no hunk shows (the file's
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from goose_py.protocol.changes import FileChange, Hunk
 from goose_py.protocol.events import Verdict
-from goose_py.review.verdicts import FileReview, HunkReview, has_attributes
+from goose_py.review.verdicts import FileReview, HunkReview, changed_lines, has_attributes
 
-RowKind = Literal["note", "gap", "section", "line", "verdict"]
+RowKind = Literal["note", "gap", "section", "line", "comment", "edit", "verdict"]
+Mark = Literal["keep", "drop", "undecided", "some"]
+"""What a unit's lines come to: one verdict, or `some` of each."""
 
 
 @dataclass(frozen=True, slots=True)
 class DiffRow:
     """`unit` is an index into the file's units, None for what belongs to none. `text` is foreign and not yet safe.
 
-    Line numbers count from 1. `partner` is the row that a changed line replaces or is replaced by."""
+    Line numbers count from 1. `partner` is the row that a changed line replaces or is replaced by; `line` is the index into the
+    hunk's lines. `comment` and `edit` rows are the reviewer's own words."""
 
     kind: RowKind
     text: str = ""
@@ -29,6 +33,7 @@ class DiffRow:
     new: int | None = None
     partner: int | None = None
     ended: bool = True
+    line: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +141,7 @@ def _lines(hunk: Hunk, unit: int, offset: int) -> list[DiffRow]:
                 new if sign != "-" else None,
                 offset + partner if partner is not None else None,
                 ended,
+                number,
             )
         )
         old += sign != "+"
@@ -181,12 +187,58 @@ def changed_span(old: str, new: str) -> tuple[int, int, int]:
     return start, len(old) - tail, len(new) - tail
 
 
-def unit_verdict(unit: Unit, review: FileReview) -> Verdict:
-    """Verdicts on single lines of a hunk count as "undecided" unless they all agree with one another."""
+@dataclass(frozen=True, slots=True)
+class UnitReview:
+    """What the decisions come to for a unit. `lines` has a verdict for every changed line of a hunk, by index into
+    `Hunk.lines`. `unfinished`: something in it is undecided."""
+
+    mark: Mark = "undecided"
+    lines: Mapping[int, Verdict] = field(default_factory=dict)
+    edited: bool = False
+    unfinished: bool = True
+
+
+def unit_review(unit: Unit, review: FileReview) -> UnitReview:
     if unit.hunk is None:
-        return review.attributes
+        return UnitReview(review.attributes, unfinished=review.attributes == "undecided")
     hunk = review.hunks.get(unit.hunk.id, HunkReview())
-    if not hunk.lines:
-        return hunk.verdict
-    found = {hunk.of_line(number) for number, line in enumerate(unit.hunk.lines) if not line.startswith(" ")}
-    return found.pop() if len(found) == 1 else "undecided"
+    lines = {number: hunk.of_line(number) for number in changed_lines(unit.hunk)}
+    found = set(lines.values())
+    mark: Mark = found.pop() if len(found) == 1 else "some" if found else hunk.verdict
+    return UnitReview(mark, lines, hunk.edit is not None, "undecided" in lines.values())
+
+
+def annotated(diff: FileDiff, review: FileReview) -> FileDiff:
+    """The same units, with what the reviewer wrote below the lines that it is about."""
+    notes = {number: _notes(unit, review) for number, unit in enumerate(diff.units)}
+    if not any(notes.values()):
+        return diff
+    after: dict[int, list[DiffRow]] = {}
+    for number, unit in enumerate(diff.units):
+        for line, row in notes[number]:
+            place = next((at for at in range(unit.first, unit.last) if line is not None and diff.rows[at].line == line), None)
+            after.setdefault(unit.last - 1 if place is None else place, []).append(replace(row, unit=number))
+    moved: list[int] = []
+    rows: list[DiffRow] = []
+    # What is said of a unit without any rows of its own comes before its verdict, also where that is the first row.
+    rows += after.get(-1, [])
+    for at, row in enumerate(diff.rows):
+        moved.append(len(rows))
+        rows += [row, *after.get(at, [])]
+    rows = [replace(row, partner=moved[row.partner]) if row.partner is not None else row for row in rows]
+    units = tuple(Unit(unit.hunk, moved[unit.first], moved[unit.last]) for unit in diff.units)
+    return FileDiff(diff.file, tuple(rows), units)
+
+
+def _notes(unit: Unit, review: FileReview) -> list[tuple[int | None, DiffRow]]:
+    """(the last line that it is about, the row)"""
+    if unit.hunk is None:
+        return [(None, DiffRow("comment", comment.text)) for comment in review.comments]
+    hunk = review.hunks.get(unit.hunk.id, HunkReview())
+    found: list[tuple[int | None, DiffRow]] = []
+    for comment in hunk.comments:
+        found += [(max(comment.lines, default=None), DiffRow("comment", text)) for text in comment.text.split("\n")]
+    if hunk.edit is not None:
+        found.append((None, DiffRow("edit", "as you edited it, this part will read:")))
+        found += [(None, DiffRow("edit", line, sign="+")) for line in hunk.edit.removesuffix("\n").split("\n")]
+    return found

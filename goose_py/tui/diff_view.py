@@ -16,18 +16,26 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.widget import Widget
 
-from goose_py.protocol.events import Verdict
 from goose_py.protocol.safe_text import safe_line
-from goose_py.tui.diff_rows import DiffRow, FileDiff, changed_span
+from goose_py.tui.diff_rows import DiffRow, FileDiff, Mark, UnitReview, changed_span
 from goose_py.tui.look import Look
 
 CHUNK = 40
 GUTTER = 14
-_VERDICTS: dict[Verdict, tuple[str, str, str]] = {
+_MARKS: dict[Mark, tuple[str, str, str]] = {
     "keep": ("✓", "ok", "kept"),
     "drop": ("✗", "bad", "dropped"),
+    "some": ("◐", "warn", "some lines"),
     "undecided": ("●", "review", "undecided"),
 }
+_PLAIN = {
+    "gap": ("⋯ ", "dim"),
+    "section": ("", "heading"),
+    "note": ("", "review"),
+    "comment": ("  » ", "accent"),
+    "edit": ("  ", "ok"),
+}
+"""What stands before a row that is no line of the diff, and its role."""
 
 
 class _Line(NamedTuple):
@@ -39,7 +47,8 @@ class _Line(NamedTuple):
 
 
 class DiffView(ScrollView, can_focus=True):
-    """Shows a `FileDiff` with its verdicts; knows the unit under the cursor."""
+    """Shows a `FileDiff` with its verdicts; knows what is under the cursor: a unit or, by line, one changed line of it or a
+    range of them."""
 
     DEFAULT_CSS = """
     DiffView { overflow-x: hidden; overflow-y: scroll; scrollbar-size-vertical: 1; background: $background; }
@@ -56,14 +65,17 @@ class DiffView(ScrollView, can_focus=True):
     ]
 
     class Pointed(Message):
-        """The cursor stands on another unit."""
+        """The cursor stands on something else."""
 
     def __init__(self, look: Look, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.look = look
         self.diff: FileDiff | None = None
         self.unit = 0
-        self._verdicts: Mapping[int, Verdict] = {}
+        self.by_line = False
+        self._line: int | None = None
+        self._anchor: int | None = None
+        self._marks: Mapping[int, UnitReview] = {}
         self._lines: list[_Line] = []
         self._first_line: list[int] = []
         self._colored: dict[int, Text] = {}
@@ -71,28 +83,133 @@ class DiffView(ScrollView, can_focus=True):
         self._lexer: str | None = None
 
     def show(self, diff: FileDiff | None, unit: int = 0) -> None:
-        """Show another file, or the same one anew."""
+        """Show another file."""
         self.diff = diff
         self.unit = min(unit, max(0, len(diff.units) - 1)) if diff is not None else 0
-        self._colored.clear()
-        self._lexer = None
+        self._line = self._anchor = None
+        self._forget_colors()
         self._lay_out()
         self.scroll_to(y=0, animate=False, force=True)
+        self._settle_line()
         if unit:
             self._reveal()
 
-    def mark(self, verdicts: Mapping[int, Verdict]) -> None:
-        if verdicts != self._verdicts:
-            self._verdicts = dict(verdicts)
+    def again(self, diff: FileDiff) -> None:
+        """Show the same file with other notes in it; the cursor stays."""
+        if diff is self.diff:
+            return
+        self.diff = diff
+        self.unit = min(self.unit, max(0, len(diff.units) - 1))
+        self._forget_colors()
+        self._lay_out()
+        self._settle_line()
+
+    def mark(self, marks: Mapping[int, UnitReview]) -> None:
+        if marks != self._marks:
+            self._marks = dict(marks)
             self.refresh()
 
     def point(self, unit: int) -> None:
         if self.diff is None or not 0 <= unit < len(self.diff.units):
             return
         self.unit = unit
+        self._line = self._anchor = None
+        self._settle_line(unfinished=True)
         self._reveal()
         self.refresh()
         self.post_message(self.Pointed())
+
+    # Lines.
+
+    def choose_by(self, *, line: bool) -> None:
+        """Walk and judge single lines from now on, or whole hunks again."""
+        self.by_line = line
+        self._line = self._anchor = None
+        self._settle_line()
+        self._pointed()
+
+    def begin_range(self) -> None:
+        """The lines from here on are chosen together; asked again, only the one under the cursor."""
+        if not self.by_line:
+            self.choose_by(line=True)
+        self._anchor = self._line if self._anchor is None else None
+        self._pointed()
+
+    @property
+    def in_range(self) -> bool:
+        return self._anchor is not None
+
+    def chosen_lines(self) -> tuple[int, ...]:
+        """Indices into the hunk's lines; empty where the whole unit is meant."""
+        if self._line is None:
+            return ()
+        first, last = sorted((self._line, self._line if self._anchor is None else self._anchor))
+        return tuple(line for line in self._changed_lines() if first <= line <= last)
+
+    def next_line(self) -> bool:
+        """After a verdict: the next undecided line of the same hunk. False where there is none."""
+        self._anchor = None
+        lines = self._marks[self.unit].lines if self.unit in self._marks else {}
+        waiting = [line for line, verdict in lines.items() if verdict == "undecided"]
+        later = [line for line in waiting if self._line is None or line > self._line]
+        if not waiting:
+            self.refresh()
+            return False
+        self._line = (later or waiting)[0]
+        self._reveal_line()
+        self._pointed()
+        return True
+
+    def _changed_lines(self) -> list[int]:
+        if self.diff is None or self.unit >= len(self.diff.units):
+            return []
+        hunk = self.diff.units[self.unit].hunk
+        return [number for number, line in enumerate(hunk.lines) if line[0] != " "] if hunk is not None else []
+
+    def _settle_line(self, *, unfinished: bool = False) -> None:
+        """The cursor of the lines stands on a line that can be judged."""
+        lines = self._changed_lines() if self.by_line else []
+        if self._line in lines:
+            return
+        self._anchor = None
+        of_lines = self._marks[self.unit].lines if unfinished and self.unit in self._marks else {}
+        open_ones = [line for line in lines if of_lines.get(line) == "undecided"]
+        self._line = next(iter(open_ones or lines), None)
+
+    def _step_line(self, step: int) -> None:
+        lines = self._changed_lines()
+        at = lines.index(self._line) + step if self._line in lines else 0
+        if 0 <= at < len(lines):
+            self._line = lines[at]
+            self._reveal_line()
+            self._pointed()
+        elif self._anchor is None and self.diff is not None and 0 <= self.unit + step < len(self.diff.units):
+            self.unit += step
+            lines = self._changed_lines()
+            self._line = (lines[0] if step > 0 else lines[-1]) if lines else None
+            self._reveal()
+            self._reveal_line()
+            self._pointed()
+
+    def _reveal_line(self) -> None:
+        if self.diff is None or self._line is None:
+            return
+        unit = self.diff.units[self.unit]
+        rows = range(unit.first, unit.last + 1)
+        at = self._first_line[next((row for row in rows if self.diff.rows[row].line == self._line), unit.first)]
+        top, height = self.scroll_offset.y, self.size.height
+        if at < top + 1:
+            self.scroll_to(y=max(0, at - 1), animate=False)
+        elif at > top + height - 3:
+            self.scroll_to(y=at - height + 3, animate=False)
+
+    def _pointed(self) -> None:
+        self.refresh()
+        self.post_message(self.Pointed())
+
+    def _forget_colors(self) -> None:
+        self._colored.clear()
+        self._lexer = None
 
     # Layout.
 
@@ -164,8 +281,11 @@ class DiffView(ScrollView, can_focus=True):
         ground = look["base"]
         if row.unit is None:
             return [Segment("  ", ground)]
-        glyph, role, _ = _VERDICTS[self._verdicts.get(row.unit, "undecided")]
+        unit = self._marks.get(row.unit, UnitReview())
+        glyph, role, _ = _MARKS[unit.lines.get(row.line, "undecided") if row.line is not None else unit.mark]
         here = row.unit == self.unit
+        if here and self._line is not None:
+            here = row.line in self.chosen_lines() if row.line is not None else False
         bar = look.glyph("┃") if here else " "
         shown = look.glyph(glyph) if first and row.kind == "line" and row.sign != " " and role != "review" else " "
         return [Segment(bar, ground + look["accent"]), Segment(shown, ground + look[role])]
@@ -181,8 +301,9 @@ class DiffView(ScrollView, can_focus=True):
     def _render_row(self, row: DiffRow, line: _Line) -> Strip:
         look = self.look
         if row.kind != "line":
-            mark = {"gap": "⋯ ", "section": "", "note": ""}[row.kind]
-            role = "warn" if row.text.startswith("!") else {"gap": "dim", "section": "heading", "note": "review"}[row.kind]
+            mark, role = _PLAIN[row.kind]
+            if row.kind == "note" and row.text.startswith("!"):
+                role = "warn"
             text = self._shown(row)[line.start : line.end]
             return look.strip([Segment(mark + text, look[role])])
         ground = look[{"+": "added_line", "-": "removed_line"}.get(row.sign, "base")]
@@ -267,13 +388,23 @@ class DiffView(ScrollView, can_focus=True):
     def _verdict_strip(self, row: DiffRow) -> Strip:
         look = self.look
         assert row.unit is not None
-        glyph, role, word = _VERDICTS[self._verdicts.get(row.unit, "undecided")]
+        unit = self._marks.get(row.unit, UnitReview())
+        glyph, role, word = _MARKS[unit.mark]
+        if unit.edited:
+            word = "kept as you edited it"
+        elif unit.mark == "some":
+            count = {verdict: list(unit.lines.values()).count(verdict) for verdict in ("keep", "drop", "undecided")}
+            word = f"{count['keep']} lines kept, {count['drop']} dropped, {count['undecided']} undecided"
         here = row.unit == self.unit
-        bar = Segment("┃ " if here else "  ", look["accent"])
+        bar = Segment("┃ " if here and self._line is None else "  ", look["accent"])
         state = [Segment(f"{glyph} {word} ", look[role])]
         if not here:
             return look.strip([bar, Segment(" " * 12), *state])
-        keys = [("space", "keep"), ("d", "drop"), ("u", "undecided"), ("c", "comment")]
+        what = ""
+        if self._line is not None:
+            chosen = len(self.chosen_lines())
+            what = f"{chosen} lines" if chosen > 1 else "this line"
+        keys = [("space", f"keep {what}".strip()), ("d", f"drop {what}".strip()), ("c", "comment"), ("E", "edit")]
         actions: list[Segment] = []
         for key, meaning in keys:
             actions += [Segment(f" {key} ", look["key"]), Segment(f"{meaning} ", look["dim"])]
@@ -282,6 +413,9 @@ class DiffView(ScrollView, can_focus=True):
     # Keys and mouse.
 
     def action_line(self, step: int) -> None:
+        if self.by_line:
+            self._step_line(step)
+            return
         self.scroll_to(y=self.scroll_offset.y + step, animate=False)
         self._point_into_view()
 
@@ -293,8 +427,9 @@ class DiffView(ScrollView, can_focus=True):
         self.scroll_to(y=0 if step < 0 else self.max_scroll_y, animate=False)
         if self.diff is not None and self.diff.units:
             self.unit = 0 if step < 0 else len(self.diff.units) - 1
-            self.refresh()
-            self.post_message(self.Pointed())
+            self._line = self._anchor = None
+            self._settle_line()
+            self._pointed()
 
     def action_unit(self, step: int) -> None:
         self.point(self.unit + step)
@@ -315,15 +450,17 @@ class DiffView(ScrollView, can_focus=True):
             return 0 if first <= middle <= last else min(abs(first - middle), abs(last - middle))
 
         self.unit = min(range(len(self.diff.units)), key=distance)
-        self.refresh()
-        self.post_message(self.Pointed())
+        self._settle_line()
+        self._pointed()
 
     def on_click(self, event: events.Click) -> None:
         at = self.scroll_offset.y + event.y
         if self.diff is None or at >= len(self._lines):
             return
-        unit = self.diff.rows[self._lines[at].row].unit
-        if unit is not None:
-            self.unit = unit
-            self.refresh()
-            self.post_message(self.Pointed())
+        row = self.diff.rows[self._lines[at].row]
+        if row.unit is not None:
+            self.unit = row.unit
+            if self.by_line and row.line in self._changed_lines():
+                self._line = row.line
+            self._settle_line()
+            self._pointed()

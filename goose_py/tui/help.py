@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from rich.segment import Segment
 from textual.app import ComposeResult
@@ -12,12 +12,10 @@ from textual.screen import ModalScreen
 
 from goose_py.protocol.safe_text import safe_line
 from goose_py.tui.blocks import STEP_MARKS
+from goose_py.tui.context import AppContext
 from goose_py.tui.lines import Row, wrapped
 from goose_py.tui.rows import Rows
 from goose_py.tui.slash import COMMANDS
-
-if TYPE_CHECKING:
-    from goose_py.tui.app import GooseApp
 
 KEYS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     (
@@ -99,12 +97,12 @@ class TextScreen(ModalScreen[None]):
         Binding("up,k", "scroll(-1)", "Up", show=False),
     ]
 
-    def __init__(self, app: GooseApp, title: str) -> None:
+    def __init__(self, context: AppContext, title: str) -> None:
         super().__init__()
-        self._goose = app
+        self._goose = context
         self._heading = title
-        self._text = Rows(app.look, base="surface")
-        self._box = VerticalScroll(self._text, id="box", classes="-ascii" if app.look.ascii else None)
+        self._text = Rows(context.look, base="surface")
+        self._box = VerticalScroll(self._text, id="box", classes="-ascii" if context.look.ascii else None)
 
     def compose(self) -> ComposeResult:
         yield self._box
@@ -126,8 +124,8 @@ class TextScreen(ModalScreen[None]):
 
 
 class HelpScreen(TextScreen):
-    def __init__(self, app: GooseApp) -> None:
-        super().__init__(app, "goose-py: keys and commands")
+    def __init__(self, context: AppContext) -> None:
+        super().__init__(context, "goose-py: keys and commands")
 
     def rows(self, width: int) -> list[Row]:
         look = self._goose.look
@@ -152,8 +150,8 @@ def _pair(key: str, meaning: str, width: int, look) -> list[Row]:  # type: ignor
 
 
 class PlanScreen(TextScreen):
-    def __init__(self, app: GooseApp) -> None:
-        super().__init__(app, "plan")
+    def __init__(self, context: AppContext) -> None:
+        super().__init__(context, "plan")
 
     def rows(self, width: int) -> list[Row]:
         look, plan = self._goose.look, self._goose.state.plan

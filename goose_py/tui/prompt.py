@@ -108,6 +108,17 @@ class PromptArea(TextArea):
         if event.key in ("up", "down") and not self.menu_open and self._walk(event.key):
             event.stop()
             event.prevent_default()
+            return
+        await self._edit_at_once(event)
+
+    async def _edit_at_once(self, event: events.Key) -> None:
+        """Bound keys (backspace, arrows) take effect here and not after they have bubbled to the app, where the letters of a
+        burst would overtake them (Textual issue 6605)."""
+        bound = None if event.is_printable else self.screen.active_bindings.get(event.key)
+        if bound is not None and bound.node is self and bound.enabled:
+            event.stop()
+            event.prevent_default()
+            await self.app.run_action(bound.binding.action, self)
 
     def _enter(self) -> None:
         row, column = self.cursor_location

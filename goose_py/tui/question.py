@@ -6,6 +6,7 @@ something longer than its window, after all of it was scrolled past. Keys that c
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, replace
 
@@ -83,11 +84,12 @@ class QuestionPanel(Widget, can_focus=True):
             self.variant = variant
 
     class PutOff(Message):
-        """The user wants to write first."""
+        """The user wants to write first. `typed` is what they have written already."""
 
-        def __init__(self, question: Question) -> None:
+        def __init__(self, question: Question, typed: str = "") -> None:
             super().__init__()
             self.question = question
+            self.typed = typed
 
     def __init__(self, look: Look, grace: float, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -103,6 +105,7 @@ class QuestionPanel(Widget, can_focus=True):
         self._body: list[Row] = []
         self._strips: list[Strip] = []
         self._early = False
+        self._passed_on = -math.inf
 
     def ask(self, question: Question | None, room: int) -> None:
         """Show it in at most `room` rows. The same question again only changes its room."""
@@ -114,6 +117,7 @@ class QuestionPanel(Widget, can_focus=True):
         self.question, self.room = question, room
         self.display = question is not None
         self._chosen, self._top, self._variant, self.full, self._early = 0, 0, {}, False, False
+        self._passed_on = -math.inf
         self.gate = Gate(self._grace)
         if question is not None:
             self._lay_out()
@@ -130,6 +134,7 @@ class QuestionPanel(Widget, can_focus=True):
 
     def focused_now(self) -> None:
         """The keys are ours from now on: the grace begins anew, for whoever was typing a moment ago."""
+        self._passed_on = -math.inf
         if self.gate.drawn is not None:
             self.gate = replace(self.gate, drawn=event_time())
 
@@ -241,7 +246,9 @@ class QuestionPanel(Widget, can_focus=True):
             return
         event.stop()
         event.prevent_default()
-        if event.key == "tab":
+        if event.time < self._passed_on + self._grace:
+            self._pass_on(event)
+        elif event.key == "tab":
             self.post_message(self.PutOff(self.question))
         elif event.key in _MOVES:
             self._move(_MOVES[event.key])
@@ -284,11 +291,19 @@ class QuestionPanel(Widget, can_focus=True):
             number = int(event.character) - 1 if event.character and event.character in "123456789" else -1
             found = by_key or (options[number] if 0 <= number < len(options) else None)
             if found is None:
+                self._pass_on(event)
                 return
             option = found
         if not self.gate.takes(event.time, option.assent):
             return
         self.post_message(self.Answered(self.question, option, self._variant.get(option.key, 0)))
+
+    def _pass_on(self, event: events.Key) -> None:
+        """A letter that answers nothing is the beginning of a message: it goes to the prompt, and so does what is typed right
+        after it, so that no letter in the midst of a sentence counts as an answer."""
+        if self.question is not None and event.is_printable and event.character:
+            self._passed_on = event.time
+            self.post_message(self.PutOff(self.question, event.character))
 
     def on_click(self, event: events.Click) -> None:
         if self.question is None:

@@ -131,8 +131,14 @@ def _extension_changed(state: ViewState, event: ExtensionChanged) -> ViewState:
     return state
 
 
+FEEDBACK = "review-"
+"""How the ids of prompts begin that tell the agent of a review (`tasks.changes.FEEDBACK`)."""
+
+
 def _prompt_received(state: ViewState, event: PromptReceived) -> ViewState:
     text, images = _prompt_text(event.parts)
+    if event.prompt_id.startswith(FEEDBACK):
+        state = replace(state, told=len(state.decisions))
     if event.delivery == "now":
         return _append(
             _without_finished_plan(state), UserItem(seq=state.seq, prompt_id=event.prompt_id, text=text, images=images)
@@ -333,7 +339,7 @@ def _verification_finished(state: ViewState, event: VerificationFinished) -> Vie
     checks = (
         tuple(item if check.command == event.command else check for check in state.checks) if known else (*state.checks, item)
     )
-    return _append(replace(state, checks=checks), item)
+    return _append(replace(state, checks=checks, verified=state.verified.append(event)), item)
 
 
 def _turn_ended(state: ViewState, event: TurnEnded) -> ViewState:

@@ -1,61 +1,99 @@
-"""What a review comes to: the verdicts of the log over the files that are loaded. Pure."""
+"""What a review comes to, and the commands that change it. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from goose_py.protocol.changes import ChangeSet, FileChange
+from goose_py.protocol.changes import ChangeSet, FileChange, Hunk
 from goose_py.protocol.commands import DecideChange
 from goose_py.protocol.events import ChangeDecided, Verdict
-from goose_py.review.verdicts import Decision, FileReview, decide_file, decide_hunk, fold
-from goose_py.tui.diff_rows import FileDiff, Unit, unit_verdict
+from goose_py.review.verdicts import Decision, FileReview, HunkReview, decide_file, decide_hunk, fold
+from goose_py.tui.diff_rows import FileDiff, Unit, UnitReview, unit_review
 
 
 @dataclass(frozen=True)
 class Tally:
-    """Units by verdict. `unread` files are not loaded yet, so that their units are not counted."""
+    """Units by what their lines come to; `some`: its lines differ. `unfinished`: those in which anything is undecided.
+    `unread` files are not loaded yet, so that their units are not counted."""
 
     keep: int = 0
     drop: int = 0
     undecided: int = 0
+    some: int = 0
+    unfinished: int = 0
     unread: int = 0
 
     @property
     def total(self) -> int:
-        return self.keep + self.drop + self.undecided
+        return self.keep + self.drop + self.undecided + self.some
+
+    @property
+    def decided(self) -> int:
+        return self.total - self.unfinished
 
     def plus(self, other: Tally) -> Tally:
         return Tally(
-            self.keep + other.keep, self.drop + other.drop, self.undecided + other.undecided, self.unread + other.unread
+            self.keep + other.keep,
+            self.drop + other.drop,
+            self.undecided + other.undecided,
+            self.some + other.some,
+            self.unfinished + other.unfinished,
+            self.unread + other.unread,
         )
 
 
 def review_of(file: FileChange, changes: ChangeSet, decisions: Iterable[Decision]) -> FileReview:
-    """The fold over one loaded file."""
+    """The fold over one loaded file of decisions on it."""
     alone = ChangeSet(base_tree=changes.base_tree, result_tree=changes.result_tree, files=(file,))
-    return fold(alone, [decision for decision in decisions if decision.event.path == file.path]).of(file.path)
+    return fold(alone, decisions).of(file.path)
 
 
-def verdicts_of(diff: FileDiff, review: FileReview) -> dict[int, Verdict]:
-    return {number: unit_verdict(unit, review) for number, unit in enumerate(diff.units)}
+def marks_of(diff: FileDiff, review: FileReview) -> dict[int, UnitReview]:
+    return {number: unit_review(unit, review) for number, unit in enumerate(diff.units)}
 
 
-def tally_of(verdicts: Mapping[int, Verdict]) -> Tally:
-    words = list(verdicts.values())
-    return Tally(words.count("keep"), words.count("drop"), words.count("undecided"))
+def tally_of(marks: Mapping[int, UnitReview]) -> Tally:
+    words = [unit.mark for unit in marks.values()]
+    unfinished = sum(unit.unfinished for unit in marks.values())
+    return Tally(words.count("keep"), words.count("drop"), words.count("undecided"), words.count("some"), unfinished)
 
 
-def mark_unit(file: FileChange, unit: Unit, verdict: Verdict, comment: str = "") -> DecideChange:
-    """The command that gives this verdict to a hunk, or to what no hunk shows."""
+def mark_unit(
+    file: FileChange, unit: Unit, verdict: Verdict, comment: str = "", lines: tuple[int, ...] = ()
+) -> DecideChange:
+    """The command that gives this verdict to a hunk, to `lines` of it, or to what no hunk shows."""
     if unit.hunk is not None:
-        return command_for(decide_hunk(file, unit.hunk, verdict, comment=comment))
+        return command_for(decide_hunk(file, unit.hunk, verdict, comment=comment, lines=lines))
     content = file.attributes_id if file.hunks else file.id
     return DecideChange(path=file.path, verdict=verdict, comment=comment, content=content)
 
 
+def edit_unit(file: FileChange, hunk: Hunk, text: str) -> DecideChange:
+    """Keep `text` in place of the hunk's new side."""
+    return command_for(decide_hunk(file, hunk, "keep", edit=text))
+
+
+def new_side(hunk: Hunk) -> str:
+    """What a hunk leads to, context included: what an edit replaces."""
+    return "".join(line[1:] for line in hunk.lines if not line.startswith("-"))
+
+
 def mark_file(file: FileChange, verdict: Verdict) -> tuple[DecideChange, ...]:
     return tuple(command_for(event) for event in decide_file(file, verdict))
+
+
+def restore_unit(file: FileChange, unit: Unit, before: FileReview) -> tuple[DecideChange, ...]:
+    """The commands that bring a unit back to what was decided of it `before`."""
+    if unit.hunk is None:
+        return (mark_unit(file, unit, before.attributes),)
+    review = before.hunks.get(unit.hunk.id, HunkReview())
+    found = [decide_hunk(file, unit.hunk, review.verdict, edit=review.edit)]
+    for verdict in ("keep", "drop", "undecided"):
+        lines = [number for number, of_line in review.lines.items() if of_line == verdict != review.verdict]
+        if lines:
+            found.append(decide_hunk(file, unit.hunk, verdict, lines=lines))  # type: ignore[arg-type]
+    return tuple(command_for(event) for event in found)
 
 
 def command_for(event: ChangeDecided) -> DecideChange:
@@ -83,22 +121,3 @@ def hoped(command: DecideChange) -> Decision:
             content=command.content,
         )
     )
-
-
-def comments_of(decisions: Iterable[Decision]) -> tuple[ChangeDecided, ...]:
-    return tuple(decision.event for decision in decisions if decision.event.comment)
-
-
-def feedback(comments: Iterable[ChangeDecided], dropped: Iterable[tuple[FileDiff, Unit]]) -> str:
-    """What the agent is told of a review: the comments where they were made, and the hunks that were dropped."""
-    lines = ["I have reviewed your changes."]
-    for event in comments:
-        lines.append(f"- {event.path}: {event.comment}")
-    gone = [f"- {diff.file.path}{_place(unit)}" for diff, unit in dropped]
-    if gone:
-        lines += ["I do not want these parts of them:", *gone]
-    return "\n".join(lines)
-
-
-def _place(unit: Unit) -> str:
-    return f", the change at line {unit.hunk.new_start}" if unit.hunk is not None else ""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from goose_py.protocol.changes import ChangeSet, FileChange
 from goose_py.protocol.commands import AnyCommand
+from goose_py.protocol.errors import UserError
 from goose_py.protocol.messages import ModelRef
 from goose_py.protocol.modes import Mode
 from goose_py.protocol.safe_text import safe_text
@@ -26,10 +27,46 @@ class Connection(Protocol):
 
 
 @dataclass(frozen=True)
+class Cause:
+    """What made a part of a hunk: `lines` (indices into `Hunk.lines`) in `turn` (from 1), for the prompt `prompt`, during the
+    plan step `step`, by `call` (in words); "" where it is not known. `turn` 0: no turn did, so somebody did by hand."""
+
+    lines: tuple[int, ...] = ()
+    turn: int = 0
+    prompt: str = ""
+    step: str = ""
+    call: str = ""
+    said: str = ""
+
+
+async def _nothing_known(task: str, path: str) -> Mapping[str, tuple[Cause, ...]]:
+    return {}
+
+
+async def _no_discard(task: str) -> str:
+    raise UserError("Tasks cannot be discarded from here.")
+
+
+async def _no_files() -> tuple[str, ...]:
+    return ()
+
+
+def _no_editor(text: str, name: str) -> str:
+    raise UserError("There is no editor here.")
+
+
+def _no_shell(command: str) -> int:
+    raise UserError("There is no shell here.")
+
+
+@dataclass(frozen=True)
 class Services:
     """`connect(task, after)` reaches the task's worker, and starts one where none runs. `start_task()` makes a new task and
     returns its id. `load_changes(task)` has no hunks, `load_file(task, path)` has one file's. `now` is Unix time, `monotonic`
-    a clock that only goes forward. All raise GooseError with one sentence where they cannot."""
+    a clock that only goes forward. `load_causes(task, path)` says by hunk id what made it. `discard(task)` returns a sentence.
+    `edit(text, name)` and `shell(command)` block and use the terminal, which the app has left to them: what the user made of
+    a text, and a command's exit code. `list_files` are paths to complete, `here` is the repository that tasks are listed of.
+    All raise GooseError with one sentence where they cannot."""
 
     connect: Callable[[str, int], Awaitable[Connection]]
     load_changes: Callable[[str], Awaitable[ChangeSet]]
@@ -42,6 +79,13 @@ class Services:
     window_of: Callable[[ModelRef], int | None] = lambda model: None
     history: Callable[[], tuple[str, ...]] = tuple
     remember: Callable[[str], None] = lambda text: None
+    load_causes: Callable[[str, str], Awaitable[Mapping[str, tuple[Cause, ...]]]] = _nothing_known
+    discard: Callable[[str], Awaitable[str]] = _no_discard
+    list_files: Callable[[], Awaitable[tuple[str, ...]]] = _no_files
+    edit: Callable[[str, str], str] = _no_editor
+    shell: Callable[[str], int] = _no_shell
+    list_models: Callable[[], tuple[ModelRef, ...]] = tuple
+    here: str = ""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from rich.segment import Segment
 from textual.app import ComposeResult
@@ -11,13 +11,11 @@ from textual.screen import Screen
 
 from goose_py.protocol.safe_text import safe_line
 from goose_py.tui.chrome import NEED_MARKS, WIDE, header_rows, hint_row
+from goose_py.tui.context import AppContext
 from goose_py.tui.lines import Row, ago_text, fitted, row_width, spread
 from goose_py.tui.look import Look
 from goose_py.tui.rows import Rows, text_row
 from goose_py.tui.task_line import TaskLine
-
-if TYPE_CHECKING:
-    from goose_py.tui.app import GooseApp
 
 GROUPS = (
     ("you", "NEEDS YOU"),
@@ -99,13 +97,13 @@ class TasksScreen(Screen[None]):
         Binding("n", "new", "New", show=False),
     ]
 
-    def __init__(self, app: GooseApp) -> None:
+    def __init__(self, context: AppContext) -> None:
         super().__init__()
-        self._goose = app
-        self.header = Rows(app.look, id="tasks-header")
-        self.list = Rows(app.look, id="tasks")
-        self.hints = Rows(app.look, id="hints")
-        self._chosen: str | None = app.task_id
+        self._goose = context
+        self.header = Rows(context.look, id="tasks-header")
+        self.list = Rows(context.look, id="tasks")
+        self.hints = Rows(context.look, id="hints")
+        self._chosen: str | None = context.task_id
         self._first = 0
         self._tasks: list[TaskLine] = []
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from goose_py.protocol.events import Limits, Outcome, Phase
+from goose_py.protocol.events import Limits, Outcome, Phase, VerificationFinished
 from goose_py.protocol.messages import ModelRef, ToolCall, Usage
 from goose_py.protocol.modes import Mode
 from goose_py.protocol.plan import Plan
@@ -197,6 +197,10 @@ class ViewState(msgspec.Struct, frozen=True, kw_only=True):
     """The last run of each command, in the order in which the commands first ran."""
     decisions: Vector[Decision] = Vector()
     """Every word on the changes, in order: `review.verdicts.fold` says what they come to for the content at hand."""
+    told: int = 0
+    """How many of the decisions the agent has been told of."""
+    verified: Vector[VerificationFinished] = Vector()
+    """Every run of a check, in order: `review.evidence` says what they prove about the content at hand."""
     warnings: tuple[str, ...] = ()
     applied: str = ""
     ended: str = ""

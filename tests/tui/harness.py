@@ -1,9 +1,11 @@
 """A worker that replays a log over a real socket, and the app attached to it through the real client."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from goose_py.protocol import events as ev
 from goose_py.protocol.changes import ChangeSet, FileChange
@@ -13,7 +15,7 @@ from goose_py.session.bus import Bus
 from goose_py.tasks.client import TaskClient
 from goose_py.tasks.server import TaskServer
 from goose_py.tui.app import GooseApp
-from goose_py.tui.services import Options, Services
+from goose_py.tui.services import Cause, Options, Services
 from goose_py.tui.task_line import TaskLine
 
 DEADLINE = 20.0
@@ -109,6 +111,8 @@ async def scene(
     tasks: tuple[TaskLine, ...] = (),
     monotonic: Callable[[], float] | None = None,
     window: int | None = 200_000,
+    causes: Mapping[str, tuple[Cause, ...]] | None = None,
+    **more: Any,
 ) -> AsyncIterator[Scene]:
     import time
 
@@ -124,6 +128,9 @@ async def scene(
 
     async def load_file(task: str, path: str) -> FileChange:
         return (files or {})[path]
+
+    async def load_causes(task: str, path: str) -> Mapping[str, tuple[Cause, ...]]:
+        return causes or {}
 
     async def start_task() -> str:
         return "7f3a9c21"
@@ -142,7 +149,9 @@ async def scene(
         monotonic=monotonic or time.monotonic,
         new_id=lambda: f"prompt-{next(ids)}",
         window_of=lambda model: window,
+        load_causes=load_causes,
     )
+    services = replace(services, **more)
     app = GooseApp(services, options or Options(grace=0.0, typing_pause=0.0, slow_link=True), "7f3a9c21")
     async with app.run_test(size=size, notifications=True) as pilot:
         made = Scene(app, pilot, worker)

@@ -3,12 +3,13 @@
 from pathlib import Path
 
 import pytest
+from textual import events
 from tui.harness import Scene, scene
 from tui.recorded import DANGEROUS, Log, call, coupon, prompt, reply, started
 
 from goose_py.protocol import commands as cmd
 from goose_py.protocol import events as ev
-from goose_py.tui.question import Gate
+from goose_py.tui.question import Gate, event_time
 from goose_py.tui.services import Options
 
 WIDE, NARROW = (120, 35), (80, 24)
@@ -164,6 +165,22 @@ async def test_a_message_can_be_written_before_the_question_is_answered(socket: 
         assert "answer the question" in app.text()
         await app.pilot.press("escape", "y")
         assert (await app.worker.received(2))[1] == cmd.ResolveApproval(approval_id="a1", allow=True)
+
+
+@pytest.mark.case("A37")
+async def test_a_sentence_typed_at_a_question_goes_to_the_prompt_and_allows_nothing(socket: Path):
+    async with scene(socket, coupon("approval"), options=Options(grace=0.5, typing_pause=0.0)) as app:
+        await asked(app)
+        panel = app.app.conversation.question
+        await app.shown(lambda: panel.gate.takes(event_time(), assent=True))
+        for letter in "rename it, say":  # a burst: y and s and a are answers where they stand alone
+            app.app.post_message(events.Key(key=_key(letter), character=letter))
+        await app.shown(lambda: app.app.conversation.prompt.text == "rename it, say")
+        assert app.worker.commands == [] and app.app.conversation.prompt.has_focus
+
+
+def _key(letter: str) -> str:
+    return {" ": "space", ",": "comma"}.get(letter, letter)
 
 
 async def test_a_question_that_somebody_else_answered_goes_away(socket: Path):

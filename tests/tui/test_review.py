@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from tui.changed import CART, CART_AFTER, change_set, file_change, long_file, shop
 from tui.harness import Scene, scene
@@ -11,8 +12,12 @@ from goose_py.protocol import commands as cmd
 from goose_py.protocol import events as ev
 from goose_py.protocol.changes import FileChange
 from goose_py.protocol.errors import UserError
+from goose_py.protocol.messages import Text
+from goose_py.tasks.changes import FEEDBACK as tasks_feedback
 from goose_py.tui.diff_rows import changed_span, file_diff, notes_of
+from goose_py.tui.reducer import FEEDBACK
 from goose_py.tui.review_screen import ReviewScreen
+from goose_py.tui.services import Cause
 
 WIDE, NARROW = (120, 35), (80, 24)
 
@@ -33,7 +38,7 @@ async def opened(app: Scene) -> ReviewScreen:
     app.worker.answers = app.worker.answers or decide
     await app.shown(lambda: app.app.changes is not None and bool(app.app.changes.files))
     await app.pilot.press("f3")
-    await app.shown(lambda: isinstance(app.app.screen, ReviewScreen) and review(app).tally().unread == 0)
+    await app.shown(lambda: isinstance(app.app.screen, ReviewScreen) and review(app).review.tally().unread == 0)
     return review(app)
 
 
@@ -51,8 +56,8 @@ async def test_hunks_are_kept_and_dropped_one_by_one_and_the_marks_are_the_logs(
         assert first == cmd.DecideChange(path="src/cart.py", hunk=hunks[0].id, verdict="keep", content=hunks[0].id)
         assert second == cmd.DecideChange(path="src/cart.py", hunk=hunks[1].id, verdict="drop", content=hunks[1].id)
         await app.caught_up()
-        assert "kept 1 · dropped 1 · undecided 3" in app.text() and not screen._hoped
-        assert screen.file is not None and screen.file.path == "static/logo.png"
+        assert "kept 1 · dropped 1 · undecided 3" in app.text() and screen.review.settled
+        assert screen.review.file is not None and screen.review.file.path == "static/logo.png"
 
 
 async def test_marks_survive_leaving_and_coming_back(socket: Path):
@@ -81,7 +86,7 @@ async def test_a_mark_dies_with_the_content_that_it_was_made_on(socket: Path):
         files.update(newer_files)
         app.app.changes = newer
         app.app.draw()
-        await app.shown(lambda: screen.tally().unread == 0)
+        await app.shown(lambda: screen.review.tally().unread == 0)
         assert "kept 0 · dropped 0 · undecided 2" in app.text()
 
 
@@ -92,15 +97,15 @@ async def test_a_whole_file_is_kept_and_the_last_mark_is_undone(socket: Path):
         await app.pilot.press("A")
         await app.worker.received(3)
         await app.caught_up()
-        assert screen.tally().keep == 2
+        assert screen.review.tally().keep == 2
         await app.pilot.press("z")
         await app.worker.received(5)
         await app.caught_up()
-        assert screen.tally().keep == 0 and screen.file is not None and screen.file.path == "src/cart.py"
+        assert screen.review.tally().keep == 0 and screen.review.file is not None and screen.review.file.path == "src/cart.py"
         await app.pilot.press("X")
         await app.worker.received(8)
         await app.caught_up()
-        assert screen.tally().drop == 2
+        assert screen.review.tally().drop == 2
 
 
 async def test_files_and_undecided_hunks_are_walked_round_about(socket: Path):
@@ -108,16 +113,16 @@ async def test_files_and_undecided_hunks_are_walked_round_about(socket: Path):
     async with scene(socket, coupon(), changes=changes, files=files) as app:
         screen = await opened(app)
         await app.pilot.press("right_square_bracket", "right_square_bracket")
-        assert screen.file is not None and screen.file.path == "tests/test_cart.py"
+        assert screen.review.file is not None and screen.review.file.path == "tests/test_cart.py"
         assert "new file" in app.text() and "def test_gift_card" in app.text()
         await app.pilot.press("n", "n")
-        assert screen.file.path == "src/cart.py" and screen.view.unit == 0
+        assert screen.review.file.path == "src/cart.py" and screen.view.unit == 0
         await app.pilot.press("J")
         assert screen.view.unit == 1
         await app.pilot.press("N")
         assert screen.view.unit == 0
         await app.pilot.press("left_square_bracket")
-        assert screen.file.path == "tools/release.sh"
+        assert screen.review.file.path == "tools/release.sh"
         assert "mode 100644 → 100755" in app.text() and "becomes a program that can be run" in app.text()
 
 
@@ -134,8 +139,18 @@ async def test_a_refused_mark_is_taken_back_and_the_reason_is_shown(socket: Path
         await app.shown(lambda: "no longer there" in app.text() and "undecided 5" in app.text())
 
 
-@pytest.mark.parametrize(("key", "everything"), [("y", False), ("a", True)])
-async def test_applying_says_exactly_what_will_happen_and_sends_what_was_looked_at(socket: Path, key: str, everything: bool):
+@pytest.mark.parametrize(
+    ("keys", "fields"),
+    [
+        (("y",), {"how": "worktree", "all": False}),
+        (("right", "y"), {"how": "worktree", "all": True}),
+        (("c",), {"how": "commits", "all": False}),
+        (("s", "enter"), {"how": "squash", "all": False, "message": "coupon and gift card total"}),
+    ],
+)
+async def test_applying_says_exactly_what_will_happen_and_sends_what_was_looked_at(
+    socket: Path, keys: tuple[str, ...], fields: dict[str, object]
+):
     changes, files = shop()
     async with scene(socket, coupon(), changes=changes, files=files) as app:
         screen = await opened(app)
@@ -144,10 +159,31 @@ async def test_applying_says_exactly_what_will_happen_and_sends_what_was_looked_
         text = app.text()
         assert "Apply to /home/me/src/shop" in text
         assert "M src/cart.py: 1 of 2 kept, 1 dropped, 0 undecided" in text and "A tests/test_cart.py: undecided" in text
-        assert "Nothing is staged or committed" in text and "leave 3 undecided out" in text
-        await app.pilot.press(key)
+        assert "Nothing is staged or committed" in text and "3 undecided left out" in text
+        assert "s: one commit is put on the tip of main" in text and "c: the same with" in text
+        await app.pilot.press(*keys)
         sent = (await app.worker.received(3))[2]
-        assert sent == cmd.ApplyChanges(base_tree="a" * 40, result_tree=RESULT_TREE, how="worktree", all=everything)
+        assert sent == cmd.ApplyChanges(base_tree="a" * 40, result_tree=RESULT_TREE, **fields)  # type: ignore[arg-type]
+
+
+async def test_why_nothing_was_applied_stays_in_view_as_a_sentence_with_the_way_out(socket: Path):
+    changes, files = shop()
+    async with scene(socket, coupon(), changes=changes, files=files) as app:
+        screen = await opened(app)
+        await app.pilot.press("space", "M")
+        await app.shown(lambda: screen.question.gate.drawn is not None)
+
+        async def refuse(command: cmd.AnyCommand) -> None:
+            raise UserError("src/cart.py conflicts with main; nothing was changed.")
+
+        app.worker.answers = refuse
+        await app.pilot.press("y")
+        await app.shown(lambda: "src/cart.py conflicts with main; nothing was changed." in app.text())
+        assert "R brings the task onto main" in app.text()
+        app.worker.answers = None
+        await app.pilot.press("R")
+        assert (await app.worker.received(3))[2] == cmd.Rebase()
+        assert "conflicts with main" not in app.text()
 
 
 async def test_nothing_is_applied_while_the_task_works(socket: Path):
@@ -159,18 +195,140 @@ async def test_nothing_is_applied_while_the_task_works(socket: Path):
         assert app.worker.commands == []
 
 
-async def test_comments_and_dropped_hunks_go_back_to_the_agent(socket: Path):
+async def test_what_goes_back_to_the_agent_is_shown_first_and_never_twice(socket: Path):
     changes, files = shop()
     async with scene(socket, coupon(), changes=changes, files=files) as app:
-        await opened(app)
+        screen = await opened(app)
         await app.pilot.press("c", "w", "h", "y", "enter")
         await app.worker.received(1)
         await app.caught_up()
-        assert "1 comment" in app.text()
+        assert "1 comment not sent" in app.text() and "» why" in app.text()
         await app.pilot.press("d", "S")
+        await app.shown(lambda: screen.question.gate.drawn is not None)
+        assert "comment: why" in app.text() and "rejected, near line" in app.text() and "the next turn" in app.text()
+        await app.pilot.press("n")
+        await app.pilot.press("b", "e", "enter")
         sent = (await app.worker.received(3))[2]
-        assert isinstance(sent, cmd.Prompt)
-        assert "- src/cart.py: why" in sent.parts[0].text and "src/cart.py, the change at line 11" in sent.parts[0].text  # type: ignore[union-attr]
+        assert sent == cmd.SendFeedback(note="be")
+        app.worker.emit(ev.PromptReceived(prompt_id=f"{FEEDBACK}1", parts=(Text("why"),)))
+        await app.caught_up()
+        assert "not sent" not in app.text()
+        await app.pilot.press("S")
+        await app.shown(lambda: "nothing to send back" in app.text())
+    assert tasks_feedback == FEEDBACK
+
+
+async def test_single_lines_are_kept_and_dropped_and_a_range_at_once(socket: Path):
+    changes, files = shop()
+    hunk = (files["src/cart.py"].hunks or ())[0]
+    changed = [number for number, line in enumerate(hunk.lines) if line[0] != " "]
+    async with scene(socket, coupon(), changes=changes, files=files) as app:
+        screen = await opened(app)
+        await app.pilot.press("a", "space")
+        first = (await app.worker.received(1))[0]
+        assert first == cmd.DecideChange(
+            path="src/cart.py", hunk=hunk.id, lines=(changed[0],), verdict="keep", content=hunk.id
+        )
+        await app.caught_up()
+        assert screen.view.chosen_lines() == (changed[1],) and "by line 1" in app.text()
+        assert f"1 lines kept, 0 dropped, {len(changed) - 1} undecided" in app.text()
+        await app.pilot.press("v", "j", "j", "d")
+        second = (await app.worker.received(2))[1]
+        assert isinstance(second, cmd.DecideChange) and second.lines == tuple(changed[1:4]) and second.verdict == "drop"
+        await app.caught_up()
+        assert "3 dropped" in app.text()
+
+
+async def test_undo_brings_every_line_back_to_what_it_was(socket: Path):
+    changes, files = shop()
+    async with scene(socket, coupon(), changes=changes, files=files) as app:
+        screen = await opened(app)
+        await app.pilot.press("a", "space", "d", "a", "K")
+        await app.worker.received(2)
+        await app.caught_up()
+        before = dict(screen.review.marks("src/cart.py") or {})
+        screen.view.point(0)
+        await app.pilot.press("d")
+        await app.worker.received(3)
+        await app.caught_up()
+        assert (screen.review.marks("src/cart.py") or {})[0].mark == "drop"
+        await app.pilot.press("z")
+        await app.worker.received(6)
+        await app.caught_up()
+        assert screen.review.marks("src/cart.py") == before
+
+
+async def test_a_comment_on_lines_stands_below_them(socket: Path):
+    changes, files = shop()
+    async with scene(socket, coupon(), changes=changes, files=files) as app:
+        screen = await opened(app)
+        await app.pilot.press("a", "j", "c", "n", "o", "enter")
+        sent = (await app.worker.received(1))[0]
+        assert isinstance(sent, cmd.DecideChange) and sent.comment == "no" and len(sent.lines) == 1
+        await app.caught_up()
+        lines = app.text().split("\n")
+        at = next(number for number, line in enumerate(lines) if "» no" in line)
+        assert "subtotal = round(subtotal * self.rate, 2)" in lines[at - 1]
+        assert screen.view.chosen_lines() == sent.lines
+
+
+async def test_an_edit_of_a_hunk_is_shown_as_what_it_will_read(socket: Path):
+    changes, files = shop()
+    async with scene(socket, coupon(), changes=changes, files=files) as app:
+        screen = await opened(app)
+        screen._decide(screen.review.editing(0, "only this\nremains\n"))
+        sent = (await app.worker.received(1))[0]
+        assert isinstance(sent, cmd.DecideChange) and sent.edit == "only this\nremains\n" and sent.verdict == "keep"
+        await app.caught_up()
+        assert "kept as you edited it" in app.text() and "only this" in app.text() and "kept 1" in app.text()
+        await app.pilot.press("z")
+        await app.worker.received(2)
+        await app.caught_up()
+        assert "only this" not in app.text() and "undecided 5" in app.text()
+
+
+@pytest.mark.case("U13")
+@pytest.mark.parametrize("size", [WIDE, NARROW])
+async def test_a_diff_carries_the_command_the_exit_code_and_the_tree_that_was_checked(socket: Path, size: tuple[int, int]):
+    changes, files = shop()
+    async with scene(socket, coupon(), size=size, changes=changes, files=files) as app:
+        await opened(app)
+        assert f"passed: pytest -q (exit code 0 on tree {RESULT_TREE[:10]})" in app.text()
+        app.worker.emit(ev.VerificationFinished(command="pytest -q", exit_code=1, tree=RESULT_TREE, output="2 failed"))
+        await app.caught_up()
+        assert f"failed: pytest -q (exit code 1 on tree {RESULT_TREE[:10]})" in app.text()
+        app.app.changes = msgspec.structs.replace(changes, result_tree="c" * 40)
+        app.app.draw()
+        await app.pilot.pause()
+        assert f"stale: pytest -q (exit code 1 on tree {RESULT_TREE[:10]}, edited afterwards)" in app.text()
+
+
+@pytest.mark.case("U13")
+async def test_a_check_that_never_ran_is_said_not_to_have_run(socket: Path):
+    changes, files = shop()
+    async with scene(socket, coupon("edit"), changes=changes, files=files) as app:
+        await opened(app)
+        assert "not run: pytest -q" in app.text()
+
+
+async def test_every_hunk_can_be_asked_for_its_reason(socket: Path):
+    changes, files = shop()
+    first, _second = (files["src/cart.py"].hunks or ())[:2]
+    causes = {
+        first.id: (
+            Cause(lines=(4,), turn=1, prompt="Fix the total", step="Reorder coupon and gift card", call="edit src/cart.py"),
+            Cause(lines=(5,), turn=2, call="sed -i"),
+        )
+    }
+    async with scene(socket, coupon(), changes=changes, files=files, causes=causes) as app:
+        await opened(app)
+        await app.pilot.press("w")
+        await app.shown(lambda: "turn 1 · step: Reorder coupon and gift card · edit src/cart.py" in app.text())
+        assert "asked: Fix the total" in app.text() and "turn 2 · sed -i" in app.text()
+        await app.pilot.press("J")
+        await app.shown(lambda: "nothing is recorded of what made this" in app.text())
+        await app.pilot.press("w")
+        assert "WHY" not in app.text()
 
 
 @pytest.mark.case("A34")
