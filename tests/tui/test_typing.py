@@ -1,0 +1,15 @@
+"""Typing faster than the screen is drawn: nothing overtakes anything."""
+
+from pathlib import Path
+
+from textual import events
+from tui.harness import scene
+from tui.recorded import coupon
+
+
+async def test_backspace_and_arrows_in_a_burst_take_effect_where_they_were_pressed(socket: Path):
+    async with scene(socket, coupon("edit")) as app:
+        for key in ("a", "b", "backspace", "c", "d", "left", "left", "x", "home", "y", "delete"):
+            app.app.post_message(events.Key(key=key, character=key if len(key) == 1 else None))
+        await app.shown(lambda: app.app.conversation.prompt.text.startswith("y"))
+        await app.shown(lambda: app.app.conversation.prompt.text == "yxcd")
