@@ -3,7 +3,7 @@
 import asyncio
 import sys
 
-from goose_py.bootstrap.desk import desk, look, open_worktree
+from goose_py.bootstrap.desk import desk, open_worktree
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.launch import start_worker, tell, tell_client
 from goose_py.bootstrap.leases import port_leases
@@ -13,7 +13,7 @@ from goose_py.protocol.messages import Text
 from goose_py.session.log import read_log
 from goose_py.tasks.client import TaskClient, WorkerGone
 from goose_py.tasks.store import TaskFolder
-from goose_py.tasks.summary import list_tasks, summary_of
+from goose_py.tasks.summary import summary_of
 
 
 def say(task_id: str, text: str, *, queue: bool) -> int:
@@ -129,26 +129,3 @@ async def _discard(host: Host, folder: TaskFolder) -> None:
         port_leases(host).release(folder.task_id)
         if summary_of(folder).state not in ("merged", "rejected"):
             await at.send(cmd.Reject(reason="discarded"))
-
-
-def collect(*, dry_run: bool) -> int:
-    """Only tasks that are merged or rejected and whose files are exactly what was applied."""
-    host = Host.here()
-    count = 0
-    for summary in list_tasks(host.tasks):
-        folder = host.tasks.folder(summary.task_id)
-        if summary.state != "merged" or folder.owned() or not asyncio.run(_clean(host, folder)):
-            continue
-        count += 1
-        print(f"{'would remove' if dry_run else 'removed'} the worktree of {summary.task_id}  {summary.title}")
-        if not dry_run:
-            asyncio.run(_discard(host, folder))
-    if not count:
-        print("There is nothing that could go: only merged tasks whose files are what was applied are removed.")
-    return 0
-
-
-async def _clean(host: Host, folder: TaskFolder) -> bool:
-    looked = await look(host, folder)
-    applied = (looked.changes.base_tree, looked.summary.applied_tree)
-    return looked.worktree.exists and looked.changes.result_tree in applied

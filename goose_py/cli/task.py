@@ -238,7 +238,7 @@ def discard(id: str, yes: bool) -> int:
 @task.command()
 @click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
 def gc(dry_run: bool) -> int:
-    """Remove the worktrees of tasks that are merged and clean; everything else stays."""
-    from goose_py.bootstrap.commands import collect
+    """Remove the worktrees of tasks that are merged or were never changed; of everything else it says why it stays."""
+    from goose_py.bootstrap.orphans import collect
 
     return collect(dry_run=dry_run)

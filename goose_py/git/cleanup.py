@@ -45,11 +45,13 @@ async def find_worktrees(repository: Repository, stores: Path) -> tuple[Worktree
         except GitError:
             continue
         if known.common_dir == str(repository.common_dir):
-            found.append(await _status(repository, folder, known))
+            found.append(await worktree_status(repository, folder))
     return tuple(found)
 
 
-async def _status(repository: Repository, store: Path, known: TaskFile) -> WorktreeStatus:
+async def worktree_status(repository: Repository, store: Path) -> WorktreeStatus:
+    """Of the task with this private git directory. Takes a snapshot. Raises GitError where there is none."""
+    known = TaskFile.read(store)
     if not known.ready:
         detail = "a crash ended its creation; it holds no work"
         return WorktreeStatus(store, known.task_id, Path(known.path), known.branch, "unfinished", detail)

@@ -1,0 +1,72 @@
+"""`goose-py task gc`: what earlier tasks, also killed ones, left behind, and what of it is provably of no further use."""
+
+import asyncio
+from pathlib import Path
+
+from goose_py.bootstrap.host import Host
+from goose_py.bootstrap.leases import port_leases
+from goose_py.git.cleanup import WorktreeStatus, worktree_status
+from goose_py.git.errors import GitError
+from goose_py.git.repository import Repository
+from goose_py.git.runner import Git
+from goose_py.git.task_file import TaskFile
+from goose_py.git.worktree import TaskWorktree
+from goose_py.protocol.errors import GooseError
+from goose_py.protocol.safe_text import safe_text
+from goose_py.session.log import Log
+from goose_py.tasks.store import TaskFolder
+from goose_py.tasks.summary import summary_of
+
+
+def collect(*, dry_run: bool) -> int:
+    """Removes the worktrees of tasks that are merged, or in which nothing was ever changed; says of every other why it stays.
+    A task that somebody works on is not looked at."""
+    host = Host.here()
+    return asyncio.run(_collect(host, dry_run=dry_run))
+
+
+async def _collect(host: Host, *, dry_run: bool) -> int:
+    removed = 0
+    for folder in host.tasks.all():
+        if folder.owned() or not folder.store.is_dir():
+            continue
+        try:
+            status, worktree = await _status(host, folder)
+        except GooseError as problem:
+            print(safe_text(f"keeps   {folder.task_id}  {problem}"))
+            continue
+        if status.state == "missing":
+            continue
+        title = summary_of(folder).title
+        if not status.removable or worktree is None:
+            print(safe_text(f"keeps   {folder.task_id}  {status.state}: {status.detail}  {title}"))
+            continue
+        removed += 1
+        if not dry_run:
+            await remove_worktree(host, folder, worktree)
+        verb = "would remove" if dry_run else "removed"
+        print(safe_text(f"{verb} the worktree of {folder.task_id}  {status.state}: {status.detail}  {title}"))
+    if not removed:
+        print("There is nothing that could go: only what is merged, or was never changed, is removed.")
+    return 0
+
+
+async def remove_worktree(host: Host, folder: TaskFolder, worktree: TaskWorktree) -> None:
+    """Everything in it is recorded first; `task restore` brings it back. The log's lock is held meanwhile, so that nobody
+    begins to work in it. Raises LogBusy."""
+    log, _ = Log.open(folder.path, host.now)
+    try:
+        await worktree.remove()
+        port_leases(host).release(folder.task_id)
+    finally:
+        log.close()
+
+
+async def _status(host: Host, folder: TaskFolder) -> tuple[WorktreeStatus, TaskWorktree | None]:
+    known = TaskFile.read(folder.store)
+    repository = await Repository.open(Git.create(host.which("git"), host.env), Path(known.repository))
+    status = await worktree_status(repository, folder.store)
+    try:
+        return status, await TaskWorktree.open(repository, folder.store)
+    except GitError:
+        return status, None

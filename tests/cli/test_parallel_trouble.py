@@ -1,0 +1,242 @@
+"""What goes wrong around tasks: nothing is lost, and the user's own state stays as it is."""
+
+import os
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+from command import FIX, GOOSE, PLAN, PLAN_DONE, User, answered, calls
+from parallel import ended, folder_of, kill_worker, parallel_user, pid_of, until
+
+from goose_py.tasks.summary import summary_of
+
+DONE = [{"text": "Done."}] * 20
+WORK = [calls(PLAN, FIX), calls(PLAN_DONE), *DONE]
+
+
+@pytest.fixture
+def user(tmp_path):
+    with parallel_user(tmp_path) as user:
+        yield user
+
+
+async def _made(user: User, *args: str) -> str:
+    async with answered(user, WORK):
+        done = await user.goose("run", "-t", "Do it", "--base", "head", "--output-format", "json", *args)
+    assert done.code == 0, done
+    return done.json["session_id"]
+
+
+def _worktree(user: User, task_id: str) -> Path:
+    return Path(summary_of(folder_of(user, task_id)).workspace)
+
+
+async def test_a_base_branch_that_was_rewritten_meanwhile_takes_the_change_all_the_same(user):
+    task = await _made(user)
+    (user.repository / "other.py").write_text("rewritten = True\n")
+    user.git("add", "-A")
+    user.git("commit", "-q", "--amend", "-m", "Rewritten")
+    user.git("reflog", "expire", "--expire=now", "--all")
+    user.git("gc", "-q", "--prune=now")
+    merged = await user.goose("apply", task, "--all", "--yes", "--how", "squash")
+    assert merged.code == 0, merged
+    assert user.git("log", "--format=%s").split("\n")[:2] == ["Do it", "Rewritten"]
+    assert "sum(prices) - discount" in (user.repository / "cart.py").read_text()
+
+
+async def test_a_worktree_that_is_deleted_by_hand_under_a_running_task_is_said_and_comes_back(user):
+    turns = [calls(PLAN, FIX), calls(("shell", {"command": "touch begun; sleep 307"})), *DONE]
+    async with answered(user, turns):
+        task = (await user.goose("task", "start", "Do it", "--mode", "auto")).out.strip()
+        await ended(user, task, "running")
+        worktree = _worktree(user, task)
+        await until(lambda: (worktree / "begun").exists())
+        assert (await user.goose("review", task)).code == 0  # looking at it records it
+        shutil.rmtree(worktree)
+        assert (await user.goose("task", "stop", task)).code == 0
+        listed = await user.goose("task", "list")
+        assert listed.code == 0 and task in listed.out
+        kill_worker(folder_of(user, task))
+        await until(lambda: not folder_of(user, task).owned())
+        assert (await user.goose("task", "restore", task)).code == 0
+        assert "sum(prices) - discount" in (worktree / "cart.py").read_text()
+        resumed = await user.goose("task", "resume", task)
+        assert resumed.code == 0, resumed
+        await ended(user, task, "awaiting review")
+
+
+async def test_a_branch_name_that_is_taken_is_passed_over(user):
+    user.git("branch", "goose")
+    task = await _made(user)
+    summary = summary_of(folder_of(user, task))
+    assert summary.branch and not summary.branch.startswith("goose/")
+    assert user.git("rev-parse", "goose") == user.git("rev-parse", "main")
+
+
+def _mid_rebase(user: User) -> None:
+    user.git("checkout", "-q", "-b", "side")
+    (user.repository / "x.txt").write_text("side\n")
+    user.commit("side")
+    user.git("checkout", "-q", "main")
+    (user.repository / "x.txt").write_text("main\n")
+    user.commit("main")
+    with pytest.raises(subprocess.CalledProcessError):
+        user.git("rebase", "side")
+
+
+def _mid_merge(user: User) -> None:
+    _mid_rebase(user)
+    user.git("rebase", "--abort")
+    with pytest.raises(subprocess.CalledProcessError):
+        user.git("merge", "side")
+
+
+def _locked(user: User) -> None:
+    (user.repository / ".git" / "index.lock").touch()
+
+
+def _shallow(user: User) -> None:
+    user.commit("second")
+    user.git("clone", "-q", "--depth=1", f"file://{user.repository}", str(user.root / "shallow"))
+    user.repository = user.root / "shallow"
+
+
+def _through_symlink(user: User) -> None:
+    (user.root / "link").symlink_to(user.repository)
+    user.repository = user.root / "link"
+
+
+def _inside_worktree(user: User) -> None:
+    user.git("worktree", "add", "-q", "inner", "-b", "inner")
+    user.repository = user.repository / "inner"
+
+
+def _sparse(user: User) -> None:
+    (user.repository / "far").mkdir()
+    (user.repository / "far" / "away.txt").write_text("x\n")
+    user.commit("far")
+    user.git("sparse-checkout", "set", "--no-cone", "/*", "!/far/")
+
+
+def _lfs(user: User) -> None:
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "a" * 64 + "\nsize 5\n"
+    (user.repository / "big.bin").write_text(pointer)
+    user.commit("pointer")
+    (user.repository / ".gitattributes").write_text("*.bin filter=lfs diff=lfs merge=lfs -text\n")
+    user.git("add", ".gitattributes")
+    user.git("commit", "-q", "-m", "attributes")
+
+
+STATES = {
+    "in the middle of a rebase": _mid_rebase,
+    "in the middle of a merge": _mid_merge,
+    "with a lock on the index": _locked,
+    "with a detached HEAD": lambda user: user.git("checkout", "-q", "--detach"),
+    "shallow": _shallow,
+    "reached through a symlink": _through_symlink,
+    "a worktree inside a worktree": _inside_worktree,
+    "sparse": _sparse,
+    "with files of LFS": _lfs,
+}
+
+
+@pytest.mark.case("R37")
+@pytest.mark.case("R40")
+@pytest.mark.parametrize("state", STATES)
+async def test_a_repository_in_any_state_is_worked_on_and_stays_in_it(user, state):
+    STATES[state](user)
+    head = (user.repository / ".git").read_bytes() if (user.repository / ".git").is_file() else b""
+    before, refs = user.git("--no-optional-locks", "status", "--porcelain=v2", "--branch"), user.git("rev-parse", "HEAD")
+    task = await _made(user)
+    shown = await user.goose("review", task, "--json")
+    assert [file["path"] for file in shown.json["changes"]["files"]] == ["cart.py"], shown
+    assert user.git("--no-optional-locks", "status", "--porcelain=v2", "--branch") == before
+    assert user.git("rev-parse", "HEAD") == refs
+    assert head == ((user.repository / ".git").read_bytes() if head else b"")
+    assert state != "with a lock on the index" or (user.repository / ".git" / "index.lock").exists()
+
+
+@pytest.mark.case("R37")
+async def test_what_cannot_be_worked_on_is_explained_in_a_sentence_and_left_alone(user):
+    async with answered(user, WORK):
+        bare = user.root / "bare.git"
+        user.git("clone", "-q", "--bare", str(user.repository), str(bare))
+        empty = user.root / "empty"
+        empty.mkdir()
+        unborn = user.root / "unborn"
+        user.git("init", "-q", str(unborn))
+        for where, said in ((bare, "bare"), (empty, "git init"), (unborn, "no commit yet")):
+            for args in (("run", "-t", "x", "--base", "head"), ("task", "start", "x", "--base", "head")):
+                refused = await user.goose(*args, cwd=where)
+                assert refused.code == 2 and said in refused.err and "Traceback" not in refused.err, (args, refused)
+        assert list(empty.iterdir()) == [] and not list((user.state / "tasks").glob("*"))
+
+
+@pytest.mark.case("R35")
+async def test_what_killed_tasks_left_is_listed_and_only_what_is_clean_or_merged_is_ever_offered(user):
+    kinds = {
+        "dirty": "echo dirty >> cart.py",
+        "untracked": "echo new > new.txt",
+        "clean": "true",
+        "committed": "echo c > c.txt && git add c.txt && git -c user.name=A -c user.email=a@b commit -qm c",
+    }
+    turns = [calls(("shell", {"command": f"{command}; : > /tmp/x; sleep 308"})) for command in kinds.values()]
+    ids: dict[str, str] = {}
+    async with answered(user, [*turns, *DONE], config='[tasks]\nparallel = 8\n[sandbox]\nlevel = "none"\n'):
+        for kind in kinds:
+            ids[kind] = (await user.goose("task", "start", kind, "--mode", "auto")).out.strip()
+            if (await ended(user, ids[kind], "running", "planning", "awaiting approval")).state != "awaiting approval":
+                await until(lambda kind=kind: summary_of(folder_of(user, ids[kind])).state == "awaiting approval")
+            assert (await user.goose("inbox", "answer", ids[kind], "--allow")).code == 0
+        marks = {"dirty": "cart.py", "untracked": "new.txt", "committed": "c.txt"}
+        for kind, name in marks.items():
+            place = _worktree(user, ids[kind]) / name
+            await until(lambda place=place, kind=kind: place.exists() and (kind != "dirty" or "dirty" in place.read_text()))
+        committed = summary_of(folder_of(user, ids["committed"])).branch
+        await until(lambda: user.git("rev-list", "--count", f"main..{committed}").strip() == "1")
+        contents = {kind: (_worktree(user, ids[kind]) / name).read_bytes() for kind, name in marks.items()}
+        for task in ids.values():
+            kill_worker(folder_of(user, task))
+        for task in ids.values():
+            await until(lambda task=task: not folder_of(user, task).owned())
+        listed = await user.goose("task", "list")
+        assert all(task in listed.out for task in ids.values()) and listed.out.count("failed") >= 4
+        offered = await user.goose("task", "gc", "--dry-run")
+        assert [line for line in offered.out.splitlines() if "would remove" in line] == [
+            line for line in offered.out.splitlines() if ids["clean"] in line
+        ]
+        assert f"keeps   {ids['committed']}  unmerged" in offered.out and f"keeps   {ids['untracked']}  dirty" in offered.out
+        assert (await user.goose("task", "gc")).code == 0
+        assert not _worktree(user, ids["clean"]).exists()
+        assert {kind: (_worktree(user, ids[kind]) / name).read_bytes() for kind, name in marks.items()} == contents
+        assert user.git("rev-list", "--count", f"main..{committed}").strip() == "1"
+
+
+@pytest.mark.case("R36")
+async def test_no_process_of_a_killed_task_lives_on(user):
+    marker = f"31{os.getpid() % 10_000:04d}"
+    command = f"(setsid sleep {marker} &) ; sleep {marker}"
+    server = f'[extensions.other]\ntype = "stdio"\ncmd = "/bin/bash"\nargs = ["-c", "{GOOSE} mcp developer; : {marker}"]\n'
+    async with answered(user, [calls(("shell", {"command": command})), *DONE], config=server):
+        task = (await user.goose("task", "start", "Do it", "--mode", "auto")).out.strip()
+        await until(lambda: len(_running("sleep", marker)) >= 2 and len(_running("bash", f": {marker}")) >= 1)
+        pid = pid_of(folder_of(user, task))
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        await until(lambda: not _running("sleep", marker) and not _running("bash", f": {marker}"), seconds=5)
+
+
+def _running(program: str, marker: str) -> list[int]:
+    """Processes of that program with `marker` in an argument."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                arguments = (entry / "cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if arguments[0].endswith(program.encode()) and any(marker.encode() in each for each in arguments[1:]):
+                found.append(int(entry.name))
+    return found
