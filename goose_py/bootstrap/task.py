@@ -220,6 +220,8 @@ class _Opening:
         )
         if spec.interactive and (begun or not spec.prompt):
             self._later.now()  # nobody waits for an answer yet
+        # Where no request is ever made, what waits for one must not keep the task from being closed.
+        self._stack.callback(self._later.now)
         changes = TaskChanges(worktree, ports)
         return OpenTask(spec, folder, session, changes, bus, checks, models)
 
