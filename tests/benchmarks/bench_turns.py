@@ -30,7 +30,7 @@ async def hundred(call: Call) -> Ran:
 
 
 def tokens(ran: Ran) -> list[int]:
-    return [len(request.raw) // BYTES_PER_TOKEN for request in ran.server.requests]
+    return [len(request.raw) // BYTES_PER_TOKEN for request in ran.requests]
 
 
 async def main() -> None:
@@ -49,7 +49,7 @@ async def main() -> None:
         show(f"  first turn of {name}", ran[name].own_times[0], "ms", baseline=("import mcp", importing))
     show("peak memory", max(each.peak for each in ran.values()), "MB", goal="< 131 MB (issue: 150)")
     used = tokens(ran["shell"])
-    first = ran["shell"].server.requests[0]
+    first = ran["shell"].requests[0]
     prefix = len(first.raw) - len(str(first.body["messages"]))
     show("first request", used[0], "tokens", goal="< 2,000 (issue: 2,500)")
     show("  of which system prompt and tools", prefix / BYTES_PER_TOKEN, "tokens")

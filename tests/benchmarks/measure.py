@@ -20,7 +20,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from command import GOOSE, User, answered
-from wire import WireServer
+from wire import Recorded, WireServer
 
 REPEATS = 7
 
@@ -78,14 +78,19 @@ class Ran:
     server: WireServer
 
     @property
+    def requests(self) -> list[Recorded]:
+        """Those to a model; a server on this machine is asked first what it can do."""
+        return [request for request in self.server.requests if request.protocol]
+
+    @property
     def first_request(self) -> float:
         """Milliseconds from exec to the first model request."""
-        return (self.server.requests[0].arrived - self.began) * 1000
+        return (self.requests[0].arrived - self.began) * 1000
 
     @property
     def own_times(self) -> list[float]:
         """Milliseconds from the end of each answer to the next request: our work, and the tool's."""
-        pairs = zip(self.server.answered, self.server.requests[1:], strict=False)
+        pairs = zip(self.server.answered, self.requests[1:], strict=False)
         return [(request.arrived - answered) * 1000 for answered, request in pairs]
 
 
