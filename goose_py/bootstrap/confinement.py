@@ -11,11 +11,12 @@ from goose_py import __version__
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.leases import own_environment
 from goose_py.config.settings import Settings
+from goose_py.git.linked import admin_dir
 from goose_py.git.worktree import TaskWorktree
 from goose_py.protocol.errors import GooseError
 from goose_py.sandbox.environment import child_env
 from goose_py.sandbox.find import FoundSandbox, find_sandbox
-from goose_py.sandbox.policy import Policy
+from goose_py.sandbox.policy import Commits, Policy
 from goose_py.sandbox.remembered import circumstances
 from goose_py.sandbox.spawn import BoundSpawn, bind
 from goose_py.sandbox.toolchains import home_toolchains, python_roots
@@ -77,9 +78,10 @@ async def confine(
     host: Host, settings: Settings, folder: TaskFolder, worktree: TaskWorktree, found: FoundSandbox | None = None
 ) -> Confinement:
     found = found or await probe_here(host, none_chosen=settings.sandbox.level == "none")
+    commits = await _commits(worktree) if found.backend == "bubblewrap" else None
     return Confinement(
         found=found,
-        policy=_policy(host, settings, folder, worktree),
+        policy=replace(_policy(host, settings, folder, worktree), commits=commits),
         # Byte code beside the sources would be part of every diff in a repository that does not ignore it.
         env={
             **child_env(host.env, unsafe_path=(str(worktree.path),)),
@@ -114,6 +116,23 @@ def _policy(host: Host, settings: Settings, folder: TaskFolder, worktree: TaskWo
         tmp=folder.tmp,
         cache=cache,
         network=settings.sandbox.network,
+    )
+
+
+async def _commits(worktree: TaskWorktree) -> Commits | None:
+    """Where commits go that are made inside; None where none can be."""
+    store = worktree.commits
+    if not store.possible:
+        return None
+    await store.prepare()
+    if not (store.folder / "seen").is_file():
+        return None
+    settings = worktree.store.settings
+    return Commits(
+        git_dir=admin_dir(worktree.repository, worktree.path),
+        branch=f"refs/heads/{worktree.branch}",
+        store=store.folder,
+        identity=(settings.author_name, settings.author_email),
     )
 
 

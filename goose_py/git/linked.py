@@ -11,6 +11,7 @@ from pathlib import Path
 
 from goose_py.git.errors import GitError, GitFailed, WorktreeExists
 from goose_py.git.repository import Repository
+from goose_py.git.untrusted import read_small
 
 
 async def add_linked(repository: Repository, where: Path, wanted: str, commit: str) -> str:
@@ -52,8 +53,8 @@ def head_of(repository: Repository, where: Path) -> str | None:
     """What HEAD of a linked worktree says: the full name of a ref or, detached, an object id. None where it cannot be told.
     Read as a file: an agent may have written to it, and no git is asked to believe it."""
     try:
-        content = (admin_dir(repository, where) / "HEAD").read_text().strip()
-    except (GitError, OSError, UnicodeDecodeError):
+        content = (read_small(admin_dir(repository, where) / "HEAD") or "").strip()
+    except GitError:
         return None
     return content.removeprefix("ref: ").strip() or None
 

@@ -13,15 +13,17 @@ import msgspec
 
 from goose_py.git.aside import bring_back, move_aside, nested_git_dirs
 from goose_py.git.base import Base
+from goose_py.git.commits import CommitStore
 from goose_py.git.errors import GitError, WorktreeExists, WorktreeMissing
 from goose_py.git.linked import add_linked, admin_dir, attach_linked, forget_linked, head_of, remove_linked
 from goose_py.git.paths import located, relative
 from goose_py.git.private import PrivateStore
 from goose_py.git.repository import Repository, delete_ref, read_ref, update_ref
 from goose_py.git.rewind import switch
-from goose_py.git.runner import Git
+from goose_py.git.runner import Git, together
 from goose_py.git.snapshot import Caps, Snapshot, ignored_paths, record
 from goose_py.git.task_file import NAME, BaseRecord, TaskFile
+from goose_py.git.untrusted import put_in_place
 from goose_py.protocol.changes import path_from_bytes, path_to_bytes
 
 
@@ -69,9 +71,13 @@ class TaskWorktree:
             where = where.resolve()
             _task_file(repository, task_id, where, made, base).write(store)
             worktree = cls(repository, private, task_id, where, made, base, caps=caps or Caps())
-            await update_ref(repository.bound, worktree._keep_ref, base.commit, None)
-            await worktree.keep(base.tree)
-            worktree = replace(worktree, submodules=await worktree._fill())
+            # The first snapshot is the base, which the other ref keeps with all its objects.
+            _, _, submodules = await together(
+                update_ref(repository.bound, worktree._keep_ref, base.commit, None),
+                update_ref(private.bound, "refs/goose/snapshots/1", base.tree, None),
+                worktree._fill(),
+            )
+            worktree = replace(worktree, submodules=submodules)
             worktree._save()
         except BaseException:
             if adding is not None:
@@ -108,13 +114,19 @@ class TaskWorktree:
         directory. Raises WorktreeMissing, NoSpace."""
         on = self._on()
         async with self.store.locked():
+            adopted = await self.commits.adopt(self.task_id)
             snapshot = await record(self.store, on, self.path, self.caps)
             await self.keep(snapshot.tree)
-        warnings = tuple(
+        warnings = adopted + tuple(
             f"{path_from_bytes(relative(self.path, folder))} is a submodule; the files in it are not recorded."
             for folder in self._filled_submodules()
         )
         return replace(snapshot, warnings=snapshot.warnings + warnings)
+
+    @property
+    def commits(self) -> CommitStore:
+        """Where the commits of a sandboxed task arrive."""
+        return CommitStore(self.store.path / "commits", self.repository, self.path, self.branch)
 
     async def keep(self, tree: str) -> None:
         """Protect a tree for good: with a ref, and with copies of those of its objects that git had found in the user's
@@ -144,10 +156,11 @@ class TaskWorktree:
         snapshot holds stands in the way, nothing is changed and WouldOverwrite is raised."""
         on = self._on()
         async with self.store.locked():
+            await self.commits.adopt(self.task_id)
             before = await record(self.store, on, self.path, self.caps)
             await self.keep(before.tree)
             await switch(self.store, on, self.path, before.tree, tree)
-            for folder in await _submodules(on) if self.submodules else ():
+            for folder in await _submodules(self.store, tree) if self.submodules else ():
                 located(self.path, folder).mkdir(parents=True, exist_ok=True)
             await self.keep(tree)
         return before
@@ -186,6 +199,7 @@ class TaskWorktree:
         tip = await self.tip()
         if tip is not None:
             await delete_ref(self.repository.bound, f"refs/heads/{self.branch}", tip)
+        await asyncio.to_thread(self.commits.forget)
         return snapshot
 
     async def recreate(self, tree: str | None = None) -> TaskWorktree:
@@ -193,6 +207,8 @@ class TaskWorktree:
         `tree` (the last snapshot by default). Raises WorktreeExists where something stands there."""
         if self.exists and any(self.path.iterdir()):
             raise WorktreeExists(self.path)
+        await self.commits.adopt(self.task_id)
+        await asyncio.to_thread(self.commits.forget)
         tree = tree or (await self.snapshots())[-1]
         tip = await self.tip()
         start = tip or await read_ref(self.repository.bound, self._tip_ref) or self.base.commit
@@ -228,6 +244,7 @@ class TaskWorktree:
         worktree = replace(self, base=base)
         worktree._save()
         await worktree._show_changes_since_base()
+        await worktree.commits.adopt(self.task_id)
         return worktree, before
 
     async def _show_changes_since_base(self) -> None:
@@ -236,8 +253,7 @@ class TaskWorktree:
             index = Path(folder) / "index"
             await asyncio.to_thread(shutil.copy2, self.store.index, index)
             await self.store.on(self.path, index=index).run("read-tree", "-m", self.base.tree)
-            target = admin_dir(self.repository, self.path) / "index"
-            await asyncio.to_thread(shutil.copy2, index, target)
+            await self._hand_out(index)
 
     @property
     def _keep_ref(self) -> str:
@@ -255,16 +271,22 @@ class TaskWorktree:
         return self.store.on(self.path)
 
     async def _fill(self) -> tuple[str, ...]:
-        on = self._on()
-        await on.run("read-tree", "-m", "-u", self.base.tree)
+        """Puts the files of the base in place; what is returned are its submodules."""
+        submodules, _ = await together(
+            _submodules(self.store, self.base.tree), self._on().run("read-tree", "-m", "-u", self.base.tree)
+        )
         await self._adopt_index()
-        return tuple(path_from_bytes(path) for path in await _submodules(on))
+        return tuple(path_from_bytes(path) for path in submodules)
 
     async def _adopt_index(self) -> None:
         """Give the agent's own git the index that belongs to the files, so that its `git status` is clean and fast. The copy
         keeps its time: git tells by it which entries may have changed unnoticed."""
+        await self._hand_out(self.store.index)
+
+    async def _hand_out(self, index: Path) -> None:
         target = admin_dir(self.repository, self.path) / "index"
-        await asyncio.to_thread(shutil.copy2, self.store.index, target)
+        await asyncio.to_thread(put_in_place, index, target)
+        await asyncio.to_thread(self.commits.show_index, index)
 
     def _save(self) -> None:
         known = _task_file(self.repository, self.task_id, self.path, self.branch, self.base)
@@ -301,8 +323,8 @@ def _task_file(repository: Repository, task_id: str, where: Path, branch: str | 
     )
 
 
-async def _submodules(on: Git) -> list[bytes]:
-    listing = await on.out("ls-files", "-z", "--stage")
+async def _submodules(store: PrivateStore, tree: str) -> list[bytes]:
+    listing = await store.bound.out("ls-tree", "-r", "-z", tree)
     return [row.partition(b"\t")[2] for row in listing.split(b"\0") if row.startswith(b"160000 ")]
 
 
@@ -310,7 +332,7 @@ async def _clear_unfinished(repository: Repository, store: Path) -> None:
     """Take away what a crash left of a creation: nobody can have worked in a worktree that was never ready."""
     if not (store / NAME).exists():
         if store.is_dir() and {path.name for path in store.iterdir()} <= _FRESH_STORE:
-            # The crash came before the task's file, which is the first thing written: only `git init` has been here.
+            # The crash came before the task's file, which is the first thing written: there is only an empty store.
             await asyncio.to_thread(shutil.rmtree, store)
         return
     known = TaskFile.read(store)

@@ -5,7 +5,9 @@ does not exist inside. Fresh namespaces for users, processes, network, IPC and h
 filter; the container dies with the process that started it, and everything in it with the container.
 """
 
+import json
 import os
+import shutil
 import stat
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -35,6 +37,7 @@ _PREPARE: Final = (
     '{ ulimit -u "$3" || ulimit -p "$3"; } 2>/dev/null; exec 3<"$4" || exit 126; shift 4; exec "$@"'
 )
 _SHELL: Final = "/bin/sh"
+_BORROWED: Final = "/run/goose-py-objects"
 _FILE_BLOCK: Final = 512
 
 
@@ -99,14 +102,8 @@ def _limits(limits: Limits) -> tuple[str, str, str]:
 
 def _environment(policy: Policy) -> dict[str, str]:
     env = {"HOME": str(_home(policy)), "TMPDIR": "/tmp"}
-    commits = policy.commits
-    if commits is not None and policy.git_common is not None:
-        name, email = commits.identity
+    if policy.commits is not None and policy.git_common is not None:
         env |= {
-            "GIT_OBJECT_DIRECTORY": str(commits.store / "objects"),
-            "GIT_ALTERNATE_OBJECT_DIRECTORIES": str(policy.git_common / "objects"),
-            "GIT_AUTHOR_NAME": name, "GIT_AUTHOR_EMAIL": email,
-            "GIT_COMMITTER_NAME": name, "GIT_COMMITTER_EMAIL": email,
             "GIT_CONFIG_COUNT": "2",
             "GIT_CONFIG_KEY_0": "gc.auto", "GIT_CONFIG_VALUE_0": "0",
             "GIT_CONFIG_KEY_1": "commit.gpgSign", "GIT_CONFIG_VALUE_1": "false",
@@ -133,7 +130,7 @@ def _root(policy: Policy, options: frozenset[str]) -> list[str]:
         mounts += ["--bind", str(_real(policy.cache)), str(home / ".cache")]
     mounts += _shared(policy)
     if policy.commits is not None and policy.git_common is not None and not policy.read_only:
-        mounts += _commits(policy.commits, _real(policy.git_common))
+        mounts += _commits(policy.commits, _real(policy.git_common), home)
     dot_git = _real(policy.workspace) / ".git"
     if os.path.lexists(dot_git):
         mounts += ["--ro-bind", str(dot_git), str(dot_git)]
@@ -188,24 +185,28 @@ def _already_there(path: Path) -> bool:
     return any(path.is_relative_to(system) for system in (*_SYSTEM, *_MERGED))
 
 
-def _commits(commits: Commits, common: Path) -> list[str]:
-    """Lay the task's own folders over the places of the user's repository that a commit writes.
-
-    The worktree's own folder is writable except for the files that say where things are; the branch's folder and its
-    reflog are replaced by copies of the task's. Makes the folders of `commits.store` when they are missing."""
-    git_dir = _real(commits.git_dir)
-    branch = Path(commits.branch)
+def _commits(commits: Commits, common: Path, home: Path) -> list[str]:
+    """Lay the task's own folders over the places of the user's repository that a commit writes: the objects (the user's are
+    borrowed, from where they are mounted beside), the worktree's HEAD and index, the branch's folder and its reflog. Makes the
+    folders of `commits.store` where they are missing."""
+    git_dir, branch, store = _real(commits.git_dir), Path(commits.branch), commits.store
     if git_dir.parent.parent != common or branch.is_absolute() or ".." in branch.parts or branch.parts[:2] != ("refs", "heads"):
         raise SandboxError(f"{commits.git_dir} with {commits.branch} is no worktree and branch of {common}.")
-    mounts = ["--bind", str(git_dir), str(git_dir)]
-    for name in ("commondir", "gitdir", "config.worktree", "locked"):
-        if (git_dir / name).exists():
-            mounts += ["--ro-bind", str(git_dir / name), str(git_dir / name)]
-    objects = commits.store / "objects"
-    objects.mkdir(mode=0o700, parents=True, exist_ok=True)
-    mounts += ["--bind", str(objects), str(objects)]
+    objects = store / "objects"
+    (objects / "info").mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not (store / "worktree").is_dir():
+        shutil.copytree(git_dir, store / "worktree")
+    borrowed = [_BORROWED, *_alternates(common / "objects")]
+    (objects / "info" / "alternates").write_text("".join(f"{path}\n" for path in borrowed))
+    name, email = (json.dumps(value, ensure_ascii=False) for value in commits.identity)
+    (store / "gitconfig").write_text(f"[user]\n\tname = {name}\n\temail = {email}\n")
+    mounts = ["--ro-bind", str(common / "objects"), _BORROWED, "--bind", str(objects), str(common / "objects")]
+    mounts += ["--ro-bind", str(objects / "info"), str(common / "objects" / "info")]
+    mounts += ["--bind", str(store / "worktree"), str(git_dir), "--ro-bind", str(store / "gitconfig"), f"{home}/.gitconfig"]
+    for path in borrowed[1:]:
+        mounts += ["--ro-bind-try", path, path]
     for kind in (Path(), Path("logs")):
-        theirs, ours = common / kind / branch.parent, commits.store / kind / branch.parent
+        theirs, ours = common / kind / branch.parent, store / kind / branch.parent
         if not theirs.is_dir():
             continue
         if not ours.exists():
@@ -214,6 +215,15 @@ def _commits(commits: Commits, common: Path) -> list[str]:
                 (ours / branch.name).write_bytes((theirs / branch.name).read_bytes())
         mounts += ["--bind", str(ours), str(theirs)]
     return mounts
+
+
+def _alternates(objects: Path) -> list[str]:
+    """The stores that the user's repository borrows from itself (gitrepository-layout(5))."""
+    try:
+        lines = (objects / "info" / "alternates").read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return []
+    return [os.path.realpath(objects / line) for line in lines if line and not line.startswith(("#", '"'))]
 
 
 def _real(path: Path) -> Path:

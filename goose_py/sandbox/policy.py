@@ -37,9 +37,9 @@ class Limits:
 class Commits:
     """Lets `git commit` work inside a linked worktree without making the user's repository writable.
 
-    New objects and the branch's new position land in `store`, a folder of the task's own; the user's refs and objects stay
-    read-only. `git_dir` is `<common>/worktrees/<name>`, `branch` the full ref ("refs/heads/goose/t1"). `identity` is the
-    (name, email) of the commits: the user's own git configuration is out of sight inside."""
+    New objects, the branch's new position, HEAD and index land in `store`, a folder of the task's own; nothing of the user's
+    repository is written. `git_dir` is `<common>/worktrees/<name>`, `branch` the full ref ("refs/heads/goose/t1"). `identity`
+    is the (name, email) of the commits where the repository's configuration names none: the user's own is out of sight."""
 
     git_dir: Path
     branch: str
