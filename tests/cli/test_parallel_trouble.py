@@ -1,5 +1,6 @@
 """What goes wrong around tasks: nothing is lost, and the user's own state stays as it is."""
 
+import json
 import os
 import shutil
 import signal
@@ -7,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from command import FIX, GOOSE, PLAN, PLAN_DONE, User, answered, calls
+from command import FIX, PLAN, PLAN_DONE, User, answered, calls
 from parallel import ended, folder_of, kill_worker, parallel_user, pid_of, until
 
 from goose_py.tasks.summary import summary_of
@@ -214,18 +215,32 @@ async def test_what_killed_tasks_left_is_listed_and_only_what_is_clean_or_merged
         assert user.git("rev-list", "--count", f"main..{committed}").strip() == "1"
 
 
+SERVER = """
+import json, sys
+for line in sys.stdin:
+    asked = json.loads(line)
+    known = {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}, "serverInfo": {"name": "x", "version": "1"}}
+    result = {"tools": []} if asked["method"] == "tools/list" else known
+    if "id" in asked:
+        print(json.dumps({"jsonrpc": "2.0", "id": asked["id"], "result": result}), flush=True)
+"""
+
+
 @pytest.mark.case("R36")
 async def test_no_process_of_a_killed_task_lives_on(user):
     marker = f"31{os.getpid() % 10_000:04d}"
     command = f"(setsid sleep {marker} &) ; sleep {marker}"
-    server = f'[extensions.other]\ntype = "stdio"\ncmd = "/bin/bash"\nargs = ["-c", "{GOOSE} mcp developer; : {marker}"]\n'
+    script = json.dumps(f"{SERVER} # {marker}")
+    server = f'[extensions.other]\ntype = "stdio"\ncmd = "/usr/bin/env"\nargs = ["python3", "-c", {script}]\n'
     async with answered(user, [calls(("shell", {"command": command})), *DONE], config=server):
-        task = (await user.goose("task", "start", "Do it", "--mode", "auto")).out.strip()
-        await until(lambda: len(_running("sleep", marker)) >= 2 and len(_running("bash", f": {marker}")) >= 1)
+        started = await user.goose("task", "start", "Do it", "--mode", "auto")
+        assert started.code == 0, started
+        task = started.out.strip()
+        await until(lambda: len(_running("sleep", marker)) >= 2 and len(_running("python3", f"# {marker}")) >= 1)
         pid = pid_of(folder_of(user, task))
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
-        await until(lambda: not _running("sleep", marker) and not _running("bash", f": {marker}"), seconds=5)
+        await until(lambda: not _running("sleep", marker) and not _running("python3", f"# {marker}"), seconds=5)
 
 
 def _running(program: str, marker: str) -> list[int]:
