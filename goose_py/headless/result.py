@@ -72,7 +72,7 @@ class Denied(msgspec.Struct, frozen=True, kw_only=True):
 
 class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     """`result` is the text of the last reply that called no tools. `cost` is a lower bound where `cost_complete` is false.
-    `seconds` run from the first turn's start to the last one's end."""
+    `seconds` run from the first turn's start to the last one's end, `worked` is the sum of the turns: limits are on that."""
 
     session_id: str = ""
     title: str = ""
@@ -93,6 +93,7 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     started: float | None = None
     turn_started: float = 0.0
     turn_seconds: float = 0.0
+    worked: float = 0.0
     seconds: float = 0.0
     plan_done: int = 0
     plan_steps: int = 0
@@ -175,6 +176,7 @@ def _fold_event(run: RunResult, event: DurableEvent, at: float) -> RunResult:
                 outcome=event.outcome,
                 detail=event.detail,
                 turn_seconds=at - run.turn_started,
+                worked=run.worked + at - run.turn_started,
                 seconds=at - (run.started if run.started is not None else at),
             )
     return run
@@ -222,7 +224,7 @@ def exit_code(run: RunResult, *, timed_out: bool = False) -> int:
         return EXIT_TIMEOUT
     if run.outcome == "limit":
         limit = run.limits.max_seconds
-        return EXIT_TIMEOUT if limit is not None and run.turn_seconds >= limit else EXIT_BUDGET
+        return EXIT_TIMEOUT if limit is not None and run.worked >= limit else EXIT_BUDGET
     if run.outcome == "done":
         return _done_code(run)
     if run.outcome == "failed" and run.failed_checks:
