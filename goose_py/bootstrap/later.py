@@ -21,8 +21,8 @@ from goose_py.session.ports import Answering, OnRetry
 T = TypeVar("T")
 AnsweringPort = Callable[[ModelRef, Phase, OnRetry], Awaitable[Answering]]
 
-ON_ITS_WAY = 0.03
-"""Seconds after which a request that was begun has left this process."""
+ON_ITS_WAY = 0.1
+"""Seconds after which a request that was begun has left this process, however busy the machine is."""
 
 
 class Later:
@@ -43,7 +43,9 @@ class Later:
 
         async def watched(ref: ModelRef, phase: Phase, on_retry: OnRetry) -> Answering:
             found = await answering(ref, phase, on_retry)
-            return found if self._begun.is_set() else msgspec.structs.replace(found, model=_Watched(found.model, self._soon))
+            if self._begun.is_set():
+                return found
+            return msgspec.structs.replace(found, model=_Watched(found.model, self._soon, self.now))
 
         return watched
 
@@ -52,12 +54,14 @@ class Later:
 
 
 class _Watched:
-    def __init__(self, model: Model, begins: Callable[[], None]) -> None:
+    def __init__(self, model: Model, asked: Callable[[], None], answered: Callable[[], None]) -> None:
         self._model = model
-        self._begins = begins
+        self._asked = asked
+        self._answered = answered
 
     async def stream(self, request: ModelRequest) -> AsyncIterator[ModelDelta | ModelReply]:
-        self._begins()
+        self._asked()
         async with aclosing(self._model.stream(request)) as items:  # type: ignore[type-var]
             async for item in items:
+                self._answered()
                 yield item

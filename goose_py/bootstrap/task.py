@@ -141,6 +141,7 @@ class _Opening:
         workspace = await open_workspace(host, folder, spec, settings, records)
         worktree = workspace.worktree
         models.values["workspace"] = str(worktree.path)
+        listing = self._meanwhile(base_files(worktree))
         confinement = await confine(host, settings, folder, worktree, await probing)
         require(confinement, settings, interactive=spec.interactive)
         checks = CheckRunner(
@@ -154,7 +155,7 @@ class _Opening:
             self._redact,
         )
         toolbox = await self._toolbox(settings, confinement)
-        files = await base_files(worktree)
+        files = await listing
         tracked = frozenset(files)
         conventions = Conventions(
             worktree.path, settings.context_files, lambda path: path not in tracked, known=conventions_in(records)

@@ -15,7 +15,6 @@ def run_command(arguments: Sequence[str]) -> int:
 
     from goose_py.cli.group import root
     from goose_py.protocol.errors import GooseError
-    from goose_py.protocol.safe_text import safe_text
 
     try:
         result = root.main(args=list(arguments), prog_name="goose-py", standalone_mode=False)
@@ -28,6 +27,8 @@ def run_command(arguments: Sequence[str]) -> int:
         error.show()
         return error.exit_code
     except GooseError as error:
+        from goose_py.protocol.safe_text import safe_text
+
         print(f"goose-py: {safe_text(str(error))}", file=sys.stderr)
         return getattr(error, "exit_code", EXIT_USAGE)
     except KeyboardInterrupt:

@@ -6,6 +6,7 @@ parses. `httpx2` and the SDKs are imported when the first request is made.
 """
 
 from collections.abc import AsyncIterator, Mapping
+from importlib import import_module
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
@@ -172,8 +173,7 @@ class HttpTransport:
         return HttpxResponse(await client.send(request, stream=True))
 
     def prepare(self) -> None:
-        import anyio  # noqa: F401 (httpx2 loads it with its first connection)
-
+        import_module("anyio._backends._asyncio")  # what anyio loads with httpx2's first connection
         self._open()
 
     async def close(self) -> None:
