@@ -78,6 +78,47 @@ _SIGNS_OF_A_DIALOGUE = (
 )
 
 
+NETWORK = "SANDBOX_NETWORK"
+"""A host that confines commands says in this variable of their environment what of the network they have: "off", or the names
+of the hosts that can be reached, with commas between them. Without it nothing is said."""
+
+_SIGNS_OF_NO_NETWORK = (
+    "could not resolve host",
+    "name or service not known",
+    "temporary failure in name resolution",
+    "nodename nor servname provided",
+    "network is unreachable",
+    "network unreachable",
+    "no address associated with hostname",
+    "getaddrinfo",
+    "enotfound",
+    "eai_again",
+    "unable to resolve host",
+    "failed to lookup address",
+    "no such host",
+    "server misbehaving",
+    "could not connect to server",
+    "failed to connect to",
+    "connection refused",
+    "max retries exceeded with url",
+    "tunnel connection failed",
+    "response 403 from proxy",
+    "received http code 403 from proxy",
+    "af_unix",
+)
+
+
+def refused_network(output: str, environment: Mapping[str, str] | None) -> str:
+    """What to say of a command that failed for want of a network which its host does not give it; empty where it did not."""
+    given = (environment or {}).get(NETWORK)
+    lowered = output.lower()
+    if not given or not any(sign in lowered for sign in _SIGNS_OF_NO_NETWORK):
+        return ""
+    if given == "off":
+        return "[policy: commands have no network here; that will not change by trying again]"
+    return f"[policy: commands reach only these hosts here: {given}; that will not change by trying again]"
+
+
 def needs_terminal(output: str) -> bool:
     """Whether the output of a command that failed says that it wanted a terminal, an editor or an answer."""
     lowered = output.lower()

@@ -10,7 +10,7 @@ import anyio
 
 from .capture import OUTPUT_LIMIT, Capture, Cleaner, Pump
 from .display import size
-from .environment import command_environment, needs_terminal
+from .environment import command_environment, needs_terminal, refused_network
 from .jobs import Job, Jobs
 from .processes import Family, Spawn, describe
 from .refusal import Refused
@@ -184,6 +184,8 @@ class Shell:
                 "[hint: there is no terminal, editor or input here and nobody to answer; "
                 "give the answer as an option (-y, -m TEXT, --no-edit), an environment variable or a pipe]"
             )
+        if code and (refusal := refused_network(output[-4000:], self._env)):
+            notes.append(refusal)
         if job is not None:
             notes.append(
                 f"[still running in the background as job {job.id}: {describe(left)}; see or kill it with the job tool]"

@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from goose_py.agent.ports import Emit, Resolved, Tools
-from goose_py.protocol.events import ContextAdded, Record
+from goose_py.protocol.events import ContextAdded, Record, Warned
 from goose_py.protocol.messages import ToolCall, ToolResult
+from goose_py.protocol.safe_text import find_hidden
 from goose_py.protocol.tools import ToolSpec
 
 SOURCE = "conventions"
@@ -52,6 +53,14 @@ class Conventions:
         self._known = tuple(known)
         self._seen_folders: set[Path] = set()
         self._seen_files: set[Path] = set()
+        self._warnings: list[str] = []
+
+    def warnings(self) -> tuple[str, ...]:
+        """What a person should know of the files that were read since this was last asked: instructions that they do not
+        see."""
+        found = tuple(self._warnings)
+        self._warnings.clear()
+        return found
 
     def initial(self, global_files: Sequence[Path], working: Path) -> str:
         """What applies from the start: the global files that exist, then the root down to `working`."""
@@ -84,6 +93,7 @@ class Conventions:
             return []
         self._seen_files.add(real)
         where = file.relative_to(self._root).as_posix()
+        self._look_for_hidden(text, where)
         imports: list[str] = []
         self._imports(text, real.parent, imports, depth=1)
         block = "\n\n".join([f"Conventions of this project ({where}):\n{text.strip()}", *imports])[:MAX_TOTAL]
@@ -100,8 +110,15 @@ class Conventions:
             if self._ignored(where) or not (content := _read(real, follow=False)).strip():
                 continue
             self._seen_files.add(real)
+            self._look_for_hidden(content, where)
             found.append(f"Imported from {where}:\n{content.strip()}")
             self._imports(content, real.parent, found, depth + 1)
+
+    def _look_for_hidden(self, text: str, where: str) -> None:
+        self._warnings += (
+            f"{where}:{one.line}: invisible character {one.shown} in column {one.column}; check what this line really says."
+            for one in find_hidden(text, limit=5)
+        )
 
     def _inside(self, path: str | Path) -> Path | None:
         try:
@@ -131,6 +148,8 @@ class ConventionTools:
         found = [text for path in touched_paths(call) if (text := self._conventions.nested(path))]
         if found:
             self._emit(ContextAdded(source=SOURCE, text="\n\n".join(found)))
+        for warning in self._conventions.warnings():
+            self._emit(Warned(text=warning))
         return result
 
 

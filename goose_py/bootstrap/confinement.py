@@ -16,7 +16,7 @@ from goose_py.git.worktree import TaskWorktree
 from goose_py.protocol.errors import GooseError
 from goose_py.sandbox.environment import child_env
 from goose_py.sandbox.find import FoundSandbox, find_sandbox
-from goose_py.sandbox.policy import Commits, Policy
+from goose_py.sandbox.policy import Commits, Level, Policy
 from goose_py.sandbox.remembered import circumstances
 from goose_py.sandbox.spawn import BoundSpawn, bind
 from goose_py.sandbox.toolchains import home_toolchains, python_roots
@@ -87,8 +87,14 @@ async def confine(
             **child_env(host.env, unsafe_path=(str(worktree.path),)),
             **own_environment(host, settings, folder),
             "PYTHONDONTWRITEBYTECODE": "1",
+            **_network_said(settings, found),
         },
     )
+
+
+def _network_said(settings: Settings, found: FoundSandbox) -> dict[str, str]:
+    """What the shell tool tells a model whose command failed for want of a network: that this is policy, not a fault."""
+    return {} if settings.sandbox.network or found.level is Level.NONE else {"SANDBOX_NETWORK": "off"}
 
 
 def require(confinement: Confinement, settings: Settings, *, interactive: bool) -> None:

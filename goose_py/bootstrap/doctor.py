@@ -26,7 +26,7 @@ def check_machine() -> int:
     host = Host.here()
     lines = asyncio.run(_machine(host))
     for mark, text in lines:
-        print(f"{mark} {text}")
+        print(safe_text(f"{mark} {text}"))
     return 1 if any(mark == BAD for mark, _ in lines) else 0
 
 

@@ -211,6 +211,7 @@ class _Opening:
             session.emit(ev.ContextAdded(source="environment", text=surroundings))
             if text := conventions.initial(_global_conventions(host, settings), worktree.path):
                 session.emit(ev.ContextAdded(source="conventions", text=text))
+            self._say(conventions.warnings())
         ports = ChangePorts(
             emit=session.emit,
             history=lambda: read_log(folder.path).records,

@@ -48,8 +48,12 @@ async def test_a_commit_made_inside_reaches_the_tasks_branch_and_the_next_one_bu
     log = await worktree.repository.bound.line("log", "--format=%s %an", worktree.branch, "-2")
     assert log == "number 2 An Agent\nnumber 1 An Agent"
     # The user's own git sees a clean worktree.
+    assert users_status(worktree) == ""
+
+
+def users_status(worktree: TaskWorktree) -> str:
     plain = ["git", "-C", str(worktree.path), "status", "--porcelain"]
-    assert subprocess.run(plain, capture_output=True, text=True, check=True).stdout == ""
+    return subprocess.run(plain, capture_output=True, text=True, check=True).stdout
 
 
 @pytest.mark.case("U40")

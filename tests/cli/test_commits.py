@@ -1,4 +1,4 @@
-"""`git commit` inside a task with the sandbox on: it works, reaches the task's branch, and changes nothing else of the repository."""
+"""`git commit` inside a task with the sandbox on: it reaches the task's branch, and changes nothing else of the repository."""
 
 from pathlib import Path
 
@@ -11,7 +11,8 @@ from goose_py.session.log import read_log
 DONE = [{"text": "Done."}] * 6
 LOCKED = (
     "git config core.fsmonitor 'touch p'", "echo x > $(git rev-parse --git-common-dir)/hooks/post-checkout",
-    "git branch -f main HEAD~1", "git update-ref refs/heads/evil HEAD", "git tag evil", "rm -rf $(git rev-parse --git-common-dir)/refs",
+    "git branch -f main HEAD~1", "git update-ref refs/heads/evil HEAD", "git tag evil",
+    "rm -rf $(git rev-parse --git-common-dir)/refs",
     "echo 'gitdir: /evil' > .git", "git push --force .  HEAD:main", "git worktree add ../evil",
 )  # fmt: skip
 
@@ -65,8 +66,8 @@ async def test_programs_with_repositories_of_their_own_are_not_disturbed(tmp_pat
     """A test suite that drives git: its objects and its author are where it put them."""
     user = User(tmp_path)
     command = (
-        "cd $(mktemp -d) && git init -q . && git config user.name Own && git config user.email o@x && echo 1 > f && git add f && "
-        "git commit -qm own && git log --format=%an && ls .git/objects | grep -c '^..$' && git clone -q . copy && ls copy"
+        "cd $(mktemp -d) && git init -q . && git config user.name Own && git config user.email o@x && echo 1 > f && git add f "
+        "&& git commit -qm own && git log --format=%an && ls .git/objects | grep -c '^..$' && git clone -q . copy && ls copy"
     )
     async with answered(user, [calls(("shell", {"command": command})), *DONE], config='mode = "auto"'):
         ended = await user.goose("run", "-t", "Do it", "--output-format", "json", "--sandbox", "full")

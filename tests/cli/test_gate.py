@@ -1,4 +1,4 @@
-"""What is asked about, what comes back, and what plan mode leaves: through the real command, with a model that tries everything."""
+"""What is asked about, what comes back, and what plan mode leaves, with a model that tries everything."""
 
 import asyncio
 import json
@@ -133,13 +133,16 @@ TRIES = [
     *(
         ("shell", {"command": command})
         for command in (
-            "echo x > new.txt", "sed -i s/sum/max/ cart.py", "rm -rf .", "python3 -c 'open(\"new.txt\",\"w\")'", "touch new.txt",
-            "git checkout -b other", "git commit --allow-empty -m x", "git stash", "mkdir new && mv cart.py new", "chmod 000 cart.py",
-            "ln -s /etc/passwd link", "cp cart.py $(echo copy.py)", "cat cart.py | tee copy.py", "env touch new.txt",
+            "echo x > new.txt", "sed -i s/sum/max/ cart.py", "rm -rf .", "python3 -c 'open(\"new.txt\",\"w\")'",
+            "touch new.txt", "git checkout -b other", "git commit --allow-empty -m x", "git stash",
+            "mkdir new && mv cart.py new", "chmod 000 cart.py", "ln -s /etc/passwd link", "cp cart.py $(echo copy.py)", "cat cart.py | tee copy.py",
+            "env touch new.txt",
             "find . -name cart.py -delete", "python3 - <<'EOF'\nimport os\nos.remove('cart.py')\nEOF", "truncate -s 0 cart.py",
-            "git -c alias.x='!touch new.txt' x", "bash -c 'echo x >> cart.py'", "ls > listing.txt", "dd if=/dev/zero of=cart.py count=1",
+            "git -c alias.x='!touch new.txt' x", "bash -c 'echo x >> cart.py'", "ls > listing.txt",
+            "dd if=/dev/zero of=cart.py count=1",
             "git worktree add ../other", "git update-ref refs/heads/evil HEAD", "awk 'BEGIN{print 1 > \"new.txt\"}'",
-            "perl -e 'unlink \"cart.py\"'", "(sleep 0.2; touch new.txt) &", "git apply <<'EOF'\nx\nEOF", "tar xf x.tar", "unzip x",
+            "perl -e 'unlink \"cart.py\"'", "(sleep 0.2; touch new.txt) &", "git apply <<'EOF'\nx\nEOF",
+            "tar xf x.tar", "unzip x",
         )
     ),
     ("shell", {"command": "while sleep 0.01; do touch new.txt; done", "background": True}),
@@ -183,7 +186,7 @@ def _files(folder: Path) -> dict[str, tuple[int, bytes]]:
     return {
         str(path.relative_to(folder)): (
             path.lstat().st_mode,
-            os.readlink(path).encode() if path.is_symlink() else path.read_bytes(),
+            str(path.readlink()).encode() if path.is_symlink() else path.read_bytes(),
         )
         for path in folder.rglob("*")
         if (path.is_symlink() or path.is_file()) and ".git" not in path.relative_to(folder).parts

@@ -69,8 +69,12 @@ async def test_no_command_and_no_server_sees_a_key_but_the_one_server_that_was_g
         assert value not in json.dumps(shell) and value not in json.dumps(plain), name
         assert name == "TERM_PROGRAM_SECRET" or value not in last, name
     # The control: without us a child has all of them.
-    control = subprocess.run(["/bin/sh", "-c", reading], env=user.environment(), capture_output=True, text=True, check=False)
-    assert all(value in control.stdout for value in backwards.values())
+    control = plainly(reading, user.environment())
+    assert all(value in control for value in backwards.values())
+
+
+def plainly(command: str, env: dict[str, str]) -> str:
+    return subprocess.run(["/bin/sh", "-c", command], env=env, capture_output=True, text=True, check=False).stdout
 
 
 def _answers(body: dict) -> list[dict]:
