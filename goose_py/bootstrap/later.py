@@ -26,17 +26,24 @@ ON_ITS_WAY = 0.1
 
 
 class Later:
-    """`load` runs a slow import in a thread, once `now` was called or a model has been asked through `asked`."""
+    """`load` runs a slow import in a thread, once `now` was called or a model has been asked through `asked`; `alone` runs one
+    at once. Never two side by side: threads that import packages which import each other can end in a deadlock, which Python
+    breaks by failing one of the imports."""
 
     def __init__(self) -> None:
         self._begun = asyncio.Event()
+        self._importing = asyncio.Lock()
 
     def now(self) -> None:
         self._begun.set()
 
     async def load(self, work: Callable[[], T]) -> T:
         await self._begun.wait()
-        return await asyncio.to_thread(work)
+        return await self.alone(work)
+
+    async def alone(self, work: Callable[[], T]) -> T:
+        async with self._importing:
+            return await asyncio.to_thread(work)
 
     def asked(self, answering: AnsweringPort) -> AnsweringPort:
         """The same port; the first request of its models is what everybody waits for."""
