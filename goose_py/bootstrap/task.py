@@ -248,7 +248,7 @@ class _Opening:
         self._stack.push_async_callback(models.close)
         model = await models.open(ref)
         # What the first request needs is loaded while the worktree is made.
-        self._meanwhile(asyncio.to_thread(model.prepare))
+        self._meanwhile(self._later.alone(model.prepare))
         return ref, model.profile, models
 
     def _meanwhile(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
