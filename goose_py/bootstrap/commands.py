@@ -117,12 +117,13 @@ def discard(task_id: str, *, yes: bool) -> int:
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
             print("Nothing was removed.")
             return 0
-    asyncio.run(_discard(host, folder))
+    asyncio.run(discard_task(host, folder))
     print(f"The worktree is gone, its files are kept: `goose-py task restore {folder.task_id}` brings them back.")
     return 0
 
 
-async def _discard(host: Host, folder: TaskFolder) -> None:
+async def discard_task(host: Host, folder: TaskFolder) -> None:
+    """Remove a task's worktree once everything in it is recorded. Raises GooseError; then it stays."""
     async with desk(host, folder) as at:
         worktree = await open_worktree(host, folder, read_log(folder.path).records)
         await worktree.remove()

@@ -13,9 +13,10 @@ from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.launch import connect
 from goose_py.bootstrap.settings import load_settings
 from goose_py.config.settings import Settings
-from goose_py.protocol.changes import ChangeSet, FileChange
+from goose_py.protocol.changes import ChangeSet, FileChange, path_from_bytes
 from goose_py.protocol.errors import UserError
 from goose_py.protocol.messages import ModelRef
+from goose_py.tasks.causes import Cause
 from goose_py.tasks.client import TaskClient
 from goose_py.tasks.spec import TaskSpec, write_spec
 from goose_py.tasks.store import TaskFolder
@@ -42,7 +43,12 @@ def _check(host: Host, flags: Mapping[str, Any]) -> Settings:
     """What can be said in a sentence is said before a screen is drawn."""
     from goose_py.tui.terminal import refusal
 
-    reason = refusal(host.env, stdin_is_terminal=host.stdin_is_terminal, stdout_is_terminal=host.stdout_is_terminal, stderr_is_terminal=sys.stderr.isatty())
+    reason = refusal(
+        host.env,
+        stdin_is_terminal=host.stdin_is_terminal,
+        stdout_is_terminal=host.stdout_is_terminal,
+        stderr_is_terminal=sys.stderr.isatty(),
+    )
     if reason is not None:
         raise UserError(reason)
     overrides = {key: value for key, value in flags.items() if key != "base"}
@@ -97,6 +103,46 @@ def _services(host: Host, flags: Mapping[str, Any]):  # type: ignore[no-untyped-
         worktree = await open_worktree(host, folder, looked.records)
         return await file_change(worktree.store, looked.changes, path)
 
+    async def why(task_id: str, path: str) -> Mapping[str, tuple[Cause, ...]]:
+        from goose_py.tasks.causes import causes
+
+        folder = host.tasks.folder(task_id)
+        looked = await look(host, folder)
+        worktree = await open_worktree(host, folder, looked.records)
+        base = worktree.base.tree
+        try:
+            return await causes(worktree.store, looked.records, base, looked.changes.result_tree, path)
+        except KeyError:
+            return {}
+
+    async def remove(task_id: str) -> str:
+        from goose_py.bootstrap.commands import discard_task
+
+        folder = host.tasks.folder(task_id)
+        if folder.owned():
+            raise UserError("The task is still at work: stop it first (x), and close what shows it.")
+        await discard_task(host, folder)
+        return f"The worktree is gone, its files are kept: `goose-py task restore {task_id}` brings them back."
+
+    async def files() -> tuple[str, ...]:
+        from goose_py.git.repository import Repository
+        from goose_py.git.runner import Git
+
+        repository = await Repository.open(Git.create(host.which("git"), host.env), host.cwd)
+        git = repository.git.at(repository.git_dir, work_tree=repository.root)
+        listing = await git.out("ls-files", "-z", "--cached", "--others", "--exclude-standard")
+        return tuple(sorted(path_from_bytes(name) for name in set(listing.split(b"\0")) if name))
+
+    def write(text: str, name: str) -> str:
+        from goose_py.bootstrap.terminal import edited
+
+        return edited(text, name, host.env)
+
+    def shell(command: str) -> int:
+        from goose_py.bootstrap.terminal import run_command
+
+        return run_command(command, host.cwd, host.env)
+
     async def start() -> str:
         folder = await _new_task(host, flags)
         return folder.task_id
@@ -120,6 +166,12 @@ def _services(host: Host, flags: Mapping[str, Any]):  # type: ignore[no-untyped-
         window_of=window,
         history=lambda: _history(prompts),
         remember=lambda text: _remember(prompts, text),
+        load_causes=why,
+        discard=remove,
+        list_files=files,
+        edit=write,
+        shell=shell,
+        here=str(host.cwd),
     )
 
 

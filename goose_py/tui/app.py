@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar, TypeVar
 
 from textual import events
@@ -102,8 +103,8 @@ class GooseApp(App[Left]):
 
     def _begin(self) -> None:
         self._clock = self.set_interval(0.5 if self.options.slow_link else 0.25, self._tick, pause=True)
-        self.run_worker(self._open(self.task_id), group="open", exclusive=True)
-        self.run_worker(self._look_at_tasks(), group="tasks", exclusive=True)
+        self.run_worker(partial(self._open, self.task_id), group="open", exclusive=True)
+        self.run_worker(self._look_at_tasks, group="tasks", exclusive=True)
         self.set_interval(TASKS_EVERY, self.refresh_tasks)
 
     async def _open(self, task: str | None) -> None:
@@ -125,7 +126,7 @@ class GooseApp(App[Left]):
         self.reviewing = None
         self.attachment = Attachment(task, self.services.connect, self._changed)
         self.conversation.log_view.clear()
-        self._reader = self.run_worker(self.attachment.run(), group="reader", exclusive=True)
+        self._reader = self.run_worker(self.attachment.run, group="reader", exclusive=True)
         self.draw()
 
     @property
@@ -187,7 +188,7 @@ class GooseApp(App[Left]):
         marker = (state.changes, state.applied, state.base_tree, len(state.items) if state.ended else 0)
         if self.attachment is not None and state.base_tree is not None and marker != self._changes_of:
             self._changes_of = marker
-            self.run_worker(self._load_changes(self.attachment.task_id), group="changes", exclusive=True)
+            self.run_worker(partial(self._load_changes, self.attachment.task_id), group="changes", exclusive=True)
         question = question_of(state)
         if question is None or question.id != self.answered:
             self.answered = self.answered if question is not None and question.id == self.answered else ""
@@ -225,10 +226,10 @@ class GooseApp(App[Left]):
     def refresh_changes(self) -> None:
         """Look at the files again: they may have been changed by hand."""
         if self.attachment is not None and self.state.base_tree is not None:
-            self.run_worker(self._load_changes(self.attachment.task_id), group="changes", exclusive=True)
+            self.run_worker(partial(self._load_changes, self.attachment.task_id), group="changes", exclusive=True)
 
     def refresh_tasks(self) -> None:
-        self.run_worker(self._look_at_tasks(), group="tasks", exclusive=True)
+        self.run_worker(self._look_at_tasks, group="tasks", exclusive=True)
 
     async def _look_at_tasks(self) -> None:
         try:
@@ -269,7 +270,7 @@ class GooseApp(App[Left]):
 
     def send(self, *commands: AnyCommand, on_refused: Callable[[str], None] | None = None) -> None:
         """Send in order. A refusal is shown, by `on_refused` where it is given, and what follows is not sent."""
-        self.run_worker(self._send(commands, on_refused), group="send")
+        self.run_worker(partial(self._send, commands, on_refused), group="send")
 
     async def _send(self, commands: tuple[AnyCommand, ...], on_refused: Callable[[str], None] | None) -> None:
         try:
@@ -287,7 +288,7 @@ class GooseApp(App[Left]):
         if self.attachment is None:
             raise UserError(self._problem or "The task is still being started; try again in a moment.")
         if self.attachment.status in ("gone", "failed"):
-            self._reader = self.run_worker(self.attachment.run(), group="reader", exclusive=True)
+            self._reader = self.run_worker(self.attachment.run, group="reader", exclusive=True)
             self.attachment.restarting()
         return self.attachment
 
@@ -364,7 +365,7 @@ class GooseApp(App[Left]):
             raise UserError(f"There is no command /{name}.{hint}")
 
     def begin_another(self) -> None:
-        self.run_worker(self._open(None), group="open", exclusive=True)
+        self.run_worker(partial(self._open, None), group="open", exclusive=True)
 
     def show_plan(self) -> None:
         plan = self.state.plan

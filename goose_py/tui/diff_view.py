@@ -394,17 +394,16 @@ class DiffView(ScrollView, can_focus=True):
             word = "kept as you edited it"
         elif unit.mark == "some":
             count = {verdict: list(unit.lines.values()).count(verdict) for verdict in ("keep", "drop", "undecided")}
-            word = f"{count['keep']} lines kept, {count['drop']} dropped, {count['undecided']} undecided"
+            word = f"by line: {count['keep']} kept, {count['drop']} dropped, {count['undecided']} undecided"
         here = row.unit == self.unit
         bar = Segment("┃ " if here and self._line is None else "  ", look["accent"])
         state = [Segment(f"{glyph} {word} ", look[role])]
         if not here:
             return look.strip([bar, Segment(" " * 12), *state])
-        what = ""
+        chosen = len(self.chosen_lines())
         if self._line is not None:
-            chosen = len(self.chosen_lines())
-            what = f"{chosen} lines" if chosen > 1 else "this line"
-        keys = [("space", f"keep {what}".strip()), ("d", f"drop {what}".strip()), ("c", "comment"), ("E", "edit")]
+            state.append(Segment(f" {chosen} {'lines' if chosen > 1 else 'line'}:", look["dim"]))
+        keys = [("space", "keep"), ("d", "drop"), ("c", "comment"), ("E", "edit")]
         actions: list[Segment] = []
         for key, meaning in keys:
             actions += [Segment(f" {key} ", look["key"]), Segment(f"{meaning} ", look["dim"])]

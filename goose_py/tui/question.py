@@ -104,7 +104,8 @@ class QuestionPanel(Widget, can_focus=True):
         self._top = 0
         self._body: list[Row] = []
         self._strips: list[Strip] = []
-        self._early = False
+        self.passes: frozenset[str] = frozenset()
+        """Keys that the screen has a use for while the question is shown."""
         self._passed_on = -math.inf
 
     def ask(self, question: Question | None, room: int) -> None:
@@ -116,7 +117,7 @@ class QuestionPanel(Widget, can_focus=True):
             return
         self.question, self.room = question, room
         self.display = question is not None
-        self._chosen, self._top, self._variant, self.full, self._early = 0, 0, {}, False, False
+        self._chosen, self._top, self._variant, self.full = 0, 0, {}, False
         self._passed_on = -math.inf
         self.gate = Gate(self._grace)
         if question is not None:
@@ -186,7 +187,9 @@ class QuestionPanel(Widget, can_focus=True):
     def _more_row(self, window: int) -> Row:
         below = len(self._body) - self._top - window
         if below > 0:
-            text = f"  ↓ {below} more lines: scroll to their end (PgDn) before you can allow this"
+            assents = self.question is not None and any(option.assent for option in self.question.options)
+            how = ": scroll to their end (PgDn) before you can allow this" if assents else " (PgDn)"
+            text = f"  ↓ {below} more lines{how}"
             return [Segment(fitted(text, self._inside), self.look["warn"])]
         if self._top > 0:
             return [Segment(f"  ↑ {self._top} lines above", self.look["dim"])]
@@ -242,7 +245,7 @@ class QuestionPanel(Widget, can_focus=True):
     # Answers.
 
     def on_key(self, event: events.Key) -> None:
-        if self.question is None or event.key in ("ctrl+c", "ctrl+d", "ctrl+t", "ctrl+o", "f1", "f2", "f3", "f4"):
+        if self.question is None or event.key in self.passes or event.key in _ANYWHERE:
             return
         event.stop()
         event.prevent_default()
@@ -333,6 +336,7 @@ def event_time() -> float:
     return Message().time
 
 
+_ANYWHERE = frozenset({"ctrl+c", "ctrl+d", "ctrl+t", "ctrl+o", "f1", "f2", "f3", "f4"})
 _MOVES = {"up": -1, "down": 1}
 
 

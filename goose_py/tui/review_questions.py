@@ -9,12 +9,14 @@ from goose_py.protocol.changes import FileChange
 from goose_py.protocol.commands import ApplyChanges
 from goose_py.protocol.safe_text import safe_line
 from goose_py.tui.chrome import STATUS_MARKS
+from goose_py.tui.lines import fitted
 from goose_py.tui.question import Option, Question
 from goose_py.tui.review_rows import evidence_of
 from goose_py.tui.reviewing import Reviewing
 from goose_py.tui.view_state import ViewState
 
 How = Literal["worktree", "squash", "commits"]
+KEPT, ALL = "only what is kept", "all but what is dropped"
 HOWS: dict[str, How] = {"y": "worktree", "s": "squash", "c": "commits"}
 
 
@@ -24,23 +26,20 @@ def apply_question(review: Reviewing, state: ViewState, decisions: int) -> Quest
     left_out = tally.undecided + tally.unread
     what = []
     if tally.keep or tally.some:
-        what.append("what is kept" + (f", {left_out} undecided left out" if left_out else ""))
+        what.append(KEPT)
     if left_out or tally.unfinished:
-        what.append("everything that was not dropped")
-    branch = safe_line(state.base_branch or "")
-    facts = ["y: your files are changed in place. Nothing is staged or committed, and nothing else is touched."]
-    options = [Option("y", "Change the files", assent=True, variants=tuple(what))]
-    if branch:
-        facts += [
-            f"s: one commit is put on the tip of {branch}, the checks run on the result, and {branch} is moved on to it.",
-            "c: the same with the task's own commits, one after the other. Your checkout follows where it is checked out.",
-        ]
-        options += [
-            Option("s", f"One commit on {branch}", assent=True, variants=tuple(what)),
-            Option("c", f"Its commits on {branch}", assent=True, variants=tuple(what)),
-        ]
-    facts.append("If your work has moved on so that this no longer fits, nothing is applied and you are told.")
+        what.append(ALL)
+    branch = fitted(safe_line(state.base_branch or ""), 20)
+    facts = ["Nothing else is touched. If your work has moved on so that this no longer fits, nothing is applied."]
+    if left_out and KEPT in what:
+        facts.append(f"{left_out} undecided are left out of what is kept.")
     facts += _doubts(review, state)
+    options = [Option("y", "In your files, nothing staged or committed", assent=True, variants=tuple(what))]
+    if branch:
+        options += [
+            Option("s", f"One commit on the tip of {branch}, once checked", assent=True, variants=tuple(what)),
+            Option("c", f"Its commits on the tip of {branch}, once checked", assent=True, variants=tuple(what)),
+        ]
     options.append(Option("escape", "Not now"))
     return Question(
         id=f"apply {review.changes.result_tree} {decisions}",
@@ -82,7 +81,7 @@ def apply_command(review: Reviewing, option: Option, variant: int, message: str 
         base_tree=review.changes.base_tree,
         result_tree=review.changes.result_tree,
         how=HOWS[option.key],
-        all=bool(option.variants) and option.variants[variant].startswith("everything"),
+        all=bool(option.variants) and option.variants[variant] == ALL,
         message=message,
     )
 

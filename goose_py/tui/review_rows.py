@@ -8,13 +8,13 @@ from rich.segment import Segment
 
 from goose_py.protocol.safe_text import safe_line, safe_text
 from goose_py.review.evidence import Evidence, evidence
-from goose_py.tui.chrome import STATUS_MARKS, changed_lines, check_failure
+from goose_py.tasks.causes import Cause
+from goose_py.tui.chrome import STATUS_MARKS, WIDE, changed_lines, check_failure
 from goose_py.tui.diff_view import DiffView
 from goose_py.tui.lines import Row, fitted, fitted_start, row_width, seconds_text, spread, wrapped
 from goose_py.tui.look import Look
 from goose_py.tui.reviewing import Reviewing
 from goose_py.tui.rows import text_row
-from goose_py.tui.services import Cause
 from goose_py.tui.view_state import ViewState
 
 MARKS = {
@@ -173,7 +173,7 @@ def summary_row(review: Reviewing, state: ViewState, width: int, look: Look) -> 
     elif state.applied:
         right += [Segment(fitted(safe_line(state.applied), 60) + " ", look["ok"])]
     else:
-        right += [Segment("M ", look["key"]), Segment("apply what is kept ", look["dim"])]
+        right += [Segment("M ", look["key"]), Segment("apply what is kept " if width >= WIDE else "apply ", look["dim"])]
     return spread(left, right, width)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import ClassVar
 
 from rich.segment import Segment
@@ -18,6 +19,7 @@ from goose_py.protocol.errors import GooseError
 from goose_py.protocol.events import Verdict
 from goose_py.protocol.safe_text import safe_line, safe_text
 from goose_py.review.verdicts import FileReview
+from goose_py.tasks.causes import Cause
 from goose_py.tui.chrome import WIDE, header_rows, hint_row
 from goose_py.tui.context import AppContext
 from goose_py.tui.diff_rows import annotated
@@ -29,7 +31,6 @@ from goose_py.tui.review_rows import file_rows, file_strip, head_rows, keys, sum
 from goose_py.tui.review_state import new_side
 from goose_py.tui.reviewing import Reviewing
 from goose_py.tui.rows import Rows, text_row
-from goose_py.tui.services import Cause
 
 LIST_WIDTH = 38
 
@@ -117,7 +118,7 @@ class ReviewScreen(Screen[None]):
     # What is reviewed.
 
     def _load(self) -> None:
-        self.run_worker(self._load_files(), group="files", exclusive=True)
+        self.run_worker(self._load_files, group="files", exclusive=True)
 
     async def _load_files(self) -> None:
         task = self._goose.task_id
@@ -202,7 +203,9 @@ class ReviewScreen(Screen[None]):
     def _hints(self, width: int):  # type: ignore[no-untyped-def]
         look = self._goose.look
         if self.question.has_focus:
-            return hint_row([("↑↓", "choose"), ("←→", "what goes in"), ("enter", "answer")], [("esc", "not now")], width, look)
+            varied = self.question.question is not None and any(len(o.variants) > 1 for o in self.question.question.options)
+            ways = [("←→", "what goes in")] if varied else []
+            return hint_row([("↑↓", "choose"), *ways, ("enter", "answer")], [("esc", "not now")], width, look)
         if self.writing.has_focus:
             return hint_row([("enter", "keep" if self._purpose == "comment" else "send"), ("esc", "back")], [], width, look)
         return hint_row(keys(self.review, self.view), [("F1", "help"), ("esc", "chat")], width, look)
@@ -279,7 +282,7 @@ class ReviewScreen(Screen[None]):
             self._goose.say("Nothing was edited.", 2)
             return
         self._decide(self.review.editing(self.view.unit, after))
-        self.action_undecided(1)
+        self.view.point(self.view.unit)
 
     # Moving.
 
@@ -325,7 +328,7 @@ class ReviewScreen(Screen[None]):
     def _look_for_causes(self) -> None:
         file, task = self.review.file, self._goose.task_id
         if self._why_open and file is not None and task is not None and (file.path, file.id) not in self._causes:
-            self.run_worker(self._load_causes(task, file.path, file.id), group="causes", exclusive=True)
+            self.run_worker(partial(self._load_causes, task, file.path, file.id), group="causes", exclusive=True)
 
     async def _load_causes(self, task: str, path: str, file_id: str) -> None:
         try:

@@ -13,6 +13,7 @@ from goose_py.protocol.messages import ModelRef
 from goose_py.protocol.modes import Mode
 from goose_py.protocol.safe_text import safe_text
 from goose_py.protocol.wire import Ephemeral, Recorded
+from goose_py.tasks.causes import Cause
 from goose_py.tui.task_line import TaskLine
 
 
@@ -24,19 +25,6 @@ class Connection(Protocol):
     def frames(self) -> AsyncIterator[Recorded | Ephemeral]: ...
 
     async def close(self) -> None: ...
-
-
-@dataclass(frozen=True)
-class Cause:
-    """What made a part of a hunk: `lines` (indices into `Hunk.lines`) in `turn` (from 1), for the prompt `prompt`, during the
-    plan step `step`, by `call` (in words); "" where it is not known. `turn` 0: no turn did, so somebody did by hand."""
-
-    lines: tuple[int, ...] = ()
-    turn: int = 0
-    prompt: str = ""
-    step: str = ""
-    call: str = ""
-    said: str = ""
 
 
 async def _nothing_known(task: str, path: str) -> Mapping[str, tuple[Cause, ...]]:

@@ -13,6 +13,20 @@ from command import CHECK, FIX, GOOSE, PLAN, PLAN_DONE, User, answered, calls
 
 pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed: .ci/run installs it")
 
+_PARTS = [f"def part_{number}():\n    return {number}\n" + "\n" * 8 for number in range(4)]
+CART_LONG = "".join(_PARTS)
+CART_CHANGED = (
+    CART_LONG.replace("return 0", "return 'kept'")
+    .replace("return 1", "return 'dropped'")
+    .replace("    return 2\n", "    first = 2\n    return first\n")
+    .replace("return 3", "return 'AGENT'")
+)
+# Of the third part only the first added line was kept: the line that was there stays.
+CART_ACCEPTED = (
+    CART_LONG.replace("return 0", "return 'kept'")
+    .replace("    return 2\n", "    return 2\n    first = 2\n")
+    .replace("return 3", "return 'PERSON'")
+)
 DONE = [{"text": "The discount is taken off now."}] * 8
 
 
@@ -54,10 +68,14 @@ class Terminal:
 
     async def answer(self, key: str, then: str, within: float = 15) -> None:
         """Presses `key` until the screen shows `then`: a question takes no answer for a moment after it was drawn."""
-        async with asyncio.timeout(within):
-            while then not in await self._tmux("capture-pane", "-p"):
-                await self.press(key)
-                await asyncio.sleep(0.1)
+        screen = ""
+        try:
+            async with asyncio.timeout(within):
+                while then not in (screen := await self._tmux("capture-pane", "-p")):
+                    await self.press(key)
+                    await asyncio.sleep(0.1)
+        except TimeoutError:
+            pytest.fail(f"{key} did not lead to {then!r} on\n{screen}")
 
     async def close(self) -> None:
         await self._tmux("kill-server", check=False)
@@ -102,11 +120,96 @@ async def test_a_change_is_asked_for_watched_reviewed_and_applied_without_leavin
         await terminal.shows("kept 1")
         before = (user.repository / "cart.py").read_text()
         await terminal.press("M")
-        await terminal.shows("Apply to", "Nothing is staged or committed")
+        await terminal.shows("Apply to", "nothing staged or committed")
         assert (user.repository / "cart.py").read_text() == before
         await terminal.answer("y", "applied 1 file")
     assert "sum(prices) - discount" in (user.repository / "cart.py").read_text()
     assert user.git("status", "--porcelain").split() == ["M", "cart.py"]
+
+
+REVISED = [
+    calls(("read", {"path": "cart.py"}), text="I look first."),
+    calls(PLAN, ("write", {"path": "cart.py", "content": CART_CHANGED})),
+    calls(PLAN_DONE),
+    *[{"text": "Done."}] * 8,
+]
+
+
+@pytest.mark.case("U10")
+async def test_hunks_and_lines_are_judged_edited_and_commented_and_only_accepted_bytes_land(user, terminal):
+    """Across a restart of the screen and of the worker, with the comments going back to the agent."""
+    (user.repository / "cart.py").write_text(CART_LONG)
+    user.commit("A longer cart")
+    editor = user.root / "editor"
+    editor.write_text("#!/bin/sh\nsed -i 's/AGENT/PERSON/' \"$1\"\n")
+    editor.chmod(0o755)
+    user.env["EDITOR"] = str(editor)
+    async with answered(user, REVISED, config='mode = "auto"') as server:
+        await terminal.open()
+        await terminal.shows("Say what should be done")
+        await terminal.type("Change the cart")
+        await terminal.press("Enter")
+        await terminal.shows("ready for review")
+        await terminal.press("F3")
+        await terminal.shows("hunk 1 of 4", "undecided 4")
+        await terminal.press("Space")
+        await terminal.shows("kept 1", "hunk 2 of 4")
+        await terminal.press("d")
+        await terminal.shows("dropped 1", "hunk 3 of 4")
+        await terminal.press("a", "j", "Space")
+        await terminal.shows("by line 1")
+        await terminal.press("a", "J")
+        await terminal.shows("hunk 4 of 4")
+        await terminal.press("w")
+        await terminal.shows("WHY turn 1", "step: Take the discount off")
+        await terminal.press("w", "E")
+        await terminal.shows("kept as you edited it", "PERSON")
+        await terminal.press("c")
+        await terminal.shows("comment on this change")
+        await terminal.type("say why")
+        await terminal.press("Enter")
+        await terminal.shows("» say why", "kept 2 · dropped 1 · by line 1")
+        await terminal.press("C-q")
+        await terminal.shows("[ended 0]")
+        await end_workers(user)
+
+        again = Terminal(user, 80, 24)
+        try:
+            await again.open("task", "attach", task_of(user))
+            await again.shows("ready for review")
+            await again.press("F3")
+            await again.shows("kept 2 · dropped 1 · by line 1", "1 comment not sent")
+            await again.press("S")
+            await again.shows("Send this to the agent", "rejected, near line")
+            await again.answer("y", "Sent to the agent.")
+            async with asyncio.timeout(20):
+                while not any(b"say why" in request.raw for request in server.requests):
+                    await asyncio.sleep(0.05)
+            screen = await again.shows("kept 2 · dropped 1 · by line 1", "M apply")
+            assert "not sent" not in screen
+            await again.press("M")
+            await again.shows("only what is kept")
+            await again.answer("y", "applied 1 file")
+            assert (user.repository / "cart.py").read_text() == CART_ACCEPTED
+            assert server.objections == []
+        finally:
+            await again.close()
+
+
+def task_of(user: User) -> str:
+    (folder,) = (user.state / "tasks").glob("*/log.jsonl")
+    return folder.parent.name
+
+
+async def end_workers(user: User) -> None:
+    """The workers end, as they do when the machine is shut down."""
+    for lock in (user.state / "tasks").glob("*/log.lock"):
+        words = lock.read_text().split()
+        if len(words) > 1 and Path(f"/proc/{words[1]}").exists():
+            os.kill(int(words[1]), signal.SIGTERM)
+            async with asyncio.timeout(20):
+                while Path(f"/proc/{words[1]}").exists():
+                    await asyncio.sleep(0.05)
 
 
 async def test_closing_the_screen_stops_nothing_and_opening_it_again_attaches(user, terminal):

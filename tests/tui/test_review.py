@@ -13,11 +13,11 @@ from goose_py.protocol import events as ev
 from goose_py.protocol.changes import FileChange
 from goose_py.protocol.errors import UserError
 from goose_py.protocol.messages import Text
+from goose_py.tasks.causes import Cause
 from goose_py.tasks.changes import FEEDBACK as tasks_feedback
 from goose_py.tui.diff_rows import changed_span, file_diff, notes_of
 from goose_py.tui.reducer import FEEDBACK
 from goose_py.tui.review_screen import ReviewScreen
-from goose_py.tui.services import Cause
 
 WIDE, NARROW = (120, 35), (80, 24)
 
@@ -159,8 +159,8 @@ async def test_applying_says_exactly_what_will_happen_and_sends_what_was_looked_
         text = app.text()
         assert "Apply to /home/me/src/shop" in text
         assert "M src/cart.py: 1 of 2 kept, 1 dropped, 0 undecided" in text and "A tests/test_cart.py: undecided" in text
-        assert "Nothing is staged or committed" in text and "3 undecided left out" in text
-        assert "s: one commit is put on the tip of main" in text and "c: the same with" in text
+        assert "nothing staged or committed" in text and "3 undecided are left out" in text
+        assert "One commit on the tip of main, once checked" in text and "Its commits on the tip of main" in text
         await app.pilot.press(*keys)
         sent = (await app.worker.received(3))[2]
         assert sent == cmd.ApplyChanges(base_tree="a" * 40, result_tree=RESULT_TREE, **fields)  # type: ignore[arg-type]
@@ -231,7 +231,7 @@ async def test_single_lines_are_kept_and_dropped_and_a_range_at_once(socket: Pat
         )
         await app.caught_up()
         assert screen.view.chosen_lines() == (changed[1],) and "by line 1" in app.text()
-        assert f"1 lines kept, 0 dropped, {len(changed) - 1} undecided" in app.text()
+        assert f"by line: 1 kept, 0 dropped, {len(changed) - 1} undecided" in app.text()
         await app.pilot.press("v", "j", "j", "d")
         second = (await app.worker.received(2))[1]
         assert isinstance(second, cmd.DecideChange) and second.lines == tuple(changed[1:4]) and second.verdict == "drop"
