@@ -29,7 +29,7 @@ class Base:
 async def base_from_head(repository: Repository) -> Base:
     """Raises UnbornHead."""
     commit = repository.require_commit()
-    return Base(commit, await repository.tree_of(commit), repository.head.branch)
+    return Base(commit, repository.head.tree or await repository.tree_of(commit), repository.head.branch)
 
 
 async def base_from_revision(repository: Repository, revision: str) -> Base:

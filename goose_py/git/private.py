@@ -55,11 +55,7 @@ class PrivateStore:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
             path.mkdir(mode=0o700)
-            arguments = ["init", "--quiet", "--bare", "--template="]
-            if repository.object_format != "sha1":
-                arguments.append(f"--object-format={repository.object_format}")
-            await repository.git.at(path).run(*arguments)
-            path.chmod(0o700)
+            _make_git_dir(path, repository.object_format)
             store = cls(repository.git, path, repository.objects, repository.object_format, settings)
             store._configure(repository)
         except OSError as error:
@@ -202,6 +198,8 @@ class PrivateStore:
     async def own(self, tree: str, since: str) -> None:
         """Copy into this store the objects of `tree` that it does not hold itself and that `since`, which is safe already,
         does not have. Git does not write what it finds in the user's store, whose own gc knows nothing of us."""
+        if tree == since:
+            return
         output = await self.bound.out("diff-tree", "-r", "-t", "-z", "--raw", "--no-renames", "--full-index", since, tree)
         fresh = {change.new_oid for change in parse_raw(iter(output.split(b"\0"))) if change.new_mode not in _ELSEWHERE}
         objects = self.path / "objects"
@@ -252,8 +250,6 @@ class PrivateStore:
             _copy_if_there(source, info / source.name)
         if self.settings.sparse:
             _copy_if_there(repository.git_dir / "info" / "sparse-checkout", info / "sparse-checkout")
-        # An unborn HEAD: newer versions of git would read attributes from it.
-        (self.path / "HEAD").write_text("ref: refs/heads/none\n")
 
     def _borrow(self) -> None:
         alternates = self.path / "objects" / "info" / "alternates"
@@ -280,6 +276,18 @@ def _parsed_entries(listing: bytes) -> dict[bytes, Entry]:
             mode, _, oid = head.decode().split(" ")
             found[path] = (mode, oid)
     return found
+
+
+def _make_git_dir(path: Path, object_format: str) -> None:
+    """What `git init --bare` makes without a template (gitrepository-layout(5), repository-version in git's documentation),
+    but for what it finds out about the file system: that is taken from the user's repository."""
+    for folder in ("objects/info", "objects/pack", "refs/heads"):
+        (path / folder).mkdir(parents=True)
+    core = "[core]\n\tbare = true\n\trepositoryformatversion = "
+    config = f"{core}0\n" if object_format == "sha1" else f"{core}1\n[extensions]\n\tobjectFormat = {object_format}\n"
+    (path / "config").write_text(config)
+    # An unborn HEAD: newer versions of git would read attributes from it.
+    (path / "HEAD").write_text("ref: refs/heads/none\n")
 
 
 def _config_line(key: str, value: str) -> str:

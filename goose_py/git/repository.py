@@ -19,7 +19,7 @@ from goose_py.git.errors import (
     UnbornHead,
     UnknownRevision,
 )
-from goose_py.git.runner import Git
+from goose_py.git.runner import Git, together
 
 Operation = Literal["rebase", "merge", "cherry-pick", "revert", "bisect", "am"]
 
@@ -36,10 +36,11 @@ _OPERATIONS: tuple[tuple[str, Operation], ...] = (
 
 @dataclass(frozen=True)
 class Head:
-    """`branch` is the short name, None when HEAD is detached; `commit` is None when there is no commit yet."""
+    """`branch` is the short name, None when HEAD is detached; `commit` and its `tree` are None when there is no commit yet."""
 
     branch: str | None
     commit: str | None
+    tree: str | None = None
 
     @property
     def detached(self) -> bool:
@@ -72,8 +73,9 @@ class Repository:
         start = path.resolve()
         root, git_dir = _find(start)
         common_dir = _common_dir(git_dir)
-        head, object_format = await _read_head(git.at(git_dir), root)
-        git = await _without_configured_hooks(git, git_dir)
+        (head, object_format), git = await together(
+            _read_head(git.at(git_dir), root), _without_configured_hooks(git, git_dir)
+        )
         return cls(
             git=git,
             root=root,
@@ -224,6 +226,18 @@ async def _without_configured_hooks(git: Git, git_dir: Path) -> Git:
 
 
 async def _read_head(bound: Git, root: Path) -> tuple[Head, str]:
+    """HEAD and the object format, by one process in the usual case."""
+    wanted = ("--show-object-format", "HEAD^{commit}", "HEAD^{tree}", "--symbolic-full-name", "HEAD")
+    done = await bound.run("rev-parse", *wanted, ok=(0, 128))
+    lines = done.stdout.decode("utf-8", "surrogateescape").removesuffix("\n").split("\n")
+    if done.exit_code or len(lines) != len(wanted) - 1:
+        return await _read_unusual_head(bound, root)
+    object_format, commit, tree, name = lines
+    return Head(None if name == "HEAD" else name.removeprefix("refs/heads/"), commit, tree), object_format
+
+
+async def _read_unusual_head(bound: Git, root: Path) -> tuple[Head, str]:
+    """Step by step: one without a commit, or with a branch of its own name. Raises GitError for one that cannot be read."""
     formats = await bound.run("rev-parse", "--show-object-format", ok=(0, 128))
     if formats.exit_code:
         text = formats.stderr.decode("utf-8", "replace").strip().splitlines()
@@ -233,4 +247,5 @@ async def _read_head(bound: Git, root: Path) -> tuple[Head, str]:
     commit = await read_ref(bound, "HEAD^{commit}")
     if commit is None and branch is None:
         raise GitError(f"HEAD of {root} names no commit; check out a branch first.")
-    return Head(branch=branch, commit=commit), formats.stdout.decode().strip()
+    tree = await read_ref(bound, "HEAD^{tree}") if commit else None
+    return Head(branch, commit, tree), formats.stdout.decode().strip()

@@ -6,9 +6,10 @@ import asyncio
 import os
 import re
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from goose_py.git.environment import hardened_environment
 from goose_py.git.errors import GitError, GitFailed, GitUnavailable, MissingObjects, NoSpace, RepositoryBusy
@@ -129,6 +130,16 @@ async def _kill(process: asyncio.subprocess.Process) -> None:
         except ProcessLookupError:
             pass
         await process.wait()
+
+
+async def together(*work: Coroutine[Any, Any, Any]) -> list[Any]:
+    """The results of what runs side by side, in order. The first failure ends the others, and is raised once they are gone."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(each) for each in work]
+    except BaseExceptionGroup as several:
+        raise several.exceptions[0] from None
+    return [task.result() for task in tasks]
 
 
 def translated(args: Sequence[str], exit_code: int, stderr: str) -> GitError:
