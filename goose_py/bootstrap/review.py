@@ -16,7 +16,7 @@ from goose_py.git.diff import with_hunks
 from goose_py.protocol import commands as cmd
 from goose_py.protocol.changes import ChangeSet, FileChange, Hunk
 from goose_py.protocol.errors import GooseError, UserError
-from goose_py.protocol.events import Rebased, Verdict
+from goose_py.protocol.events import ChangesApplied, Rebased, Verdict
 from goose_py.review.selection import reviewed
 from goose_py.review.verdicts import FileReview, HunkReview, Review, decisions_of, fold
 from goose_py.session.log import read_log
@@ -165,12 +165,16 @@ async def _apply(host: Host, request: ApplyRequest) -> int:
 
 def _applied(summary: TaskSummary, how: str) -> str:
     if how == "worktree":
-        return f"Applied to {summary.repository}. `git diff` shows it there."
+        return f"Applied to {summary.repository}. `git status` and `git diff` show it there."
     return f"Merged: {summary.detail}."
 
 
 async def _question(looked: Looked, request: ApplyRequest) -> str:
     """Raises UserError where there is nothing to ask about."""
+    if not looked.changes.files:
+        applied = any(isinstance(record.event, ChangesApplied) for record in looked.records)
+        more = "what was kept of it is applied; `--again` applies all of it once more" if applied else "it has changed nothing"
+        raise UserError(f"Nothing of task {looked.folder.task_id} is left to apply: {more}.")
     changes, review = await reviewed(looked.worktree.store, looked.changes, decisions_of(looked.records))
     kept, undecided = _counted(changes, review)
     if undecided and not request.everything and not kept:

@@ -17,6 +17,7 @@ from goose_py.protocol.changes import ChangeSet, FileChange, FileStatus, path_fr
 _OPTIONS = ("-r", "-z", "--raw", "-M", "--full-index", "--no-color", "--no-ext-diff", "--no-textconv", "--no-relative")
 _PATCH_OPTIONS = ("-p", "--diff-algorithm=histogram", "-U3", "--inter-hunk-context=0", "--src-prefix=a/", "--dst-prefix=b/")
 
+SYMLINK_MODE = "120000"
 LARGE_FILE_BYTES = 8 * 1024 * 1024
 """A side of a text change above this gets no hunks: it is decided as a whole."""
 
@@ -80,7 +81,25 @@ async def _load(store: PrivateStore, chosen: Sequence[FileChange]) -> list[FileC
     }
     readable = [file for file in with_lines if file.path not in large]
     patch = await _patch_of_pairs(store, readable)
-    return await asyncio.to_thread(_loaded, chosen, large, [file.path for file in readable], patch)
+    linked = await _with_links(store, chosen)
+    return await asyncio.to_thread(_loaded, linked, large, [file.path for file in readable], patch)
+
+
+async def _with_links(store: PrivateStore, files: Sequence[FileChange]) -> list[FileChange]:
+    """The changes, those of symlinks with the places that they lead to."""
+    old = {file.path: file.old_oid for file in files if file.old_mode == SYMLINK_MODE}
+    new = {file.path: file.new_oid for file in files if file.new_mode == SYMLINK_MODE}
+    blobs = await store.read_blobs({*old.values(), *new.values()}) if old or new else {}
+
+    def leads(oid: str | None) -> str | None:
+        return None if oid is None else path_from_bytes(blobs[oid])
+
+    return [
+        msgspec.structs.replace(file, old_link=leads(old.get(file.path)), new_link=leads(new.get(file.path)))
+        if file.path in old or file.path in new
+        else file
+        for file in files
+    ]
 
 
 def _loaded(chosen: Sequence[FileChange], large: set[str], readable: Sequence[str], patch: bytes) -> list[FileChange]:

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.text import Text
 
 from goose_py.protocol.changes import ChangeSet, FileChange, Hunk
-from goose_py.protocol.safe_text import safe_text
+from goose_py.protocol.safe_text import safe_line, safe_text
 from goose_py.review.verdicts import FileReview, HunkReview, Review
 from goose_py.tasks.summary import TaskSummary
 
@@ -18,6 +18,8 @@ MARKS = {
     "mixed": ("◐ partly kept", "yellow"),
 }
 STATUS = {"added": "A", "modified": "M", "deleted": "D", "renamed": "R", "type-changed": "T", "mode": "m"}
+KINDS = {"100644": "file", "100755": "executable file", "120000": "symlink", "160000": "submodule"}
+"""By git's modes."""
 EVIDENCE = {
     "passed": ("✓ checks passed on exactly these files", "green"),
     "failed": ("✗ a check fails on these files", "red"),
@@ -40,7 +42,8 @@ def _lines(task: TaskSummary, changes: ChangeSet, review: Review, *, stat: bool)
     text, style = EVIDENCE[task.checks]
     yield Text(text + (f": {safe_text(task.failed_check)}" if task.failed_check and task.checks == "failed" else ""), style)
     if not changes.files:
-        yield Text("Nothing was changed.")
+        applied = task.state == "merged"
+        yield Text("Nothing is left to review: what was kept is applied." if applied else "Nothing was changed.")
         return
     yield Text("")
     for file in changes.files:
@@ -55,7 +58,7 @@ def _lines(task: TaskSummary, changes: ChangeSet, review: Review, *, stat: bool)
 def _file_line(file: FileChange, review: FileReview) -> Text:
     line = Text(f"{STATUS[file.status]} ")
     name = file.path if file.old_path in (None, file.path) else f"{file.old_path} -> {file.path}"
-    line.append(safe_text(name))
+    line.append(safe_line(name))
     if file.added is not None:
         line.append(f"  +{file.added}", "green")
         line.append(f" −{file.removed}", "red")
@@ -67,14 +70,34 @@ def _file_line(file: FileChange, review: FileReview) -> Text:
 
 
 def _file(file: FileChange, review: FileReview) -> Iterator[Text]:
-    yield Text(safe_text(file.path), "bold underline")
-    if file.old_mode != file.new_mode:
-        yield Text(f"mode {file.old_mode} -> {file.new_mode}", "dim")
-    if file.binary:
-        yield Text("binary content differs", "dim")
+    yield Text(safe_line(file.path), "bold underline")
+    for fact in _facts(file):
+        yield Text(safe_line(fact), "dim")
     for number, hunk in enumerate(file.hunks or (), 1):
         yield _hunk_line(number, hunk, review.hunks.get(hunk.id, HunkReview()))
         yield from _hunk_text(hunk)
+
+
+def _facts(file: FileChange) -> Iterator[str]:
+    """What happens to the file beside its lines."""
+    if file.old_path not in (None, file.path):
+        yield f"renamed from {file.old_path}"
+    if file.status in ("added", "deleted"):
+        mode = file.new_mode if file.status == "added" else file.old_mode
+        kind = KINDS.get(mode, "file")
+        yield f"new {kind}" if file.status == "added" else f"deleted {kind}"
+    elif file.old_mode != file.new_mode:
+        changed = {("100644", "100755"): "becomes executable", ("100755", "100644"): "is executable no more"}
+        old, new = file.old_mode, file.new_mode
+        yield changed.get((old, new)) or f"{KINDS.get(old, old)} becomes {KINDS.get(new, new)}"
+    if file.old_link is not None:
+        yield f"led to {file.old_link}"
+    if file.new_link is not None:
+        yield f"leads to {file.new_link}"
+    if file.binary:
+        yield "binary content differs"
+    if "large" in file.flags:
+        yield "too large to be shown line by line: look at it in the worktree"
 
 
 def _hunk_line(number: int, hunk: Hunk, review: HunkReview) -> Text:

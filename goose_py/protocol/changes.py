@@ -43,6 +43,8 @@ class FileChange(msgspec.Struct, frozen=True, kw_only=True):
     """One path that differs. Modes are git's six octal digits, "000000" where there is no file; oids are full, all zeros
     where there is none. `added` and `removed` count lines, None for binary files.
 
+    `old_link` and `new_link` are where a symlink leads, loaded with the hunks; None on a side that is none.
+
     `hunks` is None while they have not been loaded (`changeset_summary`), and empty where there is nothing to choose from
     within the file (binary, symlink, submodule, mode, pure rename, empty file, `large`).
     `id` names the whole change, `attributes_id` what is not in the hunks: existence, name, mode, binary content."""
@@ -57,6 +59,8 @@ class FileChange(msgspec.Struct, frozen=True, kw_only=True):
     old_oid: str
     new_oid: str
     binary: bool = False
+    old_link: str | None = None
+    new_link: str | None = None
     hunks: tuple[Hunk, ...] | None = None
     flags: tuple[Flag, ...] = ()
     added: int | None = None

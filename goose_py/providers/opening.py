@@ -91,5 +91,7 @@ def _scripted(
 
     path = settings.script or (profile.model if profile.model.endswith((".yaml", ".yml", ".json")) else "")
     if not path:
-        raise UserError("The scripted provider needs a file of turns: set script in its settings, or name it as the model.")
+        raise UserError(
+            "The scripted provider needs a file of turns: set providers.scripted.base_url to its path, or name it as the model."
+        )
     return ScriptedModel(load_script(Path(path)), profile, values=settings.values, now=now, sleep=sleep)
