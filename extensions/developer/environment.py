@@ -104,6 +104,7 @@ _SIGNS_OF_NO_NETWORK = (
     "tunnel connection failed",
     "response 403 from proxy",
     "received http code 403 from proxy",
+    "not in sandbox.allow_hosts",
     "af_unix",
 )
 

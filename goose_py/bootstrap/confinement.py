@@ -3,7 +3,8 @@
 import asyncio
 import platform
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,7 +17,9 @@ from goose_py.git.worktree import TaskWorktree
 from goose_py.protocol.errors import GooseError
 from goose_py.sandbox.environment import child_env
 from goose_py.sandbox.find import FoundSandbox, find_sandbox
+from goose_py.sandbox.hosts import AllowedHosts
 from goose_py.sandbox.policy import Commits, Level, Policy
+from goose_py.sandbox.proxy import HostProxy
 from goose_py.sandbox.remembered import circumstances
 from goose_py.sandbox.spawn import BoundSpawn, bind
 from goose_py.sandbox.toolchains import home_toolchains, python_roots
@@ -94,7 +97,32 @@ async def confine(
 
 def _network_said(settings: Settings, found: FoundSandbox) -> dict[str, str]:
     """What the shell tool tells a model whose command failed for want of a network: that this is policy, not a fault."""
-    return {} if settings.sandbox.network or found.level is Level.NONE else {"SANDBOX_NETWORK": "off"}
+    if settings.sandbox.network or found.level is Level.NONE:
+        return {}
+    hosts = settings.sandbox.allow_hosts if found.backend == "bubblewrap" else ()
+    return {"SANDBOX_NETWORK": ", ".join(hosts) or "off"}
+
+
+@asynccontextmanager
+async def way_out(
+    confinement: Confinement, settings: Settings, folder: TaskFolder, warn: Callable[[str], None]
+) -> AsyncIterator[Confinement]:
+    """The confinement with the way to the allowed hosts open, for as long as this lasts. Raises SandboxError where an entry is
+    no host."""
+    allowed = AllowedHosts.parse(settings.sandbox.allow_hosts)
+    if settings.sandbox.network or not allowed.ports or confinement.found.backend != "bubblewrap":
+        if allowed.ports and confinement.found.backend not in ("bubblewrap", "none"):
+            warn("sandbox.allow_hosts needs bubblewrap: commands have no network in this sandbox.")
+        yield confinement
+        return
+    proxy = HostProxy(allowed, lambda host: warn(f"A command asked for {host}, which sandbox.allow_hosts does not name."))
+    place = folder.socket.with_suffix(".net")
+    await proxy.start(place)
+    try:
+        yield replace(confinement, policy=replace(confinement.policy, proxy=place))
+    finally:
+        await proxy.close()
+        place.unlink(missing_ok=True)
 
 
 def require(confinement: Confinement, settings: Settings, *, interactive: bool) -> None:

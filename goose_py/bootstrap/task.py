@@ -14,7 +14,7 @@ from goose_py.agent.conventions import Conventions, ConventionTools, conventions
 from goose_py.agent.final_output import final_output_spec
 from goose_py.agent.planner import UPDATE_PLAN_SPEC
 from goose_py.agent.prompts import system_prompt
-from goose_py.bootstrap.confinement import Confinement, confine, probe_here, require
+from goose_py.bootstrap.confinement import Confinement, confine, probe_here, require, way_out
 from goose_py.bootstrap.extensions import configured, of_recipe
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.known_secrets import redaction
@@ -146,6 +146,8 @@ class _Opening:
         require(confinement, settings, interactive=spec.interactive)
         checks = CheckRunner(
             confinement.spawn(),
+        opening = way_out(confinement, settings, folder, lambda text: self._say((text,)))
+        confinement = await self._stack.enter_async_context(opening)
             worktree.path,
             confinement.env,
             folder.logs,

@@ -38,17 +38,22 @@ _PREPARE: Final = (
 )
 _SHELL: Final = "/bin/sh"
 _BORROWED: Final = "/run/goose-py-objects"
+_SHIMS: Final = "/run/goose-py-shims"
+_PROXY: Final = "/run/goose-py-proxy"
+_REACH: Final = Path(__file__).with_name("reach.py")
 _FILE_BLOCK: Final = 512
 
 
 @dataclass(frozen=True, slots=True)
 class Bubblewrap:
-    """`filter_file` holds the assembled system-call filter; `options` are the optional flags this bwrap knows."""
+    """`filter_file` holds the assembled system-call filter; `options` are the optional flags this bwrap knows.
+    `python` runs the shim that opens the way to allowed hosts; the policy has to let it be read."""
 
     filter_file: Path
     filter_with_unix: Path
     options: frozenset[str]
     program: Path = PROGRAM
+    python: Path = Path("/usr/bin/python3")
 
     level = Level.FULL
 
@@ -57,9 +62,15 @@ class Bubblewrap:
         if not policy.workspace.is_dir():
             raise SandboxError(f"The workspace {policy.workspace} does not exist, so no command can run in it.")
         inside = {**env, **_environment(policy)}
-        container = [str(self.program), *self._isolation(policy), *_root(policy, self.options)]
-        container += ["--chdir", cwd, "--seccomp", "3", "--", *argv]
         filter_file = self.filter_with_unix if policy.unix_sockets else self.filter_file
+        way_out: list[str] = []
+        if policy.proxy is not None and not policy.network:
+            way_out = _way_out(policy.proxy, filter_file)
+            wanted = {"socket": _PROXY, "filter": f"{_SHIMS}/filter", "argv": list(argv)}
+            argv = (str(self.python), "-I", "-S", f"{_SHIMS}/{_REACH.name}", json.dumps(wanted))
+            filter_file = self.filter_with_unix
+        container = [str(self.program), *self._isolation(policy), *_root(policy, self.options, way_out)]
+        container += ["--chdir", cwd, "--seccomp", "3", "--", *argv]
         return SpawnSpec(
             (_SHELL, "-c", _PREPARE, "sandbox", *_limits(policy.limits), str(filter_file), *container), inside, "/"
         )
@@ -116,12 +127,13 @@ def _home(policy: Policy) -> Path:
     return Path("/home/sandbox") if policy.home == Path("/") else policy.home
 
 
-def _root(policy: Policy, options: frozenset[str]) -> list[str]:
+def _root(policy: Policy, options: frozenset[str], way_out: Sequence[str] = ()) -> list[str]:
     """The mounts, in order: what comes later lies on top."""
     mounts = [*_system(), "--proc", "/proc", "--dev", "/dev"]
     size = ["--size", str(_TEMPORARY_BYTES)] if "--size" in options else []
     mounts += ["--bind", str(_real(policy.tmp)), "/tmp"] if policy.tmp else [*size, "--tmpfs", "/tmp"]
     mounts += ["--tmpfs", "/run", "--symlink", "../run", "/var/run", "--symlink", "../tmp", "/var/tmp"]
+    mounts += way_out
     if policy.network:
         mounts += _resolver()
     home = _home(policy)
@@ -153,6 +165,13 @@ def _system() -> list[str]:
         if secret.is_symlink() or not os.access(secret, os.R_OK):
             continue
         mounts += ["--tmpfs", str(secret)] if secret.is_dir() else ["--ro-bind", "/dev/null", str(secret)]
+    return mounts
+
+
+def _way_out(proxy: Path, filter_file: Path) -> list[str]:
+    mounts = ["--ro-bind", str(_real(proxy)), _PROXY, "--ro-bind", str(filter_file), f"{_SHIMS}/filter"]
+    for shim in (_REACH, _REACH.with_name("confine.py")):
+        mounts += ["--ro-bind", str(shim), f"{_SHIMS}/{shim.name}"]
     return mounts
 
 

@@ -94,7 +94,7 @@ def _make(name: str, machine: str, state: Path, python: Path) -> Sandbox:
     }
     if name == "bubblewrap":
         # Inside a network of its own the internet's sockets reach nothing but each other, and tests need them.
-        return Bubblewrap(filters[True, False], filters[True, True], known_options())
+        return Bubblewrap(filters[True, False], filters[True, True], known_options(), python=python)
     version = landlock.abi()
     if version < landlock.MINIMUM_ABI:
         raise SandboxError(f"this kernel has Landlock version {version}, and {landlock.MINIMUM_ABI} (Linux 6.7) is needed")

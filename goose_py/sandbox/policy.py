@@ -54,7 +54,9 @@ class Policy:
     `workspace` is writable unless `read_only` (plan mode); its `.git` never is. `writable` and `readable` are further
     paths (toolchains, the running Python, logs): a missing one is ignored, so that a list made once fits every machine.
     `home` is replaced by an empty folder of its own, with `cache` as its `.cache` when given. `tmp` becomes /tmp; without
-    it /tmp is empty at each start. `git_common` is the user's repository, read-only. `network` gives the host's network.
+    it /tmp is empty at each start. `proxy` is the socket of a `proxy.HostProxy`, the way out while there is no
+    `network` (level full on Linux; elsewhere there is none). `git_common` is the user's repository, read-only. `network`
+    gives the host's network.
     `unix_sockets` allows local sockets to be made, which some test suites need; those of the host stay out of sight at
     level full."""
 
@@ -67,6 +69,7 @@ class Policy:
     tmp: Path | None = None
     cache: Path | None = None
     network: bool = False
+    proxy: Path | None = None
     unix_sockets: bool = False
     read_only: bool = False
     limits: Limits = field(default=Limits())

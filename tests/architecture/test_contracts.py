@@ -21,7 +21,7 @@ AMBIENT = {
 }  # fmt: skip
 
 
-PROGRAMS = {SOURCE / "sandbox" / "confine.py"}
+PROGRAMS = {SOURCE / "sandbox" / "confine.py", SOURCE / "sandbox" / "reach.py"}
 """Run as processes of their own: they are their own composition root."""
 
 

@@ -5,6 +5,7 @@ import re
 import socket
 import subprocess
 import tempfile
+import threading
 from pathlib import Path
 
 import pytest
@@ -350,3 +351,72 @@ async def test_nothing_inside_reaches_the_network_or_a_socket_and_the_model_is_t
         listener.accept()[0].close()
         local.close()
         os.close(here)
+
+
+@pytest.mark.case("A40")
+async def test_an_allowed_host_is_reached_and_every_other_one_is_refused_as_policy(user):
+    fetch = (
+        "python -c \"import os, urllib.request as u; [os.environ.pop(n, 0) for n in ('no_proxy', 'NO_PROXY')];"
+        " print(u.urlopen('http://{where}/', timeout=5).status)\""
+    )
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        there = fetch.format(where=f"127.0.0.1:{port}")
+        turns = [calls(("shell", {"command": there}), ("shell", {"command": fetch.format(where="example.com")})), *DONE]
+        answering = threading.Thread(target=_answer_once, args=(listener,), daemon=True)
+        answering.start()
+        settings = f'mode = "auto"\n[sandbox]\nallow_hosts = ["127.0.0.1:{port}"]'
+        async with answered(user, turns, config=settings):
+            ended = await user.goose("run", "-t", "Go", "--output-format", "json", "--sandbox", "full")
+        answering.join(5)
+    first, second = results(user, ended.json["session_id"])
+    assert first == "200\n[exit code 0]", first
+    assert "403" in second and f"[policy: commands reach only these hosts here: 127.0.0.1:{port}" in second, second
+    assert any("example.com:80" in warning for warning in ended.json["warnings"])
+    user.configure('provider = "lmstudio"\nmodel = "m"\n[sandbox]\nallow_hosts = ["*.example.com"]\n')
+    wrong = await user.goose("run", "-t", "Go")
+    assert wrong.code != 0 and "is no host" in wrong.err and "Traceback" not in wrong.err, wrong
+
+
+def _answer_once(listener: socket.socket) -> None:
+    connection, _ = listener.accept()
+    with connection:
+        connection.recv(4096)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+
+
+async def test_a_link_planted_among_our_logs_is_not_written_through(user):
+    """A server's error output and a large result are written by us, outside of the sandbox."""
+    victim = user.root / "home" / "victim"
+    victim.parent.mkdir(exist_ok=True)
+    victim.write_text("untouched")
+    (user.repository / "server.py").write_text(
+        "import sys\nfrom mcp.server import MCPServer\nserver = MCPServer('noisy', version='1')\n"
+        "@server.tool()\nasync def noise() -> str:\n    'Noise.'\n    print('evil', file=sys.stderr, flush=True)\n"
+        "    return 'evil ' * 50_000\nserver.run('stdio')\n"
+    )
+    user.commit("A noisy server")
+    plant = f"cd ../../logs && ln -sf {victim} noisy.log; ln -s {victim} x; echo planted > new"
+    turns = [
+        calls(PLAN, ("shell", {"command": plant})),
+        calls(("noisy__noise", {})),
+        calls(PLAN_DONE),
+        *DONE,
+    ]
+    config = 'mode = "auto"\n[extensions.noisy]\ntype = "stdio"\ncmd = "python"\nargs = ["server.py"]\n'
+    async with answered(user, turns, config=config):
+        ended = await user.goose("run", "-t", "Go", "--output-format", "json", "--sandbox", "full")
+    logs = user.state / "tasks" / ended.json["session_id"] / "logs"
+    assert any("Read-only file system" in text for text in results(user, ended.json["session_id"]))
+    assert not any(path.is_symlink() for path in logs.iterdir()) and not (logs / "new").exists()
+    assert victim.read_text() == "untouched"
+    assert "evil" in (logs / "noisy.log").read_text()
+
+
+async def test_a_task_id_that_is_a_path_leads_nowhere(user):
+    (user.root / "home" / "state" / "tasks").mkdir(parents=True)
+    for name in ("../../etc", "/etc", "..", ".", "a/b", "", "*"):
+        for command in (("task", "show"), ("task", "discard", "--yes"), ("session", "export"), ("review",)):
+            ended = await user.goose(*command, "--", name)
+            assert ended.code == 2 and "Traceback" not in ended.err, (command, name, ended)
+    assert user.repository.exists()
