@@ -91,9 +91,11 @@ async def open_task(
     in for the models of the settings. Raises GooseError with one sentence; a task that could not begin leaves nothing
     behind."""
     async with AsyncExitStack() as stack:
+        opening = _Opening(host, folder, stack, answers)
         try:
-            task = await _Opening(host, folder, stack, answers).open(watch)
+            task = await opening.open(watch)
         except BaseException:
+            opening.give_up()
             await stack.aclose()
             _forget_if_empty(folder)
             raise
@@ -144,10 +146,10 @@ class _Opening:
         listing = self._meanwhile(base_files(worktree))
         confinement = await confine(host, settings, folder, worktree, await probing)
         require(confinement, settings, interactive=spec.interactive)
-        checks = CheckRunner(
-            confinement.spawn(),
         opening = way_out(confinement, settings, folder, lambda text: self._say((text,)))
         confinement = await self._stack.enter_async_context(opening)
+        checks = CheckRunner(
+            confinement.spawn(),
             worktree.path,
             confinement.env,
             folder.logs,
@@ -224,10 +226,13 @@ class _Opening:
         )
         if spec.interactive and (begun or not spec.prompt):
             self._later.now()  # nobody waits for an answer yet
-        # Where no request is ever made, what waits for one must not keep the task from being closed.
-        self._stack.callback(self._later.now)
+        self._stack.callback(self.give_up)
         changes = TaskChanges(worktree, ports)
         return OpenTask(spec, folder, session, changes, bus, checks, models)
+
+    def give_up(self) -> None:
+        """Where no request is ever made, what waits for one must not keep the rest from being closed."""
+        self._later.now()
 
     def _open_log(self) -> tuple[Log, tuple[ev.Record, ...], tuple[str, ...]]:
         """The log, what it holds, and what a person should know of its damage."""
