@@ -227,8 +227,20 @@ class Session:
 
     async def _run_turn(self) -> Ending:
         self._turn = Turn(self.state, self._ports, self.emit, self._approvals, self.check)
+        # The model thinks meanwhile; no call runs before it is known what the turn starts from.
+        recording = self._task(self._record_start(), f"start of turn {self.state.turns}")
+        try:
+            ending = await self._turn.run(recording)
+        finally:
+            await asyncio.wait({recording})
+            failure = recording.exception()
+        if failure is not None:
+            raise failure
+        return ending
+
+    async def _record_start(self) -> str | None:
         self._before = await self._record_changes(self.state.tree)
-        return await self._turn.run(self._before)
+        return self._before
 
     async def _watch_turn(self, work: "asyncio.Task[Ending]") -> None:
         await asyncio.wait({work})

@@ -47,7 +47,7 @@ class Turn:
         self._ports = ports
         self._emit = emit
         self._verify = verify
-        self._before: str | None = None
+        self._recording: asyncio.Task[str | None] | None = None
         self._checked_changes = 0
         self._last_checks: tuple[ev.VerificationFinished, ...] = ()
         self._deadline: asyncio.Timeout | None = None
@@ -70,10 +70,10 @@ class Turn:
             state, CompactionPorts(emit=emit, summariser=self._summariser, check_limits=self._check_limits)
         )
 
-    async def run(self, before: str | None) -> Ending:
-        """`before` is the tree that the turn starts from. The time limit ends the turn whatever it is doing; the other limits
+    async def run(self, before: asyncio.Task[str | None]) -> Ending:
+        """`before` gives the tree that the turn starts from; the first call waits for it. The time limit ends the turn whatever it is doing; the other limits
         are looked at before each request."""
-        self._before = before
+        self._recording = before
         self._deadline = asyncio.timeout_at(self._ends_at())
         try:
             async with self._deadline:
@@ -116,7 +116,7 @@ class Turn:
         return tools
 
     def _loop_ports(self) -> TurnPorts:
-        guard = LoopGuard(self._tools, self._authorization.check)
+        guard = LoopGuard(self._tools, self._authorize)
         return TurnPorts(
             next_request=self._next_request,
             model=FittingModel(LimitedModel(self, self._check_limits), self._make_room, self._request),
@@ -128,6 +128,16 @@ class Turn:
             phase=self._phase,
             now=self._ports.monotonic,
         )
+
+    async def _authorize(self, call: ToolCall, spec: ToolSpec) -> str | None:
+        await self._before()
+        return await self._authorization.check(call, spec)
+
+    async def _before(self) -> str | None:
+        """The tree that the turn starts from. Cancelled, it leaves the recording of it alone."""
+        assert self._recording is not None, "a turn runs before it asks"
+        await asyncio.wait({self._recording})
+        return self._recording.result()
 
     async def _next_request(self) -> ModelRequest:
         for prompt_id in self._state.steering:
@@ -193,13 +203,14 @@ class Turn:
         return ending
 
     async def _evidence(self) -> Evidence:
+        before = await self._before()
         tree = await self._ports.workspace.snapshot()
-        if tree is None or self._before is None:
+        if tree is None or before is None:
             changes = self._authorization.changes
             checks = self._last_checks if changes == self._checked_changes else None
             return Evidence(tree=tree, changed=changes > 0, differs=changes > 0, checks=checks)
-        changed = tree != (self._state.work_from or self._before)
-        base = self._state.base_tree or self._before
+        changed = tree != (self._state.work_from or before)
+        base = self._state.base_tree or before
         diff = await self._ports.workspace.diff(base, tree, DIFF_FOR_CHECKLIST) if changed else ""
         differs = tree != base or (self._ports.check_unchanged and bool(self._started.checks))
         return Evidence(tree=tree, changed=changed, differs=differs, checks=self._checks_of(tree), diff=diff)
