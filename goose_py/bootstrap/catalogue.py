@@ -13,11 +13,13 @@ from goose_py.providers.catalogue import model_names, nearest, presets, provider
 
 def print_models(provider: str | None) -> int:
     if provider is None:
+        named = max(map(len, provider_names()))
+        titled = max(len(presets()[name].title) for name in provider_names())
         for name in provider_names():
             preset = presets()[name]
             known = len(model_names(name))
             what = f"{known} models known" if known else "models of its own"
-            print(f"{name:<12} {preset.title:<26} {what}{', local' if preset.local else ''}")
+            print(f"{name:<{named}}  {preset.title:<{titled}}  {what}{', local' if preset.local else ''}")
         return 0
     if provider not in presets():
         raise UserError(f"There is no provider {provider!r}.{nearest(provider, provider_names())}")

@@ -276,7 +276,7 @@ class TextOutput:
         self._console.print(line)
 
     def _block(self, text: str, style: str) -> None:
-        for number, line in enumerate(text.split("\n")):
+        for number, line in enumerate(text.split("\n") if text.strip() else ()):
             self._console.print(self._text(("  ⎿ " if number == 0 else "    ") + line, style))
 
     def _text(self, text: str, style: str = "") -> Text:
