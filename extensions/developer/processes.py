@@ -26,7 +26,8 @@ class Spawn(Protocol):
 
     `stdout` and `stderr` are descriptors that the process inherits; the caller keeps and closes its own. `env` is the
     whole environment. A host may wrap `argv` (in a sandbox); whatever it starts must end with the process that is
-    returned, or carry `env` on. Raises OSError.
+    returned, or carry `env` on. Where the former holds for everything, an attribute `contained` that is True says so:
+    nobody has to look for what was left behind then. Raises OSError.
     """
 
     async def __call__(

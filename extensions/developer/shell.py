@@ -76,6 +76,7 @@ class Shell:
         cleaner: Callable[[], Cleaner] | None = None,
     ) -> None:
         self._spawn = spawn
+        self._contained = getattr(spawn, "contained", False) is True
         self._cwd = cwd
         self._env = env
         self._logs = logs
@@ -169,7 +170,7 @@ class Shell:
         if live is not None and (text := capture.take_live()):
             await _tell(live, capture.total, text, 1.0)
         code = running.family.process.returncode
-        left = await running.family.survivors()
+        left = [] if ended and self._contained else await running.family.survivors()
         job: Job | None = None
         if left:
             job = self._jobs.add(running, adopted=True)

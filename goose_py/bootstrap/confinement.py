@@ -37,6 +37,23 @@ class SandboxRefused(GooseError):
 
 
 @dataclass(frozen=True)
+class _SpawnWhile:
+    """`contained` tells the developer extension that nothing outlives the process that is returned: the container ends with
+    it."""
+
+    writing: BoundSpawn
+    reading: BoundSpawn
+    read_only: Callable[[], bool]
+    contained: bool
+
+    async def __call__(
+        self, argv: Sequence[str], *, cwd: str, env: Mapping[str, str], stdout: int, stderr: int
+    ) -> asyncio.subprocess.Process:
+        chosen = self.reading if self.read_only() else self.writing
+        return await chosen(argv, cwd=cwd, env=env, stdout=stdout, stderr=stderr)
+
+
+@dataclass(frozen=True)
 class Confinement:
     """`found` is the backend with the verdict of its probe; `policy` what a task's processes may touch; `env` what they see."""
 
@@ -50,16 +67,8 @@ class Confinement:
 
     def spawn_while(self, read_only: Callable[[], bool]) -> Spawn:
         """Starts processes that may write the workspace unless `read_only` says at that moment that nothing may."""
-        writing = self.spawn()
         reading = bind(self.found.sandbox, replace(self.policy, read_only=True))
-
-        async def start(
-            argv: Sequence[str], *, cwd: str, env: Mapping[str, str], stdout: int, stderr: int
-        ) -> asyncio.subprocess.Process:
-            chosen = reading if read_only() else writing
-            return await chosen(argv, cwd=cwd, env=env, stdout=stdout, stderr=stderr)
-
-        return start
+        return _SpawnWhile(self.spawn(), reading, read_only, contained=self.found.backend == "bubblewrap")
 
 
 async def probe_here(host: Host, *, none_chosen: bool = False, anew: bool = False) -> FoundSandbox:

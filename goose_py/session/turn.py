@@ -71,8 +71,8 @@ class Turn:
         )
 
     async def run(self, before: asyncio.Task[str | None]) -> Ending:
-        """`before` gives the tree that the turn starts from; the first call waits for it. The time limit ends the turn whatever it is doing; the other limits
-        are looked at before each request."""
+        """`before` gives the tree that the turn starts from; the first call waits for it. The time limit ends the turn whatever
+        it is doing; the other limits are looked at before each request."""
         self._recording = before
         self._deadline = asyncio.timeout_at(self._ends_at())
         try:
