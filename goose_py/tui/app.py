@@ -32,6 +32,7 @@ from goose_py.protocol.messages import Text
 from goose_py.protocol.modes import Mode
 from goose_py.protocol.safe_text import safe_text
 from goose_py.tui.attachment import Attachment
+from goose_py.tui.attention import Attention, escape_sequence, passed_through
 from goose_py.tui.chrome import Around
 from goose_py.tui.conversation import ConversationScreen
 from goose_py.tui.look import Look
@@ -86,7 +87,7 @@ class GooseApp(App[Left]):
         self._left_asked = float("-inf")
         self._away = False
         self._review_wanted = False
-        self._needed: tuple[str, bool] = ("", False)
+        self._attention = Attention()
         self.conversation = ConversationScreen(self)
         self.animation_level = "none"
         for theme in (DARK, LIGHT):
@@ -195,11 +196,13 @@ class GooseApp(App[Left]):
         self._tell_the_absent(question)
 
     def _tell_the_absent(self, question: Question | None) -> None:
-        """A bell, once, when somebody who looks elsewhere is needed or the work is done."""
-        needed = (question.id if question is not None else "", self.state.running)
-        if self._away and ((needed[0] and needed[0] != self._needed[0]) or (self._needed[1] and not needed[1])):
+        """Once for each thing, when somebody who looks elsewhere is needed or work is done."""
+        others = [task for task in self.tasks if task.task_id != self.task_id]
+        news = self._attention.news(self.state.title, question.id if question is not None else "", self.state.running, others)
+        if news and self._away:
             self.bell()
-        self._needed = needed
+            if self._driver is not None:
+                self._driver.write(escape_sequence("goose-py: " + ", ".join(news), self.options.tmux))
 
     def on_app_blur(self) -> None:
         self._away = True
@@ -258,6 +261,9 @@ class GooseApp(App[Left]):
         prompt.take()
         prompt.remember(text)
         self.services.remember(text)
+        if text.startswith("!") and text[1:].strip() and "\n" not in text.strip():
+            self.run_outside(text[1:].strip())
+            return
         self.conversation.log_view.following = True
         message = Prompt(prompt_id=self.services.new_id(), parts=(Text(text),), delivery="queue" if queue else "steer")
         self.send(message, on_refused=lambda reason: self._give_back(text, reason))
@@ -339,12 +345,13 @@ class GooseApp(App[Left]):
             "checks": lambda: self.send(RunChecks()),
             "continue": lambda: self.send(Continue()),
             "interrupt": self.interrupt,
-            "copy": lambda: self.copy(self.conversation.log_view.last_reply()),
             "expand": self.conversation.action_expand,
             "quit": self.action_leave,
         }
         if name in simple:
             simple[name]()
+        elif name == "copy":
+            self.copy(self._to_copy(argument))
         elif name == "compact":
             self.send(Compact(undo=argument == "undo"))
         elif name == "mode":
@@ -363,6 +370,24 @@ class GooseApp(App[Left]):
             near = get_close_matches(name, [command.name for command in COMMANDS], n=1)
             hint = f" Did you mean /{near[0]}?" if near else " /help lists them."
             raise UserError(f"There is no command /{name}.{hint}")
+
+    def _to_copy(self, what: str) -> str:
+        log = self.conversation.log_view
+        if what in ("", "reply"):
+            return log.last_reply()
+        if what == "block":
+            return log.current_text()
+        if what == "diff":
+            return self.reviewing.as_text() if self.reviewing is not None else ""
+        raise UserError("Say what to copy: /copy, /copy block or /copy diff.")
+
+    def run_outside(self, command: str) -> None:
+        """The user's own command, in their own terminal. The agent hears nothing of it."""
+        try:
+            self.outside(lambda: self.services.shell(command))
+        except GooseError as error:
+            self.complain(error)
+        self.refresh_changes()
 
     def begin_another(self) -> None:
         self.run_worker(partial(self._open, None), group="open", exclusive=True)
@@ -473,8 +498,8 @@ class GooseApp(App[Left]):
             return
         self.copy_to_clipboard(text)
         if self.options.tmux and self._driver is not None:
-            data = base64.b64encode(text.encode()).decode()
-            self._driver.write(f"\x1bPtmux;\x1b\x1b]52;c;{data}\x07\x1b\\")
+            data = base64.b64encode(text.encode("utf-8", "replace")).decode()
+            self._driver.write(passed_through(f"\x1b]52;c;{data}\x07", tmux=True))
         lines = text.count("\n") + 1
         self.notify(f"Copied {lines} {'line' if lines == 1 else 'lines'}.", timeout=2, markup=False)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from functools import partial
 from typing import ClassVar
 
 from textual import events
@@ -10,14 +12,16 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.screen import Screen
 
+from goose_py.protocol.errors import GooseError
+from goose_py.protocol.safe_text import safe_text
 from goose_py.tui.chrome import WIDE, header_rows, hint_row, panel_rows, plan_line, status_rows, welcome_rows
 from goose_py.tui.context import AppContext
 from goose_py.tui.log_view import LogView
+from goose_py.tui.offers import Offer, command_offers, earlier_offers, fragment_at, matching_files, model_offers, offer_rows
 from goose_py.tui.prompt import PromptArea
 from goose_py.tui.question import Option, Question, QuestionPanel, event_time
 from goose_py.tui.questions import question_of, wants_text
 from goose_py.tui.rows import Rows, text_row
-from goose_py.tui.slash import matching, menu_rows
 from goose_py.tui.view_state import ViewState
 
 PANEL_WIDTH = 41
@@ -40,6 +44,8 @@ class ConversationScreen(Screen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "escape", "Interrupt", show=False),
         Binding("ctrl+o", "expand", "Expand", show=False, priority=True),
+        Binding("ctrl+r", "search", "Search earlier prompts", show=False, priority=True),
+        Binding("ctrl+g", "editor", "Editor", show=False, priority=True),
         Binding("ctrl+t", "plan", "Plan", show=False, priority=True),
         Binding("shift+tab", "mode", "Mode", show=False, priority=True),
         Binding("pageup", "page(-1)", "Page up", show=False, priority=True),
@@ -72,6 +78,11 @@ class ConversationScreen(Screen[None]):
         self._draft = ""
         self._put_off = ""
         self._chosen = 0
+        self._offers: tuple[Offer, ...] = ()
+        self._searching = False
+        self._closed = ""
+        self._files: tuple[str, ...] | None = None
+        self._found_files: tuple[str, tuple[str, ...]] = ("", ())
         self._frame = 0
 
     def compose(self) -> ComposeResult:
@@ -156,10 +167,10 @@ class ConversationScreen(Screen[None]):
             modes = " → ".join(self._goose.options.modes)
             text = f"{self.state.mode} · shift+tab: {modes}" if width >= WIDE else f"{self.state.mode} (shift+tab)"
             self.prompt.border_subtitle = look.glyph(text)
-        found = matching(self.prompt.text) if self._note_for is None else ()
+        found = self._offers = self._offered() if self._note_for is None else ()
         self.prompt.menu_open = bool(found)
         self._chosen = min(self._chosen, max(0, len(found) - 1))
-        self.menu.show(menu_rows(found, self._chosen, width, look))
+        self.menu.show(offer_rows(found, self._chosen, width, look))
         self.menu.display = bool(found)
         squeezed = self.question.question is not None and self.app.size.height < 30
         self.prompt.display = not squeezed or self.prompt.has_focus or bool(self.prompt.text)
@@ -178,7 +189,8 @@ class ConversationScreen(Screen[None]):
                 ("F1", "help")
             ]
         if self.prompt.menu_open:
-            return [("↑↓", "choose"), ("tab", "complete"), ("enter", "run"), ("esc", "close")], []
+            enter = "run" if self._offers[0].kind in ("command", "model") else "take"
+            return [("↑↓", "choose"), ("tab", "complete"), ("enter", enter), ("esc", "close")], []
         left = [("enter", "steer" if state.running else "send")]
         if state.running:
             left += [("tab", "queue"), ("esc", "interrupt")]
@@ -269,22 +281,77 @@ class ConversationScreen(Screen[None]):
             self._goose.answer(question, option, variant, note)
             self.draw()
             return
-        found = matching(event.text)
-        if found:
-            chosen = found[self._chosen]
-            if chosen.argument and not chosen.argument.startswith("["):
-                self.prompt.put(f"/{chosen.name} ")
+        if self._offers:
+            offer = self._take_offer()
+            if not offer.complete:
                 return
-            event = PromptArea.Submitted(f"/{chosen.name}")
+            event = PromptArea.Submitted(self.prompt.text)
         self._goose.submit(event.text, queue=False)
 
     def on_prompt_area_queued(self, event: PromptArea.Queued) -> None:
         event.stop()
-        found = matching(event.text)
-        if found:
-            self.prompt.put(f"/{found[self._chosen].name} ")
+        if self._offers:
+            offer = self._take_offer()
+            if offer.kind == "command" and offer.complete:
+                self.prompt.put(f"{offer.text} ")
         elif event.text.strip() and self._note_for is None:
             self._goose.submit(event.text, queue=True)
+
+    # What is offered while something is typed.
+
+    def _offered(self) -> tuple[Offer, ...]:
+        text = self.prompt.text
+        if self._searching:
+            return earlier_offers(text, self.prompt.earlier.entries)
+        if text and text == self._closed:
+            return ()
+        fragment = self._fragment()
+        if fragment is not None:
+            if self._found_files[0] != fragment or self._files is None:
+                self.run_worker(partial(self._find_files, fragment), group="completion", exclusive=True)
+            return tuple(Offer("file", path, "", path) for path in self._found_files[1] if path != fragment)
+        return command_offers(text) or model_offers(text, self._goose.services.list_models())
+
+    def _fragment(self) -> str | None:
+        row, column = self.prompt.cursor_location
+        return fragment_at(self.prompt.document.get_line(row), column)
+
+    async def _find_files(self, fragment: str) -> None:
+        """Off the thread that draws: there may be hundreds of thousands."""
+        if self._files is None:
+            try:
+                self._files = await self._goose.services.list_files()
+            except GooseError:
+                self._files = ()
+        found = await asyncio.to_thread(matching_files, self._files, fragment)
+        self._found_files = (fragment, found)
+        self.draw_chrome()
+
+    def _take_offer(self) -> Offer:
+        offer = self._offers[self._chosen]
+        self._searching = False
+        if offer.kind == "file":
+            row, column = self.prompt.cursor_location
+            start = column - len(self._fragment() or "")
+            self.prompt.replace(f"{offer.text} ", (row, start), (row, column))
+        else:
+            self.prompt.put(offer.text)
+        return offer
+
+    def action_search(self) -> None:
+        """Earlier prompts by the words in them."""
+        self._searching = not self._searching
+        self._chosen = 0
+        self.draw_chrome()
+
+    def action_editor(self) -> None:
+        text = self.prompt.text
+        try:
+            written = self._goose.outside(lambda: self._goose.services.edit(text, "prompt.md"))
+        except GooseError as error:
+            self._goose.complain(error)
+            return
+        self.prompt.put(safe_text(written.removesuffix("\n")))
 
     def on_prompt_area_edit_queued(self, event: PromptArea.EditQueued) -> None:
         event.stop()
@@ -298,13 +365,14 @@ class ConversationScreen(Screen[None]):
         if self.is_mounted:
             self._draw_prompt(self.app.size.width)
 
-    def on_key(self, event: events.Key) -> None:
-        if self.prompt.menu_open and event.key in ("up", "down"):
-            found = matching(self.prompt.text)
-            self._chosen = (self._chosen + (1 if event.key == "down" else -1)) % len(found)
+    def on_prompt_area_menu_moved(self, event: PromptArea.MenuMoved) -> None:
+        event.stop()
+        if self._offers:
+            self._chosen = (self._chosen + event.step) % len(self._offers)
             self._draw_prompt(self.app.size.width)
-            event.stop()
-        elif self.log_view.has_focus and event.is_printable and event.character and event.character not in "jkgGcy /":
+
+    def on_key(self, event: events.Key) -> None:
+        if self.log_view.has_focus and event.is_printable and event.character and event.character not in "jkgGcy /":
             self._focus_prompt()
             self.prompt.insert(event.character)
             event.stop()
@@ -312,8 +380,14 @@ class ConversationScreen(Screen[None]):
     # Keys.
 
     def action_escape(self) -> None:
-        if self.prompt.menu_open:
+        if self._searching:
+            self._searching = False
+            self.draw_chrome()
+        elif self.prompt.menu_open and self._offers[0].kind == "command":
             self.prompt.take()
+        elif self.prompt.menu_open:
+            self._closed = self.prompt.text
+            self.draw_chrome()
         elif self._note_for is not None:
             self.cancel_note()
             self.draw()

@@ -408,6 +408,11 @@ class LogView(ScrollView, can_focus=True):
         if self.cursor is not None:
             self.post_message(self.Copied(block_text(self._blocks[self.cursor].item)))
 
+    def current_text(self) -> str:
+        """The text of the block under the cursor, else of the last one."""
+        at = self.cursor if self.cursor is not None else len(self._blocks) - 1
+        return block_text(self._blocks[at].item) if 0 <= at < len(self._blocks) else ""
+
     def last_reply(self) -> str:
         """The newest text by the model, or "" where there is none."""
         for block in reversed(self._blocks):

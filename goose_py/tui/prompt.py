@@ -70,6 +70,13 @@ class PromptArea(TextArea):
     class EditQueued(Message):
         pass
 
+    class MenuMoved(Message):
+        """An arrow, while a menu is open below what is typed."""
+
+        def __init__(self, step: int) -> None:
+            super().__init__()
+            self.step = step
+
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(
             id=id, soft_wrap=True, show_line_numbers=False, tab_behavior="focus", highlight_cursor_line=False, compact=False
@@ -105,7 +112,11 @@ class PromptArea(TextArea):
             event.prevent_default()
             self._enter()
             return
-        if event.key in ("up", "down") and not self.menu_open and self._walk(event.key):
+        if event.key in ("up", "down") and self.menu_open:
+            event.stop()
+            event.prevent_default()
+            self.post_message(self.MenuMoved(1 if event.key == "down" else -1))
+        elif event.key in ("up", "down") and self._walk(event.key):
             event.stop()
             event.prevent_default()
             return

@@ -157,6 +157,20 @@ class Reviewing:
         known = {file.path for file in files}
         return feedback(part, fold(part, [decision for decision in self.unsent() if decision.event.path in known]))
 
+    def as_text(self) -> str:
+        """The loaded changes as a unified diff."""
+        parts: list[str] = []
+        for file in self.changes.files:
+            diff = self._diffs.get(file.path)
+            if diff is None:
+                continue
+            parts.append(f"--- a/{file.old_path or file.path}\n+++ b/{file.path}\n")
+            for hunk in diff.file.hunks or ():
+                at = f"-{hunk.old_start},{hunk.old_lines} +{hunk.new_start},{hunk.new_lines}"
+                parts.append(f"@@ {at} @@ {hunk.section}".rstrip() + "\n")
+                parts += [line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in hunk.lines]
+        return "".join(parts)
+
     def unsent_comments(self) -> int:
         return sum(bool(decision.event.comment) for decision in self.unsent())
 

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from rich.segment import Segment
-
 from goose_py.protocol.errors import UserError
 from goose_py.protocol.messages import Effort, ModelRef
-from goose_py.tui.lines import Row, spread
-from goose_py.tui.look import Look
 
 
 class SlashCommand(NamedTuple):
@@ -31,7 +27,7 @@ COMMANDS = (
     SlashCommand("continue", "", "go on from where the last turn ended"),
     SlashCommand("interrupt", "", "stop the running turn"),
     SlashCommand("title", "TEXT", "name this task"),
-    SlashCommand("copy", "", "copy the last reply"),
+    SlashCommand("copy", "[block|diff]", "copy the last reply, the block under the cursor, the changes"),
     SlashCommand("expand", "", "show or hide the whole output of tools"),
     SlashCommand("reject", "[REASON]", "close this task without applying it; nothing is deleted"),
     SlashCommand("quit", "", "leave; the task goes on"),
@@ -71,14 +67,3 @@ def parse_model(text: str, current: ModelRef | None) -> ModelRef:
     if len(parts) < 2:
         raise UserError("Say which model: /model provider/model, or /model provider/model/effort.")
     return ModelRef(provider=parts[0], model="/".join(parts[1:]), effort=effort)
-
-
-def menu_rows(found: tuple[SlashCommand, ...], chosen: int, width: int, look: Look, limit: int = 8) -> list[Row]:
-    first = max(0, min(chosen - limit + 1, len(found) - limit))
-    rows: list[Row] = []
-    for number, command in enumerate(found[first : first + limit], start=first):
-        style = look["selected" if number == chosen else "text"]
-        name = f"/{command.name} {command.argument}".rstrip()
-        left = [Segment(" › " if number == chosen else "   ", look["accent"]), Segment(f"{name:<32}", style)]
-        rows.append(spread([*left, Segment(command.meaning, look["dim"])], [], width))
-    return rows

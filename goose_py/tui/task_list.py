@@ -69,7 +69,7 @@ class TasksScreen(Screen[None]):
         self.peek = Rows(look, id="peek")
         # As in the conversation: what comes while somebody moves about is not answered by the key they were about to press.
         self.question = QuestionPanel(look, context.options.grace, id="question")
-        self.question.passes = frozenset({"j", "k", "up", "down", "space"})
+        self.question.passes = frozenset({"j", "k", "space"})
         self.writing = Input(id="writing", classes=ascii_class)
         self.hints = Rows(look, id="hints")
         self._chosen: str | None = context.task_id
@@ -393,6 +393,10 @@ class TasksScreen(Screen[None]):
         elif event.rows is self.list and (number := self._places.get(self._first + event.y)) is not None:
             self._chosen = self._tasks[number].task_id
             self.draw()
+
+    def on_descendant_focus(self) -> None:
+        if self.is_mounted:
+            self.hints.show([self._hints(self.app.size.width)])
 
     def on_resize(self) -> None:
         self.draw()
