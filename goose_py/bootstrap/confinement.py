@@ -17,9 +17,7 @@ from goose_py.git.worktree import TaskWorktree
 from goose_py.protocol.errors import GooseError
 from goose_py.sandbox.environment import child_env
 from goose_py.sandbox.find import FoundSandbox, find_sandbox
-from goose_py.sandbox.hosts import AllowedHosts
 from goose_py.sandbox.policy import Commits, Level, Policy
-from goose_py.sandbox.proxy import HostProxy
 from goose_py.sandbox.remembered import circumstances
 from goose_py.sandbox.spawn import BoundSpawn, bind
 from goose_py.sandbox.toolchains import home_toolchains, python_roots
@@ -118,9 +116,15 @@ async def way_out(
 ) -> AsyncIterator[Confinement]:
     """The confinement with the way to the allowed hosts open, for as long as this lasts. Raises SandboxError where an entry is
     no host."""
+    if settings.sandbox.network or not settings.sandbox.allow_hosts:
+        yield confinement
+        return
+    from goose_py.sandbox.hosts import AllowedHosts
+    from goose_py.sandbox.proxy import HostProxy
+
     allowed = AllowedHosts.parse(settings.sandbox.allow_hosts)
-    if settings.sandbox.network or not allowed.ports or confinement.found.backend != "bubblewrap":
-        if allowed.ports and confinement.found.backend not in ("bubblewrap", "none"):
+    if confinement.found.backend != "bubblewrap":
+        if confinement.found.level is not Level.NONE:
             warn("sandbox.allow_hosts needs bubblewrap: commands have no network in this sandbox.")
         yield confinement
         return

@@ -35,8 +35,13 @@ def test_an_empty_list_denies_all_and_a_name_is_only_itself() -> None:
 
 
 @pytest.mark.case("A40")
-@pytest.mark.parametrize("entry", ["", "*", "*.example.com", "https://pypi.org", "pypi.org/simple", "a b", "pypi.org:",
-    "pypi.org:0",     "pypi.org:99999", "pypi.org:x", "[::1", "[::1]x", "user@host", "-x.example", "a..b", "\x1b[2J"])  # fmt: skip
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "", "*", "*.example.com", "https://pypi.org", "pypi.org/simple", "a b", "pypi.org:", "pypi.org:0", "pypi.org:99999",
+        "pypi.org:x", "[::1", "[::1]x", "user@host", "-x.example", "a..b", "\x1b[2J",
+    ],
+)  # fmt: skip
 def test_what_is_no_host_is_refused_when_it_is_read(entry: str) -> None:
     with pytest.raises(SandboxError, match="is no host"):
         AllowedHosts.parse([entry])
@@ -47,7 +52,8 @@ def test_a_name_that_leads_to_this_machine_or_its_surroundings_is_not_followed_u
     allowed = AllowedHosts.parse(["rebind.example", "10.1.2.3", "localhost:8000"])
     for address in (
         "127.0.0.1", "127.9.9.9", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0",
-        "224.0.0.1",         "255.255.255.255", "::1", "::", "fe80::1", "fe80::1%eth0", "fc00::1", "ff02::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1",
+        "224.0.0.1", "255.255.255.255", "::1", "::", "fe80::1", "fe80::1%eth0", "fc00::1", "ff02::1", "::ffff:127.0.0.1",
+        "::ffff:10.0.0.1",
         "64:ff9b::7f00:1", "64:ff9b:1::a00:1", "2002:7f00:1::", "2001:0:7f00:1::", "192.0.2.1", "198.18.0.1", "nonsense",
     ):  # fmt: skip
         assert not allowed.reachable("rebind.example", address), address
