@@ -140,7 +140,9 @@ class TaskChanges:
         applied = await apply_to_working_tree(repository, self.worktree.store, approval, self._ports.scratch)
         files = (*applied.files, *applied.already)
         self._applied(approval, how="worktree", target=str(repository.root), files=files)
-        detail = f"{len(applied.files)} files written" + (f", {len(applied.merged)} merged" if applied.merged else "")
+        count = len(applied.files)
+        written = "1 file written" if count == 1 else f"{count} files written"
+        detail = written + (f", {len(applied.merged)} merged" if applied.merged else "")
         self._emit(ev.TaskEnded(state="merged", detail=detail))
 
     async def _merge(self, approval: Approval, command: cmd.ApplyChanges) -> None:

@@ -236,7 +236,8 @@ def _idle_status(state: ViewState, around: Around, look: Look) -> Row:
 def plan_line(state: ViewState, around: Around, width: int, look: Look) -> list[Row]:
     """The plan in one row, for narrow screens; no row where there is none."""
     needing = sum(task.need == "you" for task in around.tasks)
-    right: Row = [Segment(f"!{needing} task needs you F2 ", look["warn"])] if needing else []
+    said = "task needs" if needing == 1 else "tasks need"
+    right: Row = [Segment(f"!{needing} {said} you F2 ", look["warn"])] if needing else []
     if state.plan is None or not state.plan.steps:
         return [spread([], right, width)] if right else []
     done, total = state.plan.progress()
@@ -311,7 +312,7 @@ def _tasks_section(tasks: Sequence[TaskLine], width: int, look: Look) -> list[Ro
         return []
     needing = sum(task.need == "you" for task in shown)
     running = sum(task.need == "running" for task in shown)
-    facts = [f"{running} running"] * bool(running) + [f"{needing} needs you"] * bool(needing)
+    facts = [f"{running} running"] * bool(running) + [f"{needing} {'needs' if needing == 1 else 'need'} you"] * bool(needing)
     rows = [_title("TASKS", " · ".join(facts), "F2", width, look)]
     for task in shown[:5]:
         mark, role = NEED_MARKS[task.need]

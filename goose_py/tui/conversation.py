@@ -170,7 +170,9 @@ class ConversationScreen(Screen[None]):
         found = self._offers = self._offered() if self._note_for is None else ()
         self.prompt.menu_open = bool(found)
         self._chosen = min(self._chosen, max(0, len(found) - 1))
-        self.menu.show(offer_rows(found, self._chosen, width, look))
+        # What stands around the menu (header, plan, status, prompt, hints) and two rows of the log stay in view.
+        room = max(2, min(8, self.app.size.height - 11))
+        self.menu.show(offer_rows(found, self._chosen, width, look, limit=room))
         self.menu.display = bool(found)
         squeezed = self.question.question is not None and self.app.size.height < 30
         self.prompt.display = not squeezed or self.prompt.has_focus or bool(self.prompt.text)
