@@ -86,7 +86,8 @@ async def run_prepared(host: Host, folder: TaskFolder, commands: Sequence[cmd.An
 
     if (folder.path / LOG_NAME).exists():
         output.recall(read_log(folder.path).records)
-    async with open_task(host, folder, watch=watch) as task:
+    # Nobody answers here, also where the task was begun on a screen: what would be asked must not wait for ever.
+    async with open_task(host, folder, watch=watch, attended=lambda: False) as task:
         reading = asyncio.ensure_future(_consume(consumers[0], output))
         server = TaskServer(folder.task_id, task.bus, task.history, task.perform)
         await server.listen(folder.socket)

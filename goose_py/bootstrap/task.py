@@ -86,12 +86,14 @@ async def open_task(
     *,
     watch: Callable[[Bus], None] = lambda bus: None,
     answers: Answers | None = None,
+    attended: Callable[[], bool] | None = None,
 ) -> AsyncIterator[OpenTask]:
     """Makes what is missing (worktree, log), opens what is there. `watch` gets the bus before the first event; `answers` stand
-    in for the models of the settings. Raises GooseError with one sentence; a task that could not begin leaves nothing
+    in for the models of the settings; `attended` tells whether somebody can answer now (by default, where the task was made
+    for somebody who can). Raises GooseError with one sentence; a task that could not begin leaves nothing
     behind."""
     async with AsyncExitStack() as stack:
-        opening = _Opening(host, folder, stack, answers)
+        opening = _Opening(host, folder, stack, answers, attended)
         try:
             task = await opening.open(watch)
         except BaseException:
@@ -117,7 +119,14 @@ def _forget_if_empty(folder: TaskFolder) -> None:
 class _Opening:
     """The steps of opening a task, in the order in which they depend on each other. What has to be closed is on `stack`."""
 
-    def __init__(self, host: Host, folder: TaskFolder, stack: AsyncExitStack, answers: Answers | None) -> None:
+    def __init__(
+        self,
+        host: Host,
+        folder: TaskFolder,
+        stack: AsyncExitStack,
+        answers: Answers | None,
+        attended: Callable[[], bool] | None,
+    ) -> None:
         self._host = host
         self._folder = folder
         self._stack = stack
@@ -126,6 +135,7 @@ class _Opening:
         self._early: list[ev.DurableEvent] = []
         self._later = Later()
         self._spec = read_spec(folder.path)
+        self._attended = attended or (lambda: self._spec.interactive)
         self._secrets = secret_store(host)
         self._redact = redaction(host, self._secrets)
 
@@ -184,7 +194,7 @@ class _Opening:
                 judge=lambda call, tool, mode: judge().judge(call, tool, mode),
                 keep=lambda answer, judgement, call: judge().keep(answer, judgement, call),
                 changes=lambda call, tool: judge().changes(call, tool),
-                attended=lambda: spec.interactive,
+                attended=self._attended,
                 now=host.now,
                 monotonic=host.monotonic,
                 new_id=host.new_id,

@@ -4,7 +4,7 @@ import json
 
 import foreign_sessions
 import pytest
-from command import User, answered
+from command import User, answered, calls
 
 FILES = {
     "claude-code": foreign_sessions.claude_code,
@@ -71,3 +71,11 @@ async def test_what_is_no_session_is_refused_and_leaves_nothing(user):
     missing = await user.goose("session", "import", "nowhere.jsonl")
     assert missing.code == 2 and "nowhere.jsonl" in missing.err
     assert not (user.state / "tasks").exists() or not list((user.state / "tasks").iterdir())
+
+
+async def test_going_on_without_a_screen_denies_what_would_be_asked_also_where_the_task_was_made_for_one(user):
+    task_id, _ = await imported(user, "claude-code")
+    turns = [calls(("shell", {"command": "git reset --hard"})), {"text": "I could not."}]
+    async with answered(user, turns):
+        ended = await user.goose("run", "--resume", task_id, "-t", "Reset", "--mode", "ask", "--output-format", "json", seconds=30)
+    assert ended.code == 3 and ended.json["denied"], ended
