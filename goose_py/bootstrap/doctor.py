@@ -49,7 +49,8 @@ async def _git(host: Host) -> list[tuple[str, str]]:
         version = ".".join(map(str, await git.version()))
     except GitError as error:
         return [(BAD, f"git: {error}")]
-    lines = [(OK, f"git {version}" + (", older than 2.50.1: update it" if await git.version() < (2, 50, 1) else ""))]
+    old = await git.version() < (2, 50, 1)
+    lines = [(NOTE, f"git {version} works, but is older than 2.50.1: update it") if old else (OK, f"git {version}")]
     try:
         repository = await Repository.open(git, host.cwd)
     except GitError as error:

@@ -53,14 +53,14 @@ def print_task(folder: TaskFolder, task: TaskSummary) -> int:
         ("task", f"{task.task_id}  {task.title}"),
         ("state", task.state + (f" ({task.detail})" if task.detail else "") + (", worker running" if task.alive else "")),
         ("checks", CHECKS[task.checks] + (f" {task.failed_check}" if task.failed_check else "")),
-        ("diff", f"{task.files} files, +{task.added} −{task.removed}"),
+        ("diff", f"{task.files} {'file' if task.files == 1 else 'files'}, +{task.added} −{task.removed}"),
         ("model", str(task.model) if task.model else ""),
         ("cost", f"${task.cost:.4f}, {task.usage.input_tokens} uncached and {task.usage.cache_read_tokens} cached tokens in, "
          f"{task.usage.output_tokens} out" + (" (estimated)" if task.usage.estimated else "")),
         *(("not ready", sentence) for sentence in task.missing),
         ("repository", task.repository),
         ("worktree", task.workspace),
-        ("branch", f"{task.branch or ''} from {(task.base or '')[:12]}"),
+        ("branch", f"{task.branch or ''} from {(task.base or '')[:12]}" if task.base else ""),
         ("files", str(folder.path)),
         ("started", time.strftime("%Y-%m-%d %H:%M", time.localtime(task.started_at)) if task.started_at else ""),
     ]  # fmt: skip

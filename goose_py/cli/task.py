@@ -88,7 +88,7 @@ def conflicts(as_json: bool, everywhere: bool) -> int:
 @click.argument("id")
 @click.option("--json", "as_json", is_flag=True, help="As one JSON document.")
 def show(id: str, as_json: bool) -> int:
-    """Show one task: state, plan, branch, where its files are."""
+    """Show one task: state, checks, changes, cost, branch, where its files are."""
     from goose_py.bootstrap.host import Host
     from goose_py.cli.listing import print_task
     from goose_py.tasks.summary import summary_of
@@ -216,7 +216,7 @@ def rewind(id: str, **options: Any) -> int:
 
 @task.command()
 @click.argument("id")
-@click.option("--tree", help="A recorded state (`task show` lists them); the last one by default.")
+@click.option("--tree", help="A recorded state (`--list` shows them); the last one by default.")
 @click.option("--list", "listing", is_flag=True, help="List the recorded states.")
 def restore(id: str, tree: str | None, listing: bool) -> int:
     """Bring a task's files back, also after its worktree was removed."""
