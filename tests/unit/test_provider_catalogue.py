@@ -32,6 +32,34 @@ def test_every_preset_and_every_listed_model_makes_a_profile() -> None:
                 assert profile.sdk
 
 
+def test_the_data_of_presets_is_such_as_a_person_could_use() -> None:
+    for name, preset in presets().items():
+        assert preset.title, name
+        address = preset.profile.get("base_url", "")
+        if preset.local and address:
+            assert address.startswith("http://127.0.0.1"), (name, "asked without a name service")
+        elif address:
+            assert address.startswith("https://") and not address.endswith("/"), name
+        for key in preset.profile.get("key_env", ()):
+            assert key.isupper() and key.replace("_", "").isalnum(), (name, key)
+        keyless = preset.profile.get("needs_key", True) is False
+        assert keyless or preset.profile.get("key_env") or preset.profile.get("sdk"), name
+        assert not preset.vendor or preset.vendor in presets(), name
+
+
+def test_the_figures_of_models_are_possible_ones() -> None:
+    for provider in provider_names():
+        for model in model_names(provider):
+            profile = resolve(ref(provider, model))
+            assert 2_000 <= profile.context_window <= 20_000_000, (provider, model)
+            if (price := profile.price) is None:
+                continue
+            for amount in (price.input, price.output, price.cache_read, price.cache_write):
+                assert amount is None or 0 <= amount <= 1_000, (provider, model, "US dollars per million tokens")
+            assert price.cache_read is None or price.cache_read <= price.input, (provider, model)
+            assert price.long is None or price.long.over < profile.context_window, (provider, model)
+
+
 def test_a_default_model_is_one_that_the_catalogue_knows() -> None:
     for name, preset in presets().items():
         if preset.default_model and name != "scripted":
