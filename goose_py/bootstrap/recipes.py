@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -114,7 +114,9 @@ def _allow(host: Host, rendered: Any, allowed: tuple[str, ...]) -> None:
     from goose_py.bootstrap.trust import trust_store
     from goose_py.permissions.trust import identify
 
-    store, folder = trust_store(host), identify(place or host.home)
+    found_in = identify(place or host.home)
+    # A place of its own: who lets a recipe run has said nothing of the configuration of the folder that it lies in.
+    store, folder = trust_store(host), replace(found_in, path=f"recipes of {found_in.path}")
     content = {"runs": sorted(item.content for item in found)}
     question = store.question(folder, rendered.source.where, content)
     if question.approved:

@@ -5,8 +5,10 @@ import logging
 import shutil
 import signal
 import sys
+from collections.abc import Callable
 
 from goose_py.bootstrap.host import Host
+from goose_py.bootstrap.known_secrets import redaction
 from goose_py.bootstrap.launch import report
 from goose_py.bootstrap.loop import run
 from goose_py.bootstrap.queue import start_waiting
@@ -25,6 +27,8 @@ def work(task_id: str, ready_fd: int) -> int:
     """Runs until the task is idle and nobody looks, or `Shutdown` comes. What is expected to go wrong before the socket is
     open is reported to whoever started us."""
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(_WithoutSecrets(redaction(Host.here())))
     try:
         run(_work(task_id, ready_fd))
     except LogBusy:
@@ -34,6 +38,17 @@ def work(task_id: str, ready_fd: int) -> int:
         print(error, file=sys.stderr)
         return 1
     return 0
+
+
+class _WithoutSecrets(logging.Formatter):
+    """For what libraries and the event loop say, tracebacks included: it is kept in the worker's log."""
+
+    def __init__(self, redact: Callable[[str], str]) -> None:
+        super().__init__("%(levelname)s:%(name)s:%(message)s")
+        self._redact = redact
+
+    def format(self, record: logging.LogRecord) -> str:
+        return self._redact(super().format(record))
 
 
 async def _work(task_id: str, ready_fd: int) -> None:

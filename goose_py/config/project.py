@@ -7,7 +7,8 @@ ones, and a change of any part of it is a new hash (A27).
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping
+import shlex
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -112,12 +113,24 @@ def is_restriction(rule: Mapping[str, Any]) -> bool:
     return rule.get("verdict") in ("ask", "deny")
 
 
+def terms(env: Mapping[str, str], keys: Sequence[str], headers: Mapping[str, str], cwd: str | None) -> str:
+    """What an extension is given beside its command or address, for whoever is asked to approve it; "" for nothing."""
+    found = [f"with {name}={shlex.quote(value)}" for name, value in env.items()]
+    found += [f"with the header {name}: {value}" for name, value in headers.items()]
+    if keys:
+        found.append(f"given your {', '.join(keys)}")
+    if cwd:
+        found.append(f"in {cwd}")
+    return f" [{'; '.join(found)}]" if found else ""
+
+
 def executable(path: tuple[str, ...], fields: Mapping[str, Any]) -> Executable:
     """An extension, the list of checks, or a setup command, by its path in the table of keys."""
     if path[0] == "extensions":
         extension = msgspec.convert(fields, ExtensionSettings)
         content = {"kind": "extension", "name": path[1], **msgspec.to_builtins(extension)}
-        summary = " ".join((extension.cmd, *extension.args)) if extension.cmd else extension.uri or path[1]
+        summary = shlex.join((extension.cmd, *extension.args)) if extension.cmd else extension.uri or path[1]
+        summary += terms(extension.env, extension.env_keys, extension.headers, extension.cwd)
     else:
         value = fields[path[-1]]
         content = {"kind": ".".join(path), "commands": value}

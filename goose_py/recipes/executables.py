@@ -113,8 +113,16 @@ def _executable(kind: Kind, source: Source, unset: tuple[str, ...], summary: str
 
 def _extension_summary(extension: ExtensionEntry) -> str:
     if extension.cmd:
-        return " ".join(shlex.quote(word) for word in (extension.cmd, *extension.args))
-    return extension.uri or f"Python code of {extension.name}"
+        what = shlex.join((extension.cmd, *extension.args))
+    else:
+        what = extension.uri or f"Python code of {extension.name}"
+    given = [f"with {name}={shlex.quote(value)}" for name, value in extension.env.items()]
+    given += [f"with the header {name}: {value}" for name, value in extension.headers.items()]
+    if extension.env_keys:
+        given.append(f"given your {', '.join(extension.env_keys)}")
+    if extension.cwd:
+        given.append(f"in {extension.cwd}")
+    return f"{what} [{'; '.join(given)}]" if given else what
 
 
 def _extension_content(extension: ExtensionEntry) -> dict[str, Any]:

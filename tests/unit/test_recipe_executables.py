@@ -64,7 +64,7 @@ def found(folder: Path, name: str = "top.yaml", **given: str) -> list[tuple[str,
 
 def test_every_command_of_every_nested_recipe_is_listed_before_anything_runs(folder: Path) -> None:
     assert found(folder, x="a;b") == [
-        ("extension", "top.yaml", "sh -c 'touch p'", ()),
+        ("extension", "top.yaml", "sh -c 'touch p' [with A='a;b']", ()),
         ("extension", "top.yaml", "http://x/mcp", ()),
         ("check", "top.yaml", "GOOSE_PY_VALUE_1='a;b'\nmake \"${GOOSE_PY_VALUE_1}\"", ()),
         ("retry_check", "top.yaml", "touch p", ()),
