@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -77,8 +78,9 @@ def _run(host: Host, settings: Settings, task: str | None, flags: Mapping[str, A
         program=__version__,
     )
     left = run_app(_services(host, flags), options, os.environ, task)
-    if sentence := left.sentence():
-        print(sentence)
+    for text in (left.transcript, left.sentence()):
+        if text:
+            print(f"{text}\n" if text == left.transcript else text)
     return 0
 
 
@@ -151,6 +153,13 @@ def _services(host: Host, flags: Mapping[str, Any]):  # type: ignore[no-untyped-
         found = await asyncio.to_thread(list_tasks, host.tasks)
         return tuple(task_line(summary) for summary in found)
 
+    @cache
+    def models() -> tuple[ModelRef, ...]:
+        from goose_py.providers.catalogue import model_names
+
+        providers = dict.fromkeys((settings.provider, *settings.providers))
+        return tuple(ModelRef(provider=each, model=name) for each in providers if each for name in model_names(each))
+
     def window(ref: ModelRef) -> int | None:
         return window_of(ref, settings)
 
@@ -172,6 +181,7 @@ def _services(host: Host, flags: Mapping[str, Any]):  # type: ignore[no-untyped-
         edit=write,
         shell=shell,
         here=str(host.cwd),
+        list_models=models,
     )
 
 

@@ -43,6 +43,7 @@ from goose_py.tui.services import Left, Options, Services
 from goose_py.tui.slash import COMMANDS, parse, parse_model
 from goose_py.tui.task_line import TaskLine
 from goose_py.tui.theme import DARK, LIGHT, NAMES
+from goose_py.tui.transcript import short_transcript
 from goose_py.tui.view_state import Queued, ViewState
 
 T = TypeVar("T")
@@ -472,7 +473,10 @@ class GooseApp(App[Left]):
             self.notify("Ctrl+C again leaves; the task stays.", timeout=LEAVE_TWICE, markup=False)
 
     def action_leave(self) -> None:
-        self.exit(Left(self.task_id, self.state.running, self.state.title))
+        self.exit(self.left())
+
+    def left(self) -> Left:
+        return Left(self.task_id, self.state.running, self.state.title, short_transcript(self.state))
 
     def action_redraw(self) -> None:
         self.screen.refresh(layout=True)

@@ -22,4 +22,4 @@ def run_app(services: Services, options: Options, env: MutableMapping[str, str],
     gc.collect()
     gc.freeze()
     left = app.run()
-    return left if left is not None else Left(app.task_id, app.state.running, app.state.title)
+    return left if left is not None else app.left()

@@ -99,11 +99,12 @@ class Options:
 
 @dataclass(frozen=True)
 class Left:
-    """How the app was left: which task was open, and whether it still works."""
+    """How the app was left: which task was open, whether it still works, and the end of what was said, as safe text."""
 
     task_id: str | None
     running: bool = False
     title: str = ""
+    transcript: str = ""
 
     def sentence(self) -> str:
         """For the terminal that comes back."""

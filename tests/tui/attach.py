@@ -44,6 +44,7 @@ def main(socket: Path, files: Path) -> None:
     left = run_app(
         services, Options(palette=os.environ.get("GOOSE_PALETTE", "dark"), grace=0.0, typing_pause=0.0), os.environ, "7f3a9c21"
     )
+    print(left.transcript)
     print("left:", left.sentence())
 
 
