@@ -111,6 +111,8 @@ class _Reader:
                 self._may_start = True
             case ev.Rewound():
                 self._left_out["Files that were put back by hand stay as the replay makes them."] = None
+            case ev.Rebased():
+                self._left_out["The task had been moved to another base: it is replayed on its first one."] = None
             case _:
                 self._of_the_user(event)
 
