@@ -88,7 +88,7 @@ async def test_a_failed_creation_leaves_nothing_behind(place: Place):
     assert place.sh("git for-each-ref").count("\n") == 1
 
 
-@pytest.mark.parametrize("subcommand", ["init", "diff-tree", "read-tree", "update-ref"])
+@pytest.mark.parametrize("subcommand", ["config", "ls-tree", "read-tree", "update-ref"])
 async def test_a_cancelled_creation_leaves_nothing_behind(place: Place, subcommand: str):
     base = await base_from_head(await place.open())
     place.git = place.stopping_git(subcommand)
@@ -117,7 +117,7 @@ asyncio.run(place.task())
 """
 
 
-@pytest.mark.parametrize("subcommand", ["init", "worktree", "update-ref", "diff-tree", "read-tree", "ls-files"])
+@pytest.mark.parametrize("subcommand", ["config", "worktree", "ls-tree", "read-tree"])
 async def test_a_creation_that_was_killed_is_told_apart_and_done_again(place: Place, subcommand: str):
     before = place.state()
     place.stopping_git(subcommand)
@@ -130,11 +130,19 @@ async def test_a_creation_that_was_killed_is_told_apart_and_done_again(place: Pl
     os.kill(git_pid, signal.SIGKILL)
     found = await find_worktrees(await place.open(), place.top / "state" / "tasks")
     assert not any(status.removable for status in found)
-    assert [status.state for status in found] == ([] if subcommand == "init" else ["unfinished"])
+    assert [status.state for status in found] == ([] if subcommand == "config" else ["unfinished"])
     worktree = await place.task()
     assert worktree.branch == "goose/t1" and tree_of_folder(worktree.path) == tree_of_folder(place.root)
     assert place.sh("git worktree list").count("\n") == 2
     assert place.state() == before
+
+
+async def test_a_store_that_was_only_begun_is_done_again(place: Place):
+    begun = place.top / "state" / "tasks" / "t1"
+    (begun / "objects" / "info").mkdir(parents=True)
+    (begun / "config").write_text("[core]\n")
+    worktree = await place.task()
+    assert tree_of_folder(worktree.path) == tree_of_folder(place.root)
 
 
 async def test_what_an_agent_committed_and_dropped_again_stays_in_the_snapshots(place: Place):
