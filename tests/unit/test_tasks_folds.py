@@ -1,0 +1,139 @@
+"""What is read out of a task's log: checkpoints, the review base, where changes came from, what a pull request says."""
+
+from typing import Any
+
+import pytest
+
+from goose_py.protocol import events as ev
+from goose_py.protocol.errors import UserError
+from goose_py.protocol.messages import AssistantMessage, ModelRef, Text, ToolCall, Usage
+from goose_py.protocol.plan import Plan, PlanStep
+from goose_py.tasks.checkpoints import checkpoints, chosen
+from goose_py.tasks.inbox import questions
+from goose_py.tasks.origins import origins
+from goose_py.tasks.pull_request import body, title
+from goose_py.tasks.rebasing import conflict_hunks
+from goose_py.tasks.review_base import review_base
+from goose_py.tasks.summary import TaskSummary, summarise
+
+REF = ModelRef(provider="test", model="tester")
+STARTED = ev.SessionStarted(session_id="t", workspace="/w", repository="/r", model=REF, base_tree="base", checks=("make test",))
+
+
+def log(*events: Any) -> list[ev.Record]:
+    return [ev.Record(seq=number, at=100.0 + number, event=event) for number, event in enumerate((STARTED, *events), 1)]
+
+
+def said(text: str, delivery: str = "now") -> ev.PromptReceived:
+    return ev.PromptReceived(prompt_id=text, parts=(Text(text),), delivery=delivery)  # type: ignore[arg-type]
+
+
+def changed(before: str, after: str) -> ev.ChangesRecorded:
+    return ev.ChangesRecorded(tree_before=before, tree_after=after, files=1, added=2, removed=3)
+
+
+def applied(tree: str, how: str = "worktree", result: str = "result") -> ev.ChangesApplied:
+    return ev.ChangesApplied(base_tree="base", result_tree=result, tree=tree, how=how, target="main")
+
+
+def rebased(tree: str, base_tree: str) -> ev.Rebased:
+    return ev.Rebased(base="c2", base_tree=base_tree, tree=tree, undo="u", branch="main")
+
+
+DONE = ev.TurnEnded(outcome="done")
+TWO_TURNS = (
+    said("first"), ev.TurnStarted(turn=1), changed("base", "one"), DONE,
+    said("second"), ev.TurnStarted(turn=2), changed("by hand", "two"), DONE,
+)  # fmt: skip
+
+
+def test_there_is_a_checkpoint_before_each_turn_with_what_a_person_changed_in_between():
+    first, second = checkpoints(log(*TWO_TURNS))
+    assert (first.turn, first.tree, first.to_seq, first.prompt) == (1, "base", 1, "first")
+    assert (second.turn, second.tree, second.to_seq, second.prompt) == (2, "by hand", 5, "second")
+
+
+def test_a_turn_that_changed_nothing_has_a_checkpoint_too_also_after_a_rewind_or_a_rebase():
+    events = (*TWO_TURNS, ev.Rewound(tree="one", undo="two"), ev.TurnStarted(turn=3), DONE, rebased("new", "tip"))
+    found = checkpoints(log(*events, said("fourth"), ev.TurnStarted(turn=4), DONE))
+    assert [(point.turn, point.tree) for point in found[2:]] == [(3, "one"), (4, "new")]
+    assert found[2].to_seq == 10, "a turn without a prompt of its own is cut where it began"
+
+
+def test_a_checkpoint_is_named_by_its_turn_and_the_last_one_is_the_default():
+    found = checkpoints(log(*TWO_TURNS))
+    assert chosen(found, None).turn == 2 and chosen(found, "1").turn == 1
+    for points, name in ((found, "7"), ((), None)):
+        with pytest.raises(UserError):
+            chosen(points, name)
+
+
+@pytest.mark.parametrize(("events", "base"), [
+    ((), "base"),
+    ((applied("part"),), "part"),
+    ((applied("part"), rebased("r", "tip")), "tip"),
+    ((rebased("r", "tip"), applied("part")), "part"),
+    ((ev.Rewound(tree="one", undo="two"),), "base"),
+])  # fmt: skip
+def test_changes_are_compared_with_what_was_applied_last(events: tuple[Any, ...], base: str):
+    assert review_base(log(*events), "default") == base
+    assert review_base([], "default") == "default"
+
+
+def test_each_recorded_tree_tells_the_turn_the_step_and_the_calls_that_made_it():
+    calls = (
+        ev.PlanStepStarted(index=0, title="Mend it"),
+        ev.ToolStarted(call=ToolCall(id="1", name="edit", arguments={"path": "a.py"})),
+    )
+    found = origins(log(said("do it"), ev.TurnStarted(turn=1), *calls, changed("base", "one"), DONE, changed("hand", "later")))
+    assert [(each.tree, each.turn) for each in found] == [("base", 0), ("one", 1), ("hand", 0), ("later", 1)]
+    assert found[1].plan_step == "Mend it" and found[1].calls == ("Edit a.py",)
+    assert "turn 1" in found[1].sentence() and "Mend it" in found[1].sentence() and "by hand" in found[2].sentence()
+    after = origins(log(*TWO_TURNS, applied("part"), changed("part", "three")))
+    assert [each.tree for each in after] == ["part", "three"], "what was applied is no longer asked about"
+
+
+def test_only_the_parts_between_conflict_markers_are_shown_with_their_place():
+    lines = [f"line {number}" for number in range(1, 30)]
+    lines[10:10] = ["<<<<<<< ours", "a", "||||||| base", "b", "=======", "c", ">>>>>>> theirs"]
+    shown = conflict_hunks("\n".join(lines))
+    assert shown.startswith("@@ line 8 @@\nline 8\nline 9\nline 10\n<<<<<<< ours") and shown.endswith("line 13")
+    assert "line 1\n" not in shown and conflict_hunks("no markers\n") == ""
+    assert conflict_hunks(">>>>>>> alone\n") == ""
+
+
+def test_a_pull_request_says_what_was_asked_planned_checked_and_spent():
+    plan = Plan(steps=(PlanStep(title="Mend it", acceptance="tests pass", status="completed"), PlanStep(title="Tell")))
+    records = log(
+        said("Fix the\nthing"), ev.TurnStarted(turn=1), ev.PlanProposed(plan=plan),
+        ev.ModelReplied(message=AssistantMessage(parts=(Text("It is \x1b[31mfixed."),), origin=REF)),
+        ev.UsageRecorded(model=REF, usage=Usage(input_tokens=10, output_tokens=3), cost=0.25),
+        changed("base", "one"), ev.VerificationFinished(command="make test", exit_code=0, tree="one"), DONE,
+    )  # fmt: skip
+    text = body(summarise("t", records), records)
+    assert "> Fix the\n> thing" in text and "- [x] Mend it (tests pass)\n- [ ] Tell" in text
+    assert "passed: make test" in text and "$0.2500" in text and "+2 −3" in text and "\x1b" not in text
+    assert "make test" in body(summarise("t", records[:2]), records[:2]) and "not run" in body(summarise("t", log()), log())
+    assert len(title(TaskSummary(task_id="t", title="word " * 40))) <= 72
+
+
+def test_a_summary_knows_what_was_delivered_what_is_missing_and_how_long_it_took():
+    records = log(ev.Warned(text="no .env"), *TWO_TURNS, ev.Warned(text="later"))
+    assert summarise("t", records).missing == ("no .env",)
+    assert summarise("t", records).seconds == 4.0
+    delivered = log(*TWO_TURNS, applied("two", how="pull request", result="two"))
+    assert summarise("t", delivered).state == "awaiting review" and summarise("t", delivered).delivered == "main"
+    moved = summarise("t", log(*TWO_TURNS, rebased("new", "tip")))
+    assert (moved.base, moved.base_tree, moved.result_tree, moved.changed) == ("c2", "tip", "new", True)
+
+
+def test_questions_that_nobody_waits_for_any_more_are_not_asked():
+    call = ToolCall(id="1", name="shell", arguments={"command": "one\ntwo"})
+    asked = ev.ApprovalRequested(approval_id="q", call=call, reason="Not known", cause="one", patterns=("one",))
+    records = log(said("x"), ev.TurnStarted(turn=1), asked)
+    (found,) = questions(summarise("t", records, alive=True), records)
+    assert found.kind == "approval" and found.details == ("one", "two") and found.reason == "Not known (one)"
+    (dead,) = questions(summarise("t", records), records)
+    assert dead.kind == "trouble" and "resume" in dead.text
+    answered = [*records, *log(ev.ApprovalResolved(approval_id="q", allowed=True, by="user"))[1:]]
+    assert questions(summarise("t", answered, alive=True), answered) == ()
