@@ -112,7 +112,11 @@ class PromptArea(TextArea):
             event.prevent_default()
             self._enter()
             return
-        if event.key in ("up", "down") and self.menu_open:
+        if event.key == "ctrl+d" and not self.text:
+            event.stop()
+            event.prevent_default()
+            await self.run_action("app.leave")
+        elif event.key in ("up", "down") and self.menu_open:
             event.stop()
             event.prevent_default()
             self.post_message(self.MenuMoved(1 if event.key == "down" else -1))

@@ -140,7 +140,7 @@ class TasksScreen(Screen[None]):
         keys = [("jk", "move"), ("enter", "open"), ("space", "peek"), ("n", "new")]
         if task is not None:
             keys.append(("r", "reply"))
-            if task.added or task.removed:
+            if task.need == "review" or task.files:
                 keys.append(("d", "review"))
             keys.append(("x", "stop") if task.need in ("running", "you") and task.alive else ("D", "discard"))
         keys += [("/", "filter"), ("a", "this repository" if self._everywhere else "all repositories")]

@@ -212,6 +212,44 @@ async def end_workers(user: User) -> None:
                     await asyncio.sleep(0.05)
 
 
+@pytest.mark.case("U22")
+async def test_a_command_of_the_users_own_and_their_editor_get_the_real_terminal(user, terminal):
+    editor = user.root / "editor"
+    editor.write_text("#!/bin/sh\ntest -t 0 && echo 'written in the editor' > \"$1\"\n")
+    editor.chmod(0o755)
+    user.env["EDITOR"] = str(editor)
+    async with answered(user, DONE) as server:
+        await terminal.open()
+        await terminal.shows("Say what should be done")
+        await terminal.type("!test -t 0 && echo on a terminal in $PWD")
+        await terminal.press("Enter")
+        await terminal.shows(f"on a terminal in {user.repository}", "[exit code 0")
+        await terminal.press("Enter")
+        await terminal.shows("Say what should be done")
+        await terminal.press("C-g")
+        await terminal.shows("written in the editor")
+        await terminal.press("C-u")
+        await terminal.type("see @car")
+        await terminal.shows("cart.py", "test_cart.py")
+        assert server.requests == []
+
+
+@pytest.mark.case("U20")
+async def test_a_task_in_the_background_is_answered_from_the_inbox_of_another(user, terminal):
+    turns = [calls(("shell", {"command": "touch asked-for-5150"})), *DONE]
+    async with answered(user, turns, config='mode = "ask"\n[sandbox]\nlevel = "none"'):
+        started = await user.goose("task", "start", "Touch a file")
+        assert started.code == 0, started.err
+        await terminal.open("--new")
+        await terminal.shows("Say what should be done")
+        await terminal.press("F2")
+        await terminal.shows("NEEDS YOU 1", "Touch a file")
+        await terminal.press("g", "Space")
+        await terminal.shows("PEEK Touch a file", "touch asked-for-5150", "Allow once")
+        await terminal.answer("y", "READY FOR REVIEW 1")
+        await terminal.shows("READY FOR REVIEW 1", "Touch a file")
+
+
 async def test_closing_the_screen_stops_nothing_and_opening_it_again_attaches(user, terminal):
     turns = [calls(("shell", {"command": "until [ -e go ]; do sleep 0.05; done; echo went on"})), *DONE]
     async with answered(user, turns, config='mode = "auto"'):

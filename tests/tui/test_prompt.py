@@ -96,6 +96,15 @@ class Written:
         self.text += data
 
 
+async def test_ctrl_d_leaves_an_empty_prompt_and_no_other(socket: Path):
+    async with scene(socket, idle_log()) as app:
+        await type_text(app, "ab")
+        await app.pilot.press("home", "ctrl+d")
+        assert app.app.conversation.prompt.text == "b" and app.app.return_value is None
+        await app.pilot.press("ctrl+d", "ctrl+d")
+        assert app.app.return_value is not None and app.app.return_value.task_id == "7f3a9c21"
+
+
 @pytest.mark.parametrize("tmux", [False, True])
 async def test_what_is_copied_reaches_the_terminal_also_through_tmux(socket: Path, tmux: bool):
     options = Options(grace=0.0, typing_pause=0.0, slow_link=True, tmux=tmux)
