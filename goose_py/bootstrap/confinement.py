@@ -169,7 +169,7 @@ def _policy(host: Host, settings: Settings, folder: TaskFolder, worktree: TaskWo
 async def _commits(worktree: TaskWorktree) -> Commits | None:
     """Where commits go that are made inside; None where none can be."""
     store = worktree.commits
-    if not store.possible:
+    if not store.possible or worktree.repository.objects.is_symlink():
         return None
     await store.prepare()
     if not (store.folder / "seen").is_file():

@@ -79,13 +79,26 @@ def _private(paths: Paths) -> Paths:
     """Makes the folders that hold what nobody else may read, whatever the umask is. Sockets lie in a short folder where the
     path of the usual one is longer than the address of a socket may be. Raises UserError."""
     try:
-        for folder in (paths.state, paths.cache, paths.runtime):
+        private_folder(paths.state)
+        if not _usable(paths.runtime.parent, paths):
+            paths = msgspec.structs.replace(paths, runtime=paths.state / "run")
+        for folder in (paths.cache, paths.runtime):
             private_folder(folder)
         if len(os.fsencode(paths.runtime)) > LONGEST_RUNTIME:
             return msgspec.structs.replace(paths, runtime=short_folder(paths.state / "sockets"))
     except OSError as error:
         raise UserError(f"{error.filename} cannot be used for goose-py's own files: {error.strerror}.") from None
     return paths
+
+
+def _usable(runtime: Path, paths: Paths) -> bool:
+    """Whether the folder for sockets is ours: XDG_RUNTIME_DIR may be missing, or still name another user's after `su`."""
+    if runtime in (paths.state, paths.state.parent):
+        return True
+    try:
+        return runtime.stat().st_uid == os.getuid()
+    except OSError:
+        return False
 
 
 def short_folder(link: Path) -> Path:

@@ -34,6 +34,9 @@ _OPERATIONS: tuple[tuple[str, Operation], ...] = (
 )
 
 
+_IS_BARE = re.compile(r"^\s*bare\s*=\s*true\b", re.MULTILINE | re.IGNORECASE)
+
+
 @dataclass(frozen=True)
 class Head:
     """`branch` is the short name, None when HEAD is detached; `commit` and its `tree` are None when there is no commit yet."""
@@ -176,14 +179,33 @@ def _find(start: Path) -> tuple[Path, Path]:
     for folder in (start, *start.parents):
         entry = folder / ".git"
         if entry.is_file():
-            return folder, _followed(entry)
+            return folder, _belonging(folder, _followed(entry))
         if entry.is_dir() and _looks_like_git_dir(entry):
-            return folder, entry.resolve()
+            return folder, _belonging(folder, entry.resolve())
         if folder.name == ".git" and _looks_like_git_dir(folder):
             raise NotARepository(start)
         if _looks_like_git_dir(folder):
             raise BareRepository(folder)
     raise NotARepository(start)
+
+
+def _belonging(folder: Path, git_dir: Path) -> Path:
+    """The git directory, where it is this checkout's own. Files that a stranger sent may point to another repository of this
+    user, whose content is none of theirs. Raises GitError."""
+    pointer = folder / ".git"
+    back = git_dir / "gitdir"
+    if back.is_file():
+        belongs = os.path.realpath(git_dir / _small_text(back).strip()) == os.path.realpath(pointer)
+    elif git_dir.name == ".git":
+        belongs = git_dir.parent == folder and not (git_dir / "commondir").exists()
+    else:
+        belongs = not _IS_BARE.search(_small_text(git_dir / "config")) if (git_dir / "config").is_file() else True
+    if not belongs:
+        raise GitError(
+            f"{pointer} leads to a git directory that belongs elsewhere ({git_dir}); if you moved the checkout yourself, "
+            "`git worktree repair` mends it."
+        )
+    return git_dir
 
 
 def _looks_like_git_dir(folder: Path) -> bool:

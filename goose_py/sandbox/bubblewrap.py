@@ -211,19 +211,18 @@ def _commits(commits: Commits, common: Path, home: Path) -> list[str]:
     git_dir, branch, store = _real(commits.git_dir), Path(commits.branch), commits.store
     if git_dir.parent.parent != common or branch.is_absolute() or ".." in branch.parts or branch.parts[:2] != ("refs", "heads"):
         raise SandboxError(f"{commits.git_dir} with {commits.branch} is no worktree and branch of {common}.")
+    if (common / "objects").is_symlink():
+        raise SandboxError(f"{common}/objects is a link, and where it leads is not shown to commands.")
     objects = store / "objects"
     (objects / "info").mkdir(mode=0o700, parents=True, exist_ok=True)
     if not (store / "worktree").is_dir():
         shutil.copytree(git_dir, store / "worktree")
-    borrowed = [_BORROWED, *_alternates(common / "objects")]
-    (objects / "info" / "alternates").write_text("".join(f"{path}\n" for path in borrowed))
+    (objects / "info" / "alternates").write_text(f"{_BORROWED}\n")
     name, email = (json.dumps(value, ensure_ascii=False) for value in commits.identity)
     (store / "gitconfig").write_text(f"[user]\n\tname = {name}\n\temail = {email}\n")
     mounts = ["--ro-bind", str(common / "objects"), _BORROWED, "--bind", str(objects), str(common / "objects")]
     mounts += ["--ro-bind", str(objects / "info"), str(common / "objects" / "info")]
     mounts += ["--bind", str(store / "worktree"), str(git_dir), "--ro-bind", str(store / "gitconfig"), f"{home}/.gitconfig"]
-    for path in borrowed[1:]:
-        mounts += ["--ro-bind-try", path, path]
     for kind in (Path(), Path("logs")):
         theirs, ours = common / kind / branch.parent, store / kind / branch.parent
         if not theirs.is_dir():
@@ -234,15 +233,6 @@ def _commits(commits: Commits, common: Path, home: Path) -> list[str]:
                 (ours / branch.name).write_bytes((theirs / branch.name).read_bytes())
         mounts += ["--bind", str(ours), str(theirs)]
     return mounts
-
-
-def _alternates(objects: Path) -> list[str]:
-    """The stores that the user's repository borrows from itself (gitrepository-layout(5))."""
-    try:
-        lines = (objects / "info" / "alternates").read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
-        return []
-    return [os.path.realpath(objects / line) for line in lines if line and not line.startswith(("#", '"'))]
 
 
 def _real(path: Path) -> Path:

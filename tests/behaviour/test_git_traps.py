@@ -14,7 +14,9 @@ from goose_py.git.base import base_with_changes, uncommitted_paths
 from goose_py.git.cleanup import find_worktrees
 from goose_py.git.conflicts import Side, preview_merge
 from goose_py.git.diff import diff
+from goose_py.git.errors import GitError
 from goose_py.git.included import copy_included
+from goose_py.git.repository import Repository
 from goose_py.git.worktree import TaskWorktree
 from goose_py.review.apply import apply_to_working_tree
 from goose_py.review.approval import Approval
@@ -270,6 +272,7 @@ async def test_attributes_written_by_the_agent_neither_run_nor_hide_anything(pla
     assert not fired(place)
 
 
+@pytest.mark.case("A24")
 async def test_a_commondir_planted_in_the_main_repository_does_not_affect_the_harness(place: Place):
     worktree = await place.task()
     evil = place.top / "evil"
@@ -278,3 +281,26 @@ async def test_a_commondir_planted_in_the_main_repository_does_not_affect_the_ha
     (place.root / ".git" / "commondir").write_text(f"{evil}\n")
     assert (await worktree.snapshot()).tree == before
     assert not fired(place)
+
+
+@pytest.mark.case("A24")
+@pytest.mark.parametrize("spoof", ["pointer", "link", "commondir", "worktree", "bare"])
+async def test_a_checkout_that_points_to_another_repository_is_refused(place: Place, spoof: str):
+    """Files that a stranger sent: what they point to would be checked out into a task, and shown to its model."""
+    place.sh("git worktree add -q ../linked && git clone -q --bare . ../mirror.git")
+    sent = place.top / "sent"
+    sent.mkdir()
+    private = place.root / ".git"
+    if spoof == "link":
+        (sent / ".git").symlink_to(private)
+    elif spoof == "commondir":
+        (sent / ".git").mkdir()
+        (sent / ".git" / "HEAD").write_text("ref: refs/heads/main\n")
+        (sent / ".git" / "commondir").write_text(f"{private}\n")
+    else:
+        where = {"pointer": private, "worktree": private / "worktrees" / "linked", "bare": place.top / "mirror.git"}[spoof]
+        (sent / ".git").write_text(f"gitdir: {where}\n")
+    shown = place.sh(f"git -C {sent} --git-dir={sent}/.git log --format=%s -1 || true")
+    with pytest.raises(GitError, match="belongs elsewhere"):
+        await Repository.open(place.git, sent)
+    assert (await Repository.open(place.git, place.top / "linked")).common_dir == private.resolve(), shown
