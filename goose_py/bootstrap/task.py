@@ -27,7 +27,7 @@ from goose_py.bootstrap.switching import check_switch
 from goose_py.bootstrap.worktree import OpenWorkspace, open_workspace
 from goose_py.config.settings import Settings
 from goose_py.protocol import events as ev
-from goose_py.protocol.commands import AnyCommand, SetModel
+from goose_py.protocol.commands import AnyCommand, Continue, Prompt, SetModel
 from goose_py.protocol.messages import ModelRef
 from goose_py.protocol.redact import RedactingStream
 from goose_py.protocol.tools import ToolSpec
@@ -37,7 +37,6 @@ from goose_py.session.bus import Bus
 from goose_py.session.log import LOG_NAME, Log, read_log
 from goose_py.session.ports import SessionPorts, Workspace
 from goose_py.session.session import Session
-from goose_py.tasks.changes import ChangePorts, TaskChanges
 from goose_py.tasks.checks import CheckRunner
 from goose_py.tasks.spec import TaskSpec, read_spec
 from goose_py.tasks.store import TaskFolder
@@ -46,6 +45,7 @@ from goose_py.toolbox import ExtensionHost, Places, StateChange, Toolbox
 
 if TYPE_CHECKING:
     from goose_py.bootstrap.judging import Judge
+    from goose_py.tasks.changes import TaskChanges
 
 SETTLE_SECONDS = 10.0
 AT_ONCE = 0.02
@@ -61,16 +61,23 @@ class OpenTask:
     spec: TaskSpec
     folder: TaskFolder
     session: Session
-    changes: TaskChanges
     bus: Bus
     checks: CheckRunner
     models: Answers
+    open_changes: Callable[[], "TaskChanges"]
+
+    @property
+    def changes(self) -> "TaskChanges":
+        """Loaded when it is first used: nothing can be reviewed before the model has answered."""
+        return self.open_changes()
 
     async def perform(self, command: AnyCommand) -> None:
         if isinstance(command, SetModel):
             for warning in await check_switch(self.models, self.session.state, command.model):
                 self.session.emit(ev.Warned(text=warning))
-        if isinstance(command, TaskChanges.EXCLUSIVE):
+        if isinstance(command, (Prompt, Continue)):
+            await self.session.perform(command)
+        elif isinstance(command, self.changes.EXCLUSIVE):
             await self.session.aside(self.changes.perform(command))
         elif not await self.changes.perform(command):
             await self.session.perform(command)
@@ -226,19 +233,27 @@ class _Opening:
             if text := conventions.initial(_global_conventions(host, settings), worktree.path):
                 session.emit(ev.ContextAdded(source="conventions", text=text))
             self._say(conventions.warnings())
-        ports = ChangePorts(
-            emit=session.emit,
-            history=lambda: read_log(folder.path).records,
-            check=session.check,
-            scratch=folder.scratch,
-            new_id=host.new_id,
-            prompt=session.perform,
-        )
+
+        @functools.cache
+        def open_changes() -> "TaskChanges":
+            from goose_py.tasks.changes import ChangePorts, TaskChanges
+
+            return TaskChanges(
+                worktree,
+                ChangePorts(
+                    emit=session.emit,
+                    history=lambda: read_log(folder.path).records,
+                    check=session.check,
+                    scratch=folder.scratch,
+                    new_id=host.new_id,
+                    prompt=session.perform,
+                ),
+            )
+
         if spec.interactive and (begun or not spec.prompt):
             self._later.now()  # nobody waits for an answer yet
         self._stack.callback(self.give_up)
-        changes = TaskChanges(worktree, ports)
-        return OpenTask(spec, folder, session, changes, bus, checks, models)
+        return OpenTask(spec, folder, session, bus, checks, models, open_changes)
 
     def give_up(self) -> None:
         """Where no request is ever made, what waits for one must not keep the rest from being closed."""
