@@ -111,7 +111,7 @@ class Models:
         if (own.provider is None and own.model is None and own.effort is None) or (picked and phase != "summarise"):
             return ref
         provider = own.provider or ref.provider
-        model = own.model or (ref.model if provider == ref.provider else "")
+        model = own.model or (ref.model if provider == ref.provider else _default_of(provider))
         # An effort that was picked in mid-session counts for more than the phase's.
         effort = ref.effort if default is not None and ref.effort != default.effort else own.effort or ref.effort
         return ModelRef(provider=provider, model=model, effort=effort)
@@ -221,6 +221,12 @@ def proxy_for(address: str, env: Mapping[str, str]) -> str | None:
 def _known_address(provider: str) -> str:
     preset = presets().get(provider)
     return str(preset.profile.get("base_url", "")) if preset is not None else ""
+
+
+def _default_of(provider: str) -> str:
+    """The preset's own choice, "" where it has none: then opening the model says that one has to be named."""
+    preset = presets().get(provider)
+    return preset.default_model if preset is not None else ""
 
 
 def _key_names(provider: str) -> tuple[str, ...]:

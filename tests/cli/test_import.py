@@ -77,5 +77,6 @@ async def test_going_on_without_a_screen_denies_what_would_be_asked_also_where_t
     task_id, _ = await imported(user, "claude-code")
     turns = [calls(("shell", {"command": "git reset --hard"})), {"text": "I could not."}]
     async with answered(user, turns):
-        ended = await user.goose("run", "--resume", task_id, "-t", "Reset", "--mode", "ask", "--output-format", "json", seconds=30)
+        flags = ("--mode", "ask", "--output-format", "json")
+        ended = await user.goose("run", "--resume", task_id, "-t", "Reset", *flags, seconds=30)
     assert ended.code == 3 and ended.json["denied"], ended

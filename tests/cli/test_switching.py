@@ -1,4 +1,4 @@
-"""Provider, model and effort: chosen at every level, switched in mid-session, and what answered is always on record and shown."""
+"""Provider, model and effort: chosen at every level, switched in mid-session, and what answered is always on record."""
 
 import json
 
@@ -45,7 +45,7 @@ async def test_a_session_goes_from_a_to_b_and_back_with_tools_thinking_and_pictu
     other.write_bytes(foreign_sessions.claude_code())  # a conversation with a picture in it
     task_id = (await user.goose("session", "import", str(other))).out.strip()
     work = [
-        {**calls(("read", {"path": "test_cart.py"}), ("read", {"path": "cart.py"})), "thinking": "I look.", "signature": "c2ln"},
+        {**calls(("read", {"path": "test_cart.py"}), ("read", {"path": "cart.py"})), "thinking": "Hm.", "signature": "c2ln"},
         {**calls(PLAN, ("shell", {"command": "echo done"}), PLAN_DONE), "thinking": "Now I work.", "signature": "c2ln"},
         {"text": "That is it.", "thinking": "Enough.", "signature": "c2ln"},
     ]
@@ -100,7 +100,8 @@ async def test_a_switch_to_what_does_not_exist_or_has_no_key_is_refused_in_a_sen
 
 async def test_who_answers_is_chosen_by_default_by_phase_by_task_and_in_mid_session_and_always_on_record(user):
     phases = (
-        'effort = "low"\n[phases.plan]\nmodel = "planner"\neffort = "high"\n[phases.verify]\nprovider = "openai"\nmodel = "checker"\n'
+        'effort = "low"\n[phases.plan]\nmodel = "planner"\neffort = "high"\n'
+        '[phases.verify]\nprovider = "openai"\nmodel = "checker"\n'
     )
     work = [calls(PLAN, ("write", {"path": "a.txt", "content": "1\n"}), PLAN_DONE), *DONE]
     async with answered(user, [*work, *work, *work]) as server:
@@ -112,7 +113,8 @@ async def test_who_answers_is_chosen_by_default_by_phase_by_task_and_in_mid_sess
         cost = (await user.goose("cost", task_id)).out
         assert all(name in cost for name in ("anthropic/planner · high ×1", "anthropic/model-a · low", "openai/checker · low"))
 
-        own = (await user.goose("run", "-t", "Two", "--model", "mine", "--effort", "max", "--output-format", "json")).json["session_id"]
+        given = ("--model", "mine", "--effort", "max", "--output-format", "json")
+        own = (await user.goose("run", "-t", "Two", *given)).json["session_id"]
         assert set(answered_by(user, own)) == {"anthropic/mine · max"}, "what a task is given counts for more than the phases"
 
         await user.goose("run", "--resume", task_id, "-t", "Go on", "--model", "other", "--output-format", "json")
@@ -138,3 +140,13 @@ async def test_a_recipe_and_a_background_task_may_name_who_answers(user):
         stopped = await user.goose("task", "stop", task_id)
         assert stopped.code == 0
     assert set(answered_by(user, task_id)) <= {"lmstudio/background"}
+
+
+async def test_a_phase_that_names_only_a_provider_has_that_providers_usual_model(user):
+    async with answered(user, DONE) as server:
+        user.configure(providers(server, '[phases.plan]\nprovider = "openai"\n'))
+        task_id = (await user.goose("run", "-t", "Hi", "--output-format", "json")).json["session_id"]
+        assert answered_by(user, task_id, "plan")[0].startswith("openai/gpt-")
+        user.configure(providers(server, '[phases.plan]\nprovider = "lmstudio"\n'))
+        failed = await user.goose("run", "-t", "Hi", "--output-format", "json")
+        assert failed.code in (1, 2) and "No model is named for lmstudio" in failed.json["detail"] + failed.err, failed
