@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from goose_py.protocol.redact import redact
 from goose_py.sandbox.policy import Commits, Level, Limits, Policy, SandboxError, SpawnSpec
 
 PROGRAM: Final = Path("/usr/bin/bwrap")
@@ -143,6 +144,8 @@ def _root(policy: Policy, options: frozenset[str], way_out: Sequence[str] = ()) 
     mounts += _shared(policy)
     if policy.commits is not None and policy.git_common is not None and not policy.read_only:
         mounts += _commits(policy.commits, _real(policy.git_common), home)
+    if policy.commits is not None and policy.git_common is not None:
+        mounts += _without_credentials(_real(policy.git_common) / "config", policy.commits.store)
     dot_git = _real(policy.workspace) / ".git"
     if os.path.lexists(dot_git):
         mounts += ["--ro-bind", str(dot_git), str(dot_git)]
@@ -202,6 +205,20 @@ def _shared(policy: Policy) -> list[str]:
 def _already_there(path: Path) -> bool:
     """Whether the path, symlinks and all, comes into view with the system directories."""
     return any(path.is_relative_to(system) for system in (*_SYSTEM, *_MERGED))
+
+
+def _without_credentials(config: Path, store: Path) -> list[str]:
+    """Covers a repository's configuration that holds credentials (in an address, in a header) with a copy that does not."""
+    try:
+        text = config.read_text("utf-8", "surrogateescape")
+    except OSError:
+        return []
+    clean = redact(text)
+    if clean == text:
+        return []
+    store.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (store / "config").write_text(clean, "utf-8", "surrogateescape")
+    return ["--ro-bind", str(store / "config"), str(config)]
 
 
 def _commits(commits: Commits, common: Path, home: Path) -> list[str]:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -443,6 +444,25 @@ async def test_commits_from_a_worktree_work_and_leave_the_repository_untouched(
     assert code == 0 and output.startswith("two, better An Agent\none n\n"), output
     after = {name: data for name, data in contents(common).items() if not name.startswith("worktrees/")}
     assert after == before
+
+
+@pytest.mark.case("A38")
+@pytest.mark.parametrize("read_only", [False, True])
+@pytest.mark.parametrize("backend", ["bubblewrap"], indirect=True)
+async def test_credentials_in_the_configuration_of_the_repository_are_not_shown_inside(
+    backend: Sandbox, tmp_path: Path, worktree: Path, read_only: bool
+) -> None:
+    config = tmp_path / "main" / ".git" / "config"
+    token, password = "ghp_" + "d" * 36, "correct-horse-battery"
+    config.write_text(
+        f"{config.read_text()}[remote \"o\"]\n\turl = https://me:{password}@127.0.0.1/x.git\n"
+        f"[http]\n\textraheader = AUTHORIZATION: bearer {token}\n"
+    )
+    policy = replace(git_policy(tmp_path, worktree), read_only=read_only)
+    code, output = await Inside(backend, policy).run(f"git config --list; cat '{config}'; git status")
+    assert code == 0 and "remote.o.url=https://me:[redacted" in output, output
+    assert password not in output and token not in output
+    assert password in config.read_text(), "the user's own is as it was"
 
 
 @pytest.mark.case("U40")
