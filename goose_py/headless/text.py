@@ -5,11 +5,8 @@ Foreign text (the model's, a tool's, a file's name) is made safe and never read 
 
 import json
 from collections.abc import Callable, Iterable
-from typing import Any, ClassVar, TextIO
-
-from rich.console import Console
-from rich.padding import Padding
-from rich.text import Text
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, TextIO
 
 from goose_py.headless.result import EXIT_DONE, RunResult, ending_code, fold
 from goose_py.headless.streams import QuietStream
@@ -43,6 +40,10 @@ from goose_py.protocol.events import (
 from goose_py.protocol.messages import ToolCall
 from goose_py.protocol.plan import Plan
 from goose_py.protocol.safe_text import safe_text
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
 
 RESULT_LINES = 3
 FAILURE_LINES = 12
@@ -79,22 +80,30 @@ class TextOutput:
         self._err = QuietStream(err)
         self._raw = raw
         self._quiet = quiet
-        self._console = Console(
-            file=self._err,
-            color_system="standard" if color else None,
-            force_terminal=color,
-            no_color=not color,
-            width=width,
-            markup=False,
-            highlight=False,
-            emoji=False,
-            soft_wrap=width is None,
-        )
+        self._color = color
+        self._width = width
         self._ascii = "utf" not in self._err.encoding.lower()
         self._run = RunResult()
         self._plan = Plan()
         self._calls: dict[str, ToolCall] = {}
         self._requests: dict[str, ApprovalRequested] = {}
+
+    @cached_property
+    def _console(self) -> "Console":
+        """Loaded with the first line: a quiet run needs none of it."""
+        from rich.console import Console
+
+        return Console(
+            file=self._err,
+            color_system="standard" if self._color else None,
+            force_terminal=self._color,
+            no_color=not self._color,
+            width=self._width,
+            markup=False,
+            highlight=False,
+            emoji=False,
+            soft_wrap=self._width is None,
+        )
 
     def recall(self, records: Iterable[Record]) -> None:
         """See `outputs.Output`."""
@@ -154,6 +163,8 @@ class TextOutput:
     def _model_replied(self, event: ModelReplied) -> None:
         text = event.message.text().strip()
         if text and event.message.tool_calls():
+            from rich.padding import Padding
+
             self._console.print(Padding(self._text(text), (0, 0, 0, 2), expand=False), no_wrap=False, soft_wrap=False)
 
     def _model_retried(self, event: ModelRetried) -> None:
@@ -266,6 +277,8 @@ class TextOutput:
 
     def _line(self, mark: str, text: str, *, after: str = "", style: str = "", indent: int = 0) -> None:
         glyph, color = _MARKS[mark]
+        from rich.text import Text
+
         line = Text(" " * indent)
         line.append_text(self._text(glyph, color))
         line.append(" ")
@@ -279,7 +292,9 @@ class TextOutput:
         for number, line in enumerate(text.split("\n") if text.strip() else ()):
             self._console.print(self._text(("  ⎿ " if number == 0 else "    ") + line, style))
 
-    def _text(self, text: str, style: str = "") -> Text:
+    def _text(self, text: str, style: str = "") -> "Text":
+        from rich.text import Text
+
         safe = safe_text(text)
         return Text(safe.translate(_ASCII) if self._ascii else safe, style)
 

@@ -5,7 +5,6 @@ points elsewhere) plays no part. Something executable is known by the hash of ev
 environment, working folder, URL. Any change is a different thing, which is asked about again with a diff.
 """
 
-import difflib
 import hashlib
 import json
 import os
@@ -50,6 +49,8 @@ def fingerprint(content: Mapping[str, Any] | str) -> str:
 
 def difference(before: str, after: str) -> str:
     """A unified diff of two canonical spellings, one field a line; "" where they are equal."""
+    import difflib
+
     lines = difflib.unified_diff(_lines(before), _lines(after), "approved", "now", lineterm="", n=1000)
     return "\n".join(lines)
 

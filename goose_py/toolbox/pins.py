@@ -4,7 +4,6 @@ A tool is pinned by what the model and the person who approved it were shown: ex
 that later lists anything else under that name has a different tool, which is withheld until somebody approves it.
 """
 
-import difflib
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -32,6 +31,8 @@ class ToolChange(msgspec.Struct, frozen=True, kw_only=True):
 
     def diff(self) -> str:
         """Unified diff of what the model is told of the tool."""
+        import difflib
+
         lines = difflib.unified_diff(
             _shown(self.before).splitlines(), _shown(self.after).splitlines(), "approved", "now", lineterm=""
         )

@@ -3,7 +3,6 @@
 A repair is made only where the schema leaves one reading: nothing is invented, and half a JSON is never completed.
 """
 
-import difflib
 import functools
 import itertools
 import json
@@ -77,6 +76,8 @@ def unknown_tool(name: str, known: Collection[str]) -> str:
     """The sentence for a call of a tool that does not exist, with the names that it may have meant."""
     if not known:
         return f"There is no tool {name!r}: no tools are available."
+    import difflib
+
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     near += [k for k in sorted(known) if name and k not in near and (k.endswith(f"__{name}") or name.endswith(f"__{k}"))]
     if near:
