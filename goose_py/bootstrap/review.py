@@ -34,9 +34,9 @@ def show(task_id: str | None, *, file: str | None, stat: bool, as_json: bool, au
 async def _show(host: Host, task_id: str | None, file: str | None, *, stat: bool, as_json: bool, audit: bool) -> int:
     looked = await look(host, choose(host, task_id))
     if audit:
-        from goose_py.review.audit import audit_markdown
+        from goose_py.bootstrap.audit import audit_of
 
-        sys.stdout.write(audit_markdown(looked.changes, decisions_of(looked.records)))
+        sys.stdout.write(await audit_of(looked))
         return 0
     changes = await _loaded(looked, file)
     chosen = {change.path for change in changes.files}

@@ -124,7 +124,7 @@ async def test_a_part_left_in_the_checkout_is_the_base_of_the_next_part_and_can_
     assert (await user.goose("apply", task, "--all", "--yes")).code == 0
     assert sorted(user.git("status", "--porcelain").split()) == ["M", "M", "cart.py", "notes.txt"]
     nothing = await user.goose("apply", task, "--all", "--yes")
-    assert nothing.code == 2 and "nothing" in nothing.err
+    assert nothing.code == 2 and "--again" in nothing.err
     user.git("checkout", "-q", "--", ".")
     assert (await user.goose("apply", task, "--all", "--yes", "--again")).code == 0
     assert sorted(user.git("status", "--porcelain").split()) == ["M", "M", "cart.py", "notes.txt"]
