@@ -19,6 +19,7 @@ from goose_py.protocol.errors import UserError
 from goose_py.protocol.messages import ModelRef
 from goose_py.tasks.causes import Cause
 from goose_py.tasks.client import TaskClient
+from goose_py.tasks.listing import TaskListing
 from goose_py.tasks.spec import TaskSpec, write_spec
 from goose_py.tasks.store import TaskFolder
 from goose_py.tasks.summary import list_tasks
@@ -90,6 +91,7 @@ def _services(host: Host, flags: Mapping[str, Any]):  # type: ignore[no-untyped-
 
     settings = load_settings(host, flags={key: value for key, value in flags.items() if key != "base"}).settings
     prompts = host.paths.state / "prompts"
+    listing, reading = TaskListing(host.tasks), asyncio.Lock()
 
     async def reach(task_id: str, after: int) -> TaskClient:
         return await connect(host, host.tasks.folder(task_id), after)
@@ -150,7 +152,8 @@ def _services(host: Host, flags: Mapping[str, Any]):  # type: ignore[no-untyped-
         return folder.task_id
 
     async def tasks() -> tuple[TaskLine, ...]:
-        found = await asyncio.to_thread(list_tasks, host.tasks)
+        async with reading:
+            found = await asyncio.to_thread(listing.read)
         return tuple(task_line(summary) for summary in found)
 
     @cache

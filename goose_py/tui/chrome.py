@@ -11,6 +11,7 @@ from rich.segment import Segment
 from goose_py.protocol.call_summary import bare_name, summarize_call
 from goose_py.protocol.changes import ChangeSet
 from goose_py.protocol.safe_text import safe_line
+from goose_py.review.evidence import Evidence, evidence, overall
 from goose_py.tui.blocks import STEP_MARKS
 from goose_py.tui.lines import (
     Row,
@@ -225,8 +226,8 @@ def _idle_status(state: ViewState, around: Around, look: Look) -> Row:
         return [Segment(" ! the plan waits for your decision", look["warn"])]
     added, removed = changed_lines(around.changes)
     if state.outcome == "done" and (added or removed) and not state.applied:
-        verified = state.checks and all(check.passed for check in state.checks)
-        checks = "checks passed" if verified else "checks failed" if state.checks else "no check ran"
+        standing = overall(evidence_of(state, _tree_of(state, around) or "")) if state.checks else "not run"
+        checks = {"stale": "checks are stale", "not run": "no check ran"}.get(standing, f"checks {standing}")
         return [Segment(" ◆ ready for review", look["review"]), Segment(f" · {checks} · F3", look["dim"])]
     if state.outcome is None:
         return [Segment(" ready", look["dim"])]
@@ -267,7 +268,7 @@ def panel_rows(state: ViewState, around: Around, width: int, height: int, look: 
     sections = [
         _plan_section(state, width, look),
         _tasks_section(around.tasks, width, look),
-        _checks_section(state, width, look),
+        _checks_section(state, around, width, look),
         _changes_section(around.changes, width, look),
         _context_section(state, around, width, look),
     ]
@@ -328,18 +329,36 @@ def _tasks_section(tasks: Sequence[TaskLine], width: int, look: Look) -> list[Ro
     return rows
 
 
-def _checks_section(state: ViewState, width: int, look: Look) -> list[Row]:
-    if not state.checks:
+STANDINGS = {"passed": ("✓", "ok"), "failed": ("✗", "bad"), "stale": ("!", "warn"), "not run": ("○", "dim")}
+"""A check that proves something about the files as they are, or does not: its glyph and role."""
+
+
+def evidence_of(state: ViewState, tree: str) -> tuple[Evidence, ...]:
+    """What the checks prove about `tree`."""
+    return evidence(state.check_commands, state.verified, tree)
+
+
+def _checks_section(state: ViewState, around: Around, width: int, look: Look) -> list[Row]:
+    tree = _tree_of(state, around)
+    seconds = {check.command: check.seconds for check in state.checks}
+    found = [each for each in evidence_of(state, tree or "") if each.command in seconds]
+    if not found:
         return []
     rows = [_title("CHECKS", "", "", width, look)]
-    final = state.changes.tree_after if state.changes else None
-    for check in state.checks:
-        stale = final is not None and check.tree is not None and check.tree != final and not state.running
-        mark, role = ("✓", "ok") if check.passed else ("✗", "bad")
-        fact = "before the last change" if stale else "passed" if check.passed else check_failure(check.exit_code)
-        right = [Segment(f"{fact} {seconds_text(check.seconds)}", look["warn" if stale else role])]
-        rows.append(spread([Segment(f"{mark} ", look[role]), Segment(safe_line(check.command), look["text"])], right, width))
+    for each in found:
+        standing = each.last if (state.running or tree is None) and each.last else each.standing
+        mark, role = STANDINGS[standing]
+        fact = {"stale": f"stale, had {each.last}", "failed": check_failure(each.exit_code)}.get(standing, standing)
+        right = [Segment(f"{fact} {seconds_text(seconds[each.command])}", look[role])]
+        rows.append(spread([Segment(f"{mark} ", look[role]), Segment(safe_line(each.command), look["text"])], right, width))
     return rows
+
+
+def _tree_of(state: ViewState, around: Around) -> str | None:
+    """The files as they are now, as far as is known."""
+    if around.changes is not None:
+        return around.changes.result_tree
+    return state.changes.tree_after if state.changes else None
 
 
 def check_failure(exit_code: int | None) -> str:

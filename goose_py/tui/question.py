@@ -205,7 +205,9 @@ class QuestionPanel(Widget, can_focus=True):
             Segment("› " if chosen else "  ", look["accent"]),
             Segment(f"{name:<5}", look["key"] if ready else look["faint"]),
         ]
-        label = f"{option.label:<24}" if option.variants else option.label
+        assert self.question is not None
+        column = max((len(each.label) for each in self.question.options if each.variants), default=0)
+        label = f"{option.label:<{max(24, column)}}" if option.variants else option.label
         row.append(Segment(label, style))
         if option.variants:
             index = self._variant.get(option.key, 0)

@@ -8,10 +8,9 @@ from typing import Literal
 from goose_py.protocol.changes import FileChange
 from goose_py.protocol.commands import ApplyChanges
 from goose_py.protocol.safe_text import safe_line
-from goose_py.tui.chrome import STATUS_MARKS
+from goose_py.tui.chrome import STATUS_MARKS, evidence_of
 from goose_py.tui.lines import fitted
 from goose_py.tui.question import Option, Question
-from goose_py.tui.review_rows import evidence_of
 from goose_py.tui.reviewing import Reviewing
 from goose_py.tui.view_state import ViewState
 
@@ -30,7 +29,7 @@ def apply_question(review: Reviewing, state: ViewState, decisions: int) -> Quest
     if left_out or tally.unfinished:
         what.append(ALL)
     branch = fitted(safe_line(state.base_branch or ""), 20)
-    facts = ["Nothing else is touched. If your work has moved on so that this no longer fits, nothing is applied."]
+    facts = ["If your work has moved on so that this no longer fits, nothing is applied."]
     if left_out and KEPT in what:
         facts.append(f"{left_out} undecided are left out of what is kept.")
     facts += _doubts(review, state)

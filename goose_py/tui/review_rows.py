@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from rich.segment import Segment
 
 from goose_py.protocol.safe_text import safe_line, safe_text
-from goose_py.review.evidence import Evidence, evidence
 from goose_py.tasks.causes import Cause
-from goose_py.tui.chrome import STATUS_MARKS, WIDE, changed_lines, check_failure
+from goose_py.tui.chrome import STANDINGS, STATUS_MARKS, WIDE, changed_lines, check_failure, evidence_of
 from goose_py.tui.diff_view import DiffView
 from goose_py.tui.lines import Row, fitted, fitted_start, row_width, seconds_text, spread, wrapped
 from goose_py.tui.look import Look
@@ -24,12 +23,6 @@ MARKS = {
     "undecided": ("●", "review"),
     "unread": ("·", "dim"),
 }
-STANDINGS = {"passed": ("✓", "ok"), "failed": ("✗", "bad"), "stale": ("!", "warn"), "not run": ("○", "dim")}
-
-
-def evidence_of(state: ViewState, tree: str) -> tuple[Evidence, ...]:
-    """What the checks prove about the tree that is shown."""
-    return evidence(state.check_commands, state.verified, tree)
 
 
 def file_rows(review: Reviewing, state: ViewState, width: int, height: int, look: Look) -> list[Row]:

@@ -407,7 +407,7 @@ class ReviewScreen(Screen[None]):
 
     def _ask(self, question: Question) -> None:
         self._refusal = ""
-        self.question.ask(question, max(10, self.app.size.height - 8))
+        self.question.ask(question, max(10, self.app.size.height - 9))
         self.question.focus()
         self.draw()
 

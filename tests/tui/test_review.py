@@ -301,6 +301,8 @@ async def test_a_diff_carries_the_command_the_exit_code_and_the_tree_that_was_ch
         app.app.draw()
         await app.pilot.pause()
         assert f"stale: pytest -q (exit code 1 on tree {RESULT_TREE[:10]}, edited afterwards)" in app.text()
+        await app.pilot.press("escape")
+        assert "ready for review · checks are stale" in app.text()
 
 
 @pytest.mark.case("U13")
