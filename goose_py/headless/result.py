@@ -16,6 +16,7 @@ from goose_py.protocol.events import (
     LimitsSet,
     ModelReplied,
     ModelSet,
+    ModeSet,
     Outcome,
     PlanProposed,
     Rebased,
@@ -30,6 +31,8 @@ from goose_py.protocol.events import (
     Warned,
 )
 from goose_py.protocol.messages import ModelRef, Usage
+from goose_py.protocol.modes import Mode
+from goose_py.protocol.plan import Plan
 
 EXIT_DONE = 0
 EXIT_FAILED = 1
@@ -95,13 +98,18 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     turn_seconds: float = 0.0
     worked: float = 0.0
     seconds: float = 0.0
-    plan_done: int = 0
-    plan_steps: int = 0
+    mode: Mode = "ask"
+    plan: Plan = Plan()
     changes: Changed | None = None
     checks: tuple[Check, ...] = ()
     pending: tuple[ApprovalRequested, ...] = ()
     denied: tuple[Denied, ...] = ()
     warnings: tuple[str, ...] = ()
+
+    @property
+    def planned(self) -> bool:
+        """A plan is all that plan mode is asked for: it is there, and waits for a word."""
+        return self.outcome == "awaiting_plan" and self.mode == "plan"
 
     @property
     def verified(self) -> bool:
@@ -131,12 +139,15 @@ def _fold_event(run: RunResult, event: DurableEvent, at: float) -> RunResult:
                 workspace=event.workspace,
                 branch=event.branch,
                 model=event.model,
+                mode=event.mode,
                 limits=event.limits,
             )
         case LimitsSet():
             return replace(run, limits=event.limits)
         case TitleSet():
             return replace(run, title=event.title)
+        case ModeSet():
+            return replace(run, mode=event.mode)
         case ModelSet():
             return replace(run, model=event.model)
         case TurnStarted():
@@ -154,8 +165,7 @@ def _fold_event(run: RunResult, event: DurableEvent, at: float) -> RunResult:
                 cost_complete=run.cost_complete and event.cost is not None,
             )
         case PlanProposed():
-            done, steps = event.plan.progress()
-            return replace(run, plan_done=done, plan_steps=steps)
+            return replace(run, plan=event.plan)
         case ApprovalRequested():
             return replace(run, pending=(*run.pending, event))
         case ApprovalResolved():
@@ -217,7 +227,7 @@ def _checked(run: RunResult, event: VerificationFinished) -> RunResult:
 def exit_code(run: RunResult, *, timed_out: bool = False) -> int:
     """The process's exit code for a run that came to this.
 
-    0 done, and every check that ran passed; 1 the agent failed, got stuck, or never ended; 3 an approval was needed that
+    0 done, and every check that ran passed, or planned where a plan was all that was asked for; 1 the agent failed, got stuck, or never ended; 3 an approval was needed that
     was not given (also where the agent went on without it and no check speaks for the result); 4 a limit on turns, tokens
     or cost; 5 the provider; 6 a check failed; 124 out of time; 130 interrupted. 2 is for bad usage, which has no run."""
     if timed_out:
@@ -229,6 +239,8 @@ def exit_code(run: RunResult, *, timed_out: bool = False) -> int:
         return _done_code(run)
     if run.outcome == "failed" and run.failed_checks:
         return EXIT_VERIFY
+    if run.planned:
+        return EXIT_DONE
     return _CODES.get(run.outcome or "", EXIT_FAILED)
 
 
@@ -289,7 +301,7 @@ def envelope(run: RunResult, *, code: int, error: str = "") -> dict[str, Any]:
         "cost": round(run.cost, 6),
         "cost_complete": run.cost_complete,
         "verified": run.verified,
-        "plan": {"done": run.plan_done, "steps": run.plan_steps},
+        "plan": {"done": run.plan.progress()[0], "steps": [msgspec.to_builtins(step) for step in run.plan.steps]},
         "changes": msgspec.to_builtins(run.changes),
         "checks": msgspec.to_builtins(run.checks),
         "denied": msgspec.to_builtins(run.denied),

@@ -126,8 +126,9 @@ class TextOutput:
         self._err.flush()
         if self._run.has_output:
             text = json.dumps(self._run.output, ensure_ascii=not self._raw, indent=2)
-        elif self._run.outcome == "done":
-            text = self._run.result if self._raw else safe_text(self._run.result)
+        elif self._run.outcome == "done" or self._run.planned:
+            text = "\n".join(filter(None, (_planned(self._run), self._run.result)))
+            text = text if self._raw else safe_text(text)
         else:
             text = ""
         if text:
@@ -326,8 +327,21 @@ class TextOutput:
 
     def _how_to_go_on(self) -> None:
         run = self._run
-        if run.changes is not None and run.changes.files:
+        if run.planned:
+            self._line("note", f"goose-py task attach {run.session_id} approves the plan, or asks for another")
+        elif run.changes is not None and run.changes.files:
             self._line("note", f"goose-py review {run.session_id} shows the changes, goose-py apply {run.session_id} --all applies them")
+
+
+def _planned(run: RunResult) -> str:
+    """The plan as the answer of a run that was asked for one."""
+    if not run.planned:
+        return ""
+    steps = [
+        f"{number}. {step.title}" + (f" ({step.acceptance})" if step.acceptance else "")
+        for number, step in enumerate(run.plan.steps, 1)
+    ]
+    return "\n".join([*steps, ""])
 
 
 _REASONS = {

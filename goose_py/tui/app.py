@@ -95,6 +95,20 @@ class GooseApp(App[Left]):
             self.register_theme(theme)
         self.theme = NAMES[options.palette]
 
+    def _handle_exception(self, error: Exception) -> None:
+        """A bug of ours ends the app, and `run.run_app` raises it. Textual would print it with the values of all variables,
+        in which prompts and keys may be."""
+        self._return_code = 1
+        if self._exception is None:
+            self._exception = error
+            self._exception_event.set()
+        self._close_messages_no_wait()
+
+    @property
+    def bug(self) -> Exception | None:
+        """What ended the app, if it was not the person."""
+        return self._exception
+
     # Life.
 
     def on_mount(self) -> None:

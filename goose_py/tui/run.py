@@ -9,7 +9,8 @@ from goose_py.tui.services import Left, Options, Services
 
 
 def run_app(services: Services, options: Options, env: MutableMapping[str, str], task: str | None = None) -> Left:
-    """Open the app, on `task` or on a new one, and return how it was left. Ask `terminal.refusal` first.
+    """Open the app, on `task` or on a new one, and return how it was left. Ask `terminal.refusal` first. Raises
+    what a bug in the app ended it with.
 
     `env` is the process's environment (`os.environ`): Textual reads its frame rate and escape delay there when it is
     imported, so this must be the first import of it."""
@@ -22,4 +23,6 @@ def run_app(services: Services, options: Options, env: MutableMapping[str, str],
     gc.collect()
     gc.freeze()
     left = app.run()
+    if app.bug is not None:
+        raise app.bug
     return left if left is not None else app.left()

@@ -237,3 +237,13 @@ async def test_a_session_is_shown_exported_and_found_again(user):
     found = await user.goose("session", "search", "discount")
     assert found.code == 0 and session_id in found.out
     assert (await user.goose("session", "search", "unheard-of")).code == 1
+
+
+async def test_plan_mode_ends_with_the_plan_as_its_answer_and_nothing_changed(user):
+    before = user.tree()
+    turns = [calls(PLAN), {"text": "That is how I would do it."}]
+    async with answered(user, turns):
+        ended = await user.goose("run", "-t", "Take the discount off", "--mode", "plan")
+    assert ended.code == 0 and "1. Take the discount off (the test passes)" in ended.out, ended
+    assert "That is how I would do it." in ended.out and "task attach" in ended.err
+    assert user.tree() == before

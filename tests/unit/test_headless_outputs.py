@@ -194,7 +194,7 @@ def test_json_is_one_document_with_everything_a_script_asks_for():
     assert document["usage"]["output_tokens"] == 3500 and document["cost"] == 0.5 and document["cost_complete"]
     assert document["changes"]["files"] == 2 and document["checks"][0]["passed"] and document["verified"]
     assert document["provider"] == "anthropic" and document["effort"] == "high"
-    assert document["plan"] == {"done": 5, "steps": 5}
+    assert document["plan"]["done"] == 5 and len(document["plan"]["steps"]) == 5
 
 
 def test_json_tells_of_an_end_that_no_record_tells_of():
