@@ -135,7 +135,8 @@ TRIES = [
         for command in (
             "echo x > new.txt", "sed -i s/sum/max/ cart.py", "rm -rf .", "python3 -c 'open(\"new.txt\",\"w\")'",
             "touch new.txt", "git checkout -b other", "git commit --allow-empty -m x", "git stash",
-            "mkdir new && mv cart.py new", "chmod 000 cart.py", "ln -s /etc/passwd link", "cp cart.py $(echo copy.py)", "cat cart.py | tee copy.py",
+            "mkdir new && mv cart.py new", "chmod 000 cart.py", "ln -s /etc/passwd link", "cp cart.py $(echo copy.py)",
+            "cat cart.py | tee copy.py",
             "env touch new.txt",
             "find . -name cart.py -delete", "python3 - <<'EOF'\nimport os\nos.remove('cart.py')\nEOF", "truncate -s 0 cart.py",
             "git -c alias.x='!touch new.txt' x", "bash -c 'echo x >> cart.py'", "ls > listing.txt",
