@@ -48,6 +48,9 @@ async def log(app: Scene) -> None:
         view.scroll_page_up(animate=False)
         await app.pilot.pause()
     show("page up", (time.process_time() - begun) / 20, 0.02)
+    begun = time.process_time()
+    await app.pilot.press(*"abcdefghijklmnopqrst")
+    show("a key in the prompt", (time.process_time() - begun) / 20, 0.05)
     view.follow()
     text, flushes = "", 0
     begun = time.process_time()

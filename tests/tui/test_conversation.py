@@ -13,7 +13,7 @@ from goose_py.protocol import events as ev
 from goose_py.protocol.deltas import TextDelta, ThinkingDelta, ToolOutput
 from goose_py.protocol.errors import UserError
 from goose_py.protocol.messages import ModelRef, Text
-from goose_py.tui.services import Left, Options
+from goose_py.tui.services import Options
 from goose_py.tui.task_line import TaskLine
 
 WIDE, NARROW = (120, 35), (80, 24)
