@@ -330,7 +330,8 @@ class TextOutput:
         if run.planned:
             self._line("note", f"goose-py task attach {run.session_id} approves the plan, or asks for another")
         elif run.changes is not None and run.changes.files:
-            self._line("note", f"goose-py review {run.session_id} shows the changes, goose-py apply {run.session_id} --all applies them")
+            name = run.session_id
+            self._line("note", f"goose-py review {name} shows the changes, goose-py apply {name} --all applies them")
 
 
 def _planned(run: RunResult) -> str:
