@@ -1,7 +1,5 @@
 """Setting up: providers, keys, settings, and what is said of a machine."""
 
-import json
-
 import pytest
 from command import User, answered
 
@@ -19,9 +17,7 @@ async def test_a_server_of_ones_own_is_configured_by_flags_and_answers_at_once(u
     async with answered(user, [{"text": "Hello."}], "chat") as server:
         config(user).unlink()
         address = server.base_url("chat")
-        done = await user.goose(
-            "configure", "--provider", "mine", "--protocol", "chat", "--base-url", address, "--model", "m"
-        )
+        done = await user.goose("configure", "--provider", "mine", "--protocol", "chat", "--base-url", address, "--model", "m")
         assert done.code == 0, done
         ended = await user.goose("run", "-t", "Hi")
         assert ended.out.strip() == "Hello.", ended
@@ -29,7 +25,9 @@ async def test_a_server_of_ones_own_is_configured_by_flags_and_answers_at_once(u
 
 async def test_a_key_is_kept_in_a_private_file_where_no_keyring_works_and_never_printed(user):
     secret = "sk-ant-not-a-real-key-0123456789"
-    done = await user.goose("configure", "--provider", "anthropic", "--model", "claude-sonnet-5", "--key-stdin", stdin=secret + "\n")
+    done = await user.goose(
+        "configure", "--provider", "anthropic", "--model", "claude-sonnet-5", "--key-stdin", stdin=secret + "\n"
+    )
     assert done.code == 0 and secret not in done.out + done.err, done
     assert "No keyring works here" in done.err
     file = user.root / "home" / "config" / "secrets.json"

@@ -13,7 +13,15 @@ async def test_the_demonstration_goes_the_whole_way_without_a_key(user):
     ended = await user.goose("demo", "--yes", "--folder", "shop", cwd=user.root)
     assert ended.code == 0, ended
     shown = ended.err + ended.out
-    for step in ("No API key is used", "Sandbox:", "plan", "Edit  cart.py", "2 failed", "passed in", "checks passed on exactly"):
+    for step in (
+        "No API key is used",
+        "Sandbox:",
+        "plan",
+        "Edit  cart.py",
+        "2 failed",
+        "passed in",
+        "checks passed on exactly",
+    ):
         assert step in shown, step
     assert "min(amount, self.gift_card)" in (user.root / "shop" / "cart.py").read_text()
     assert "Everything is kept in" in ended.out and "Traceback" not in shown
