@@ -171,9 +171,9 @@ class TasksScreen(Screen[None]):
 
     def _take_keys(self) -> None:
         if self.question.question is not None and not self.writing.display and not self.question.has_focus:
+            # Nothing is drawn here: drawing asks for the keys, and where the focus comes late the two would never end.
             self.question.focus()
             self.question.focused_now()
-            self.draw()
 
     def _question(self) -> Question | None:
         if self._peeked is None:
