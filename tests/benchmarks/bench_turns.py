@@ -23,10 +23,10 @@ def shell(number: int) -> dict[str, Any]:
     return {"name": "shell", "arguments": {"command": f"echo {number}"}}
 
 
-async def hundred(call: Call) -> Ran:
-    turns = [{"text": "", "calls": [call(number)]} for number in range(TURNS)]
+async def several(call: Call, count: int) -> Ran:
+    turns = [{"text": "", "calls": [call(number)]} for number in range(count)]
     with user_with(20) as user:
-        return await run(user, [*turns, *[{"text": "Done."}] * 3], "--max-turns", str(TURNS + 10))
+        return await run(user, [*turns, *[{"text": "Done."}] * 3], "--max-turns", str(count + 10))
 
 
 def tokens(ran: Ran) -> list[int]:
@@ -35,13 +35,16 @@ def tokens(ran: Ran) -> list[int]:
 
 async def main() -> None:
     title(f"{TURNS} turns with one trivial tool call each; {PEERS}")
-    ran = {call.__name__: await hundred(call) for call in (read, shell)}
+    ran = {call.__name__: await several(call, TURNS) for call in (read, shell)}
+    few = await several(shell, TURNS // 10)
     # The first turn waits for what the model's thinking usually hides: the import of MCP.
     own = {name: each.own_times[1:TURNS] for name, each in ran.items()}
     plain = statistics.median(milliseconds(["/bin/bash", "-c", "echo"]) for _ in range(21))
     show("own time per turn, read", statistics.median(own["read"]), "ms", goal="< 9 ms")
     show("own time per turn, shell echo (sandboxed)", statistics.median(own["shell"]), "ms", goal="< 9 ms",
          baseline=("bash -c echo", plain))  # fmt: skip
+    computed = (ran["shell"].cpu - few.cpu) / (TURNS - TURNS // 10) * 1000
+    show("  CPU of a turn with shell, sandbox and all", computed, "ms CPU")
     importing = milliseconds(python("import mcp"))
     for name, times in own.items():
         early, late = statistics.median(times[:10]), statistics.median(times[-10:])

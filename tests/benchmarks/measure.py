@@ -71,9 +71,11 @@ def user_with(files: int) -> Iterator[User]:
 
 @dataclass(frozen=True)
 class Ran:
-    """One run of the command. Times are on the clock of `time.perf_counter`; `peak` is the process's resident memory in MB."""
+    """One run of the command. `began` is on the clock of `time.perf_counter`; `cpu` are the seconds that the process and all its
+    children computed; `peak` is the resident memory in MB of the largest of them, which is the process itself."""
 
     began: float
+    cpu: float
     peak: float
     server: WireServer
 
@@ -98,18 +100,19 @@ async def run(user: User, turns: list[dict[str, Any]], *args: str, protocol: str
     """`goose-py run` to its end. Raises RuntimeError with what it said where that is no success."""
     async with answered(user, turns, protocol, transport=transport) as server:
         began = time.perf_counter()
-        code, peak = await asyncio.to_thread(_to_the_end, [GOOSE, "run", "-t", "Do it", "--quiet", *args], user)
+        code, cpu, peak = await asyncio.to_thread(_to_the_end, [GOOSE, "run", "-t", "Do it", "--quiet", *args], user)
     if code:
         raise RuntimeError((user.root / "said").read_text())
-    return Ran(began, peak, server)
+    return Ran(began, cpu, peak, server)
 
 
-def _to_the_end(argv: Sequence[str | Path], user: User) -> tuple[int, float]:
-    """The exit code, and the peak of the resident memory in MB: what `subprocess` has no word for."""
+def _to_the_end(argv: Sequence[str | Path], user: User) -> tuple[int, float, float]:
+    """The exit code, and what `subprocess` has no word for: seconds of CPU, and the peak of resident memory in MB."""
     with (user.root / "said").open("wb") as said:
         process = subprocess.Popen(
             argv, cwd=user.repository, env=user.environment(), stdin=subprocess.DEVNULL, stdout=said, stderr=said
         )
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
-    return process.returncode, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1024**2
+    peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1024**2
+    return process.returncode, usage.ru_utime + usage.ru_stime, peak
