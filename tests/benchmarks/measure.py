@@ -71,7 +71,7 @@ def user_with(files: int) -> Iterator[User]:
 
 @dataclass(frozen=True)
 class Ran:
-    """One run of the command. `began` is on the clock of `time.perf_counter`; `cpu` are the seconds that the process and all its
+    """One run of the command. `began` is on the clock of `time.perf_counter`; `cpu` are the seconds that the process and its
     children computed; `peak` is the resident memory in MB of the largest of them, which is the process itself."""
 
     began: float
