@@ -12,7 +12,7 @@ import json
 import os
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -259,6 +259,8 @@ class Log:
             os.fsync(self._fd)
         except OSError:  # nothing more can be done about it here
             pass
+        with suppress(OSError):  # who asks for the owner need not try the lock of a log that nobody writes
+            os.ftruncate(self._lock, 0)
         os.close(self._fd)
         os.close(self._lock)
         self._fd = self._lock = -1
@@ -302,7 +304,7 @@ def _lock(folder: Path) -> int:
         os.close(fd)
         raise LogBusy(f"The session {folder.name} is in use by another process ({owner or 'starting'}).") from None
     try:
-        os.ftruncate(fd, 0)
+        os.ftruncate(fd, 1)  # says "owned" even where the disk is full: a hole takes no block
         os.pwrite(fd, f"pid {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
     except OSError:  # no space for a courtesy: the lock itself holds
         pass

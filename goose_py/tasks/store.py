@@ -66,12 +66,18 @@ class TaskFolder:
         return (self.path / LOG_NAME).exists() or (self.path / SPEC_NAME).exists()
 
     def owned(self) -> bool:
-        """Whether a live process writes the session."""
+        """Whether a live process writes the session.
+
+        The lock is tried only where the file names a writer: a screen that lists tasks would otherwise hold, for a
+        moment, the lock that a starting worker asks for.
+        """
         try:
             fd = os.open(self.path / LOCK_NAME, os.O_RDWR | os.O_CLOEXEC)
         except FileNotFoundError:
             return False
         try:
+            if not os.fstat(fd).st_size:
+                return False
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
