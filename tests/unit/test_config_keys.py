@@ -17,7 +17,9 @@ SAMPLES = {"text": "abc", "whole number": "7", "number": "2.5", "true | false": 
 
 
 def sample(key: keys.Key) -> str:
-    """A value other than the default, as text."""
+    """A value other than the default, as text. The neighbour of a whole number's default is within its bounds too."""
+    if key.type == "whole number" and isinstance(key.default, int):
+        return str(key.default + 1)
     if key.type in SAMPLES:
         return SAMPLES[key.type]
     if key.type.startswith("table of"):
