@@ -7,6 +7,7 @@ from goose_py.bootstrap.desk import desk, open_worktree
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.launch import start_worker, tell, tell_client
 from goose_py.bootstrap.leases import port_leases
+from goose_py.bootstrap.orphans import withdraw_worktree
 from goose_py.protocol import commands as cmd
 from goose_py.protocol.errors import UserError
 from goose_py.protocol.messages import Text
@@ -117,9 +118,22 @@ def discard(task_id: str, *, yes: bool) -> int:
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
             print("Nothing was removed.")
             return 0
+    if not folder.began():
+        asyncio.run(_withdraw(host, folder))
+        print(f"{folder.task_id} had not begun, and will not. What it was to do is kept in {folder.withdrawn}.")
+        return 0
     asyncio.run(discard_task(host, folder))
     print(f"The worktree is gone, its files are kept: `goose-py task restore {folder.task_id}` brings them back.")
     return 0
+
+
+async def _withdraw(host: Host, folder: TaskFolder) -> None:
+    """Take back a task whose log holds nothing yet: it waits for its turn, or its worker died while it opened the worktree."""
+    folder.waiting.unlink(missing_ok=True)
+    if folder.store.is_dir():
+        await withdraw_worktree(host, folder)
+    port_leases(host).release(folder.task_id)
+    folder.spec.rename(folder.withdrawn)
 
 
 async def discard_task(host: Host, folder: TaskFolder) -> None:

@@ -62,6 +62,16 @@ async def remove_worktree(host: Host, folder: TaskFolder, worktree: TaskWorktree
         log.close()
 
 
+async def withdraw_worktree(host: Host, folder: TaskFolder) -> None:
+    """The same for a task that never wrote a log, whose worktree may be there in part or not at all."""
+    try:
+        _, worktree = await _status(host, folder)
+    except GooseError:
+        return
+    if worktree is not None:
+        await worktree.remove()
+
+
 async def _status(host: Host, folder: TaskFolder) -> tuple[WorktreeStatus, TaskWorktree | None]:
     known = TaskFile.read(folder.store)
     repository = await Repository.open(Git.create(host.which("git"), host.env), Path(known.repository))

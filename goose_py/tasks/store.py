@@ -62,8 +62,20 @@ class TaskFolder:
     def worktree(self, name: str) -> Path:
         return self.path / "tree" / name
 
+    @property
+    def spec(self) -> Path:
+        return self.path / SPEC_NAME
+
+    @property
+    def withdrawn(self) -> Path:
+        """The spec of a task that was discarded before it began: kept, and neither listed nor started."""
+        return self.path / f"{SPEC_NAME}.withdrawn"
+
+    def began(self) -> bool:
+        return (self.path / LOG_NAME).exists()
+
     def exists(self) -> bool:
-        return (self.path / LOG_NAME).exists() or (self.path / SPEC_NAME).exists()
+        return self.began() or self.spec.exists()
 
     def owned(self) -> bool:
         """Whether a live process writes the session.

@@ -95,6 +95,21 @@ async def test_the_queue_survives_the_death_of_everything_that_worked(user):
         assert not folder_of(user, second).waiting.exists()
 
 
+async def test_a_task_that_waits_can_be_taken_back_and_what_it_was_to_do_is_kept(user):
+    turns = [calls(("shell", {"command": "sleep 307"})), *DONE]
+    async with answered(user, turns, config="[tasks]\nparallel = 1"):
+        first, second = await _each(user, "first\nsecond\n")
+        await ended(user, first, "running", "planning")
+        taken_back = await user.goose("task", "discard", second)
+        assert taken_back.code == 0 and "had not begun" in taken_back.out
+        folder = folder_of(user, second)
+        assert "second" in folder.withdrawn.read_text() and str(folder.withdrawn) in taken_back.out
+        listed = await user.goose("task", "list", "--json")
+        assert {task["task_id"] for task in json.loads(listed.out)} == {first}
+        assert (await user.goose("task", "resume", second)).code == 2
+        kill_worker(folder_of(user, first))
+
+
 async def test_a_task_that_cannot_start_keeps_its_text_and_says_why_until_it_is_resumed(user):
     async with answered(user, DONE):
         config = user.root / "home" / "config" / "config.toml"
