@@ -47,7 +47,7 @@ async def ended(user: User, task_id: str, *states: str, seconds: float = 40) -> 
     folder = folder_of(user, task_id)
     try:
         async with asyncio.timeout(seconds):
-            while (summary := summary_of(folder)).state not in states:  # noqa: ASYNC110 - another process changes it
+            while (summary := summary_of(folder)).state not in states:
                 await asyncio.sleep(0.03)
     except TimeoutError:
         raise AssertionError(f"{task_id} is {summary_of(folder)}") from None
@@ -57,5 +57,5 @@ async def ended(user: User, task_id: str, *states: str, seconds: float = 40) -> 
 async def until(condition: Callable[[], bool], seconds: float = 30) -> None:
     """Waits for what another process makes true."""
     async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - another process changes it
+        while not condition():
             await asyncio.sleep(0.03)

@@ -152,7 +152,8 @@ class ProviderSettings(Section, frozen=True, kw_only=True):
     headers: Annotated[Mapping[str, str], user("Headers sent with each request")] = {}
     query: Annotated[Mapping[str, str], user("Parameters appended to its address")] = {}
     options: Annotated[
-        Mapping[str, str], user("For cloud clients: region and profile (Bedrock), project and region (Vertex), api_version (Azure)")
+        Mapping[str, str],
+        user("For cloud clients: region and profile (Bedrock), project and region (Vertex), api_version (Azure)"),
     ] = {}
     timeouts: Annotated[Timeouts, user("How long to wait")] = Timeouts()
     context_window: Annotated[Count | None, user("Tokens that its models can take, where a model does not say")] = None

@@ -227,9 +227,10 @@ def _checked(run: RunResult, event: VerificationFinished) -> RunResult:
 def exit_code(run: RunResult, *, timed_out: bool = False) -> int:
     """The process's exit code for a run that came to this.
 
-    0 done, and every check that ran passed, or planned where a plan was all that was asked for; 1 the agent failed, got stuck, or never ended; 3 an approval was needed that
-    was not given (also where the agent went on without it and no check speaks for the result); 4 a limit on turns, tokens
-    or cost; 5 the provider; 6 a check failed; 124 out of time; 130 interrupted. 2 is for bad usage, which has no run."""
+    0 done, and every check that ran passed, or planned where a plan was all that was asked for; 1 the agent failed, got stuck,
+    or never ended; 3 an approval was needed that was not given (also where the agent went on without it and no check speaks for
+    the result); 4 a limit on turns, tokens or cost; 5 the provider; 6 a check failed; 124 out of time; 130 interrupted. 2 is
+    for bad usage, which has no run."""
     if timed_out:
         return EXIT_TIMEOUT
     if run.outcome == "limit":

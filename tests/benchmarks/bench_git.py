@@ -53,7 +53,10 @@ def make_repository(root: Path, files: int) -> None:
         path = root / f"d{number % 100}" / f"s{number % 1000}" / f"f{number}.py"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("".join(f"line {line} of {number}\n" for line in range(40)))
-    plain("git init -q -b main . && git add . && git -c gc.auto=0 -c user.name=b -c user.email=b commit -qm base && git gc -q", root)
+    plain(
+        "git init -q -b main . && git add . && git -c gc.auto=0 -c user.name=b -c user.email=b commit -qm base && git gc -q",
+        root,
+    )
 
 
 async def snapshots(worktree: TaskWorktree, files: int) -> None:

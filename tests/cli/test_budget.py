@@ -148,5 +148,5 @@ def _without_marks(body):
 
 async def _ended(user, task_id, count):
     async with asyncio.timeout(30):
-        while sum(isinstance(event, ev.TurnEnded) for event in events(user, task_id)) < count:  # noqa: ASYNC110
+        while sum(isinstance(event, ev.TurnEnded) for event in events(user, task_id)) < count:
             await asyncio.sleep(0.05)

@@ -106,5 +106,5 @@ async def _send(user, task_id, command):
         await client.close()
         await reading_frames
     async with asyncio.timeout(10):
-        while TaskFolder(user.state / "tasks" / task_id, socket.parent).owned():  # noqa: ASYNC110 - by another process
+        while TaskFolder(user.state / "tasks" / task_id, socket.parent).owned():
             await asyncio.sleep(0.02)

@@ -111,7 +111,7 @@ async def test_when_one_is_told_to_wait_all_programs_of_that_provider_wait_and_n
         refused_at = time.monotonic()
         gate = user.root / "home"
         async with asyncio.timeout(10):
-            while not list(gate.rglob("gate-*")):  # noqa: ASYNC110 - another process writes it
+            while not list(gate.rglob("gate-*")):
                 await asyncio.sleep(0.01)
         arrivals: list[float] = []
         others = [asyncio.ensure_future(user.goose("run", "-t", f"Other {n}", "--output-format", "json")) for n in range(3)]

@@ -1,4 +1,4 @@
-"""The screen in a hostile repository: its start, its list of tasks and its review run nothing that the repository configures."""
+"""The screen in a hostile repository: its start, its list of tasks and its review run nothing it configures."""
 
 import os
 import shutil
