@@ -123,11 +123,11 @@ def test_what_only_looks_like_leaving_is_inside(path: str) -> None:
 def test_a_symlink_that_leads_out_is_denied_for_reading_and_writing(tmp_path: Path) -> None:
     workspace = tmp_path / "w"
     (workspace / "a").mkdir(parents=True)
-    (workspace / "l").symlink_to("/root/.ssh")
+    (workspace / "l").symlink_to("/home/ann/.ssh")
     (workspace / "d").symlink_to("/etc/new")
     (workspace / "a" / "b").symlink_to("..")
     (workspace / "up").symlink_to("a/../..")
-    place = Place(workspace=str(workspace), home="/root", sandbox="full", realpath=os.path.realpath)
+    place = Place(workspace=str(workspace), home="/home/ann", sandbox="full", realpath=os.path.realpath)
     for path in ("l/authorized_keys", "d", "l/id_rsa", "up/x"):
         for annotations in (READ, EDIT):
             assert judge(spec(annotations), {"path": path}, place=place).verdict == "deny", path
