@@ -98,7 +98,10 @@ async def _key(host: Host, wanted: Wanted, preset: Preset | None, name: str) -> 
     if await store.get(name):
         print(f"{name} is there already.")
     elif host.stdin_is_terminal:
-        value = getpass.getpass(f"{name} (not shown, empty to skip): ").strip()
+        try:
+            value = getpass.getpass(f"{name} (not shown, empty to skip): ").strip()
+        except EOFError:
+            value = ""
         if value:
             print(f"{name} is kept in the {await store.set(name, value)}.")
     else:
@@ -110,7 +113,10 @@ def _ask(host: Host, what: str, known: tuple[str, ...], default: str) -> str:
         raise UserError(f"Say --{what.lower()} NAME: there is nobody to ask here. Known: {', '.join(known)}.")
     if known:
         print(f"{what}s: {', '.join(known)}")
-    answer = input(f"{what}{f' [{default}]' if default else ''}: ").strip()
+    try:
+        answer = input(f"{what}{f' [{default}]' if default else ''}: ").strip()
+    except EOFError:
+        raise UserError(f"No {what.lower()} was chosen; nothing was changed.") from None
     if not (answer or default):
         raise UserError(f"No {what.lower()} was chosen; nothing was changed.")
     return answer or default

@@ -20,7 +20,10 @@ def run_command(arguments: Sequence[str]) -> int:
         result = root.main(args=list(arguments), prog_name="goose-py", standalone_mode=False)
     except click.exceptions.Exit as ending:
         return ending.exit_code
-    except click.Abort:
+    except click.Abort as ending:
+        # click takes every EOFError for the end of input, also that of a damaged bytecode file.
+        if isinstance(ending.__cause__, EOFError):
+            return _report_bug(ending.__cause__)
         print("Interrupted.", file=sys.stderr)
         return 130
     except click.ClickException as error:

@@ -91,8 +91,10 @@ async def test_where_files_cannot_grow_nothing_that_was_there_is_damaged_and_wor
 
 
 async def _with_small_files(user, size, *arguments):
+    # Python leaves bytecode that was cut off in place, and would trip over it in every later test.
+    env = {**user.environment(), "PYTHONDONTWRITEBYTECODE": "1"}
     process = await asyncio.create_subprocess_exec(
-        GOOSE, *arguments, cwd=user.repository, env=user.environment(), stdin=asyncio.subprocess.DEVNULL,
+        GOOSE, *arguments, cwd=user.repository, env=env, stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size)),
     )  # fmt: skip
