@@ -19,6 +19,7 @@ from goose_py.git.private import ABSENT, PrivateStore, index_info
 from goose_py.git.runner import Git
 from goose_py.protocol.changes import path_from_bytes
 
+_LARGE_INDEX = 1024 * 1024
 _SUBMODULE_PATH = re.compile(rb"^\s*path\s*=\s*(.+?)\s*$", re.MULTILINE)
 
 
@@ -54,6 +55,7 @@ async def record(store: PrivateStore, on: Git, root: Path, caps: Caps) -> Snapsh
     """Bring the private index up to date with the files below `root` and write it as a tree. `on` is git bound to
     `store`, that index and `root`. Runs no program of the repository: no filter, no hook, no nested git.
     Raises WorktreeMissing, NoSpace."""
+    await _settle(on)
     found = await _find_changes(store, on, root, caps)
     try:
         await _update_index(on, found, store.null_oid)
@@ -61,8 +63,62 @@ async def record(store: PrivateStore, on: Git, root: Path, caps: Caps) -> Snapsh
         # A file changed or vanished while it was being read: look again, once.
         found = await _find_changes(store, on, root, caps)
         await _update_index(on, found, store.null_oid)
-    tree = await on.line("write-tree")
+    tree = await tree_of_index(on)
     return Snapshot(tree, tuple(path_from_bytes(path) for path in found.left_out), tuple(found.warnings))
+
+
+def index_of(on: Git) -> Path:
+    """The index that `on` is bound to."""
+    return Path(on.env["GIT_INDEX_FILE"])
+
+
+def mark_fresh(index: Path) -> None:
+    """To be said of an index whose files have all just been written, see `_settle`."""
+    _beside(index, "fresh").touch(mode=0o600)
+
+
+async def _settle(on: Git) -> None:
+    """Git takes a file that was written in the same second as the index for one that may have changed unnoticed, and reads
+    it each time that it is asked (git's documentation, racy-git): after a checkout that is nearly all of them. A second
+    later the index is written once more, and from then on times are enough."""
+    index = index_of(on)
+    mark = _beside(index, "fresh")
+    if not mark.exists():
+        return
+    os.utime(mark)  # the file system's idea of now
+    if int(mark.stat().st_mtime) > int(index.stat().st_mtime):
+        await on.run("update-index", "-q", "--refresh", "--force-write-index", ok=(0, 1))
+        mark.unlink()
+
+
+async def tree_of_index(on: Git) -> str:
+    """The index as a tree. To find that out git reads all of it: of a large one it is remembered for as long as the index is
+    the same."""
+    index = index_of(on)
+    if not index.exists() or index.stat().st_size < _LARGE_INDEX:
+        return await on.line("write-tree")
+    note = _beside(index, "tree")
+    try:
+        known, tree = note.read_text().split(" ")
+    except (OSError, ValueError):
+        known = tree = ""
+    if known == _signature(index):
+        return tree
+    tree = await on.line("write-tree")
+    # Written whole or not at all, and after the index, which write-tree itself may write.
+    fresh = note.with_name(f"{note.name}.new")
+    fresh.write_text(f"{_signature(index)} {tree}")
+    fresh.replace(note)
+    return tree
+
+
+def _signature(index: Path) -> str:
+    status = index.stat()
+    return f"{status.st_ino}-{status.st_size}-{status.st_mtime_ns}"
+
+
+def _beside(index: Path, what: str) -> Path:
+    return index.with_name(f"{index.name}.{what}")
 
 
 async def _find_changes(store: PrivateStore, on: Git, root: Path, caps: Caps) -> _Found:

@@ -21,7 +21,7 @@ from goose_py.git.private import PrivateStore
 from goose_py.git.repository import Repository, delete_ref, read_ref, update_ref
 from goose_py.git.rewind import switch
 from goose_py.git.runner import Git, together
-from goose_py.git.snapshot import Caps, Snapshot, ignored_paths, record
+from goose_py.git.snapshot import Caps, Snapshot, ignored_paths, mark_fresh, record
 from goose_py.git.task_file import NAME, BaseRecord, TaskFile
 from goose_py.git.untrusted import put_in_place
 from goose_py.protocol.changes import path_from_bytes, path_to_bytes
@@ -131,17 +131,17 @@ class TaskWorktree:
     async def keep(self, tree: str) -> None:
         """Protect a tree for good: with a ref, and with copies of those of its objects that git had found in the user's
         store (an agent's commit, say) and might prune there. Keeping the newest one again does nothing."""
-        listing = await self.store.bound.out(
-            "for-each-ref", "--format=%(refname:lstrip=3) %(objectname)", "--sort=-version:refname", "--count=1",
-            "refs/goose/snapshots/",
-        )  # fmt: skip
-        newest = listing.decode().split()
-        if newest and newest[1] == tree:
-            return
-        number = int(newest[0]) + 1 if newest else 1
-        # The base is kept in the user's repository by a ref of its own.
-        await self.store.own(tree, since=newest[1] if newest else self.base.tree)
-        await update_ref(self.store.bound, f"refs/goose/snapshots/{number}", tree, None)
+        await self._keep_after(await self.snapshots(), tree)
+
+    async def _keep_after(self, kept: Sequence[str], tree: str) -> tuple[str, ...]:
+        """`kept` are the trees so far; what is returned are those that there are then."""
+        if kept and kept[-1] == tree:
+            return tuple(kept)
+        if tree not in kept:
+            # The base is kept in the user's repository by a ref of its own.
+            await self.store.own(tree, since=kept[-1] if kept else self.base.tree)
+        await update_ref(self.store.bound, f"refs/goose/snapshots/{len(kept) + 1}", tree, None)
+        return (*kept, tree)
 
     async def snapshots(self) -> tuple[str, ...]:
         """All trees that were recorded, oldest first; neighbours differ."""
@@ -158,11 +158,11 @@ class TaskWorktree:
         async with self.store.locked():
             await self.commits.adopt(self.task_id)
             before = await record(self.store, on, self.path, self.caps)
-            await self.keep(before.tree)
+            kept = await self._keep_after(await self.snapshots(), before.tree)
             await switch(self.store, on, self.path, before.tree, tree)
             for folder in await _submodules(self.store, tree) if self.submodules else ():
                 located(self.path, folder).mkdir(parents=True, exist_ok=True)
-            await self.keep(tree)
+            await self._keep_after(kept, tree)
         return before
 
     async def tip(self) -> str | None:
@@ -276,6 +276,7 @@ class TaskWorktree:
             _submodules(self.store, self.base.tree), self._on().run("read-tree", "-m", "-u", self.base.tree)
         )
         await self._adopt_index()
+        mark_fresh(self.store.index)
         return tuple(path_from_bytes(path) for path in submodules)
 
     async def _adopt_index(self) -> None:

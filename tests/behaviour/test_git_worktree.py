@@ -171,6 +171,32 @@ async def test_snapshots_see_everything_that_commands_do(place: Place):
     assert (await worktree.snapshot()).tree == snapshot.tree
 
 
+async def test_a_change_in_the_second_of_the_checkout_is_seen_before_and_after_the_index_is_settled(place: Place):
+    worktree = await place.task()
+    place.write({"a.txt": "ONE\n"}, worktree.path)  # as long as it was, and in the same second
+    first = await worktree.snapshot()
+    assert first.tree != worktree.base.tree
+    os.utime(worktree.store.index, (0, 0))  # as though it had been written long ago
+    assert (await worktree.snapshot()).tree == first.tree
+    assert worktree.store.index.stat().st_mtime > 0, "it was written once more"
+    place.write({"a.txt": "TWO\n"}, worktree.path)
+    assert (await worktree.snapshot()).tree not in (first.tree, worktree.base.tree)
+
+
+async def test_the_tree_of_a_large_index_is_remembered_and_never_stale(place: Place):
+    place.commit({f"folder-{number % 40}/a file with a rather long name, number {number}": "x\n" for number in range(12_000)})
+    worktree = await place.task()
+    assert worktree.store.index.stat().st_size > 1024 * 1024
+    on = worktree.store.on(worktree.path)
+    place.write({"a.txt": "changed\n"}, worktree.path)
+    changed = (await worktree.snapshot()).tree
+    for tree in (worktree.base.tree, changed, worktree.base.tree):
+        await worktree.restore(tree)
+        assert (await worktree.snapshot()).tree == tree == await on.line("write-tree")
+    place.write({"a.txt": "changed\n"}, worktree.path)
+    assert (await worktree.snapshot()).tree == changed
+
+
 async def test_a_file_may_become_a_folder_and_the_other_way_round(place: Place):
     worktree = await place.task()
     place.sh("rm a.txt && mkdir a.txt && echo x > a.txt/x && rm -r src && echo src > src", cwd=worktree.path)
