@@ -3,12 +3,12 @@
 import platform
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from goose_py.bootstrap.host import Host
 from goose_py.git.repository import Repository
 from goose_py.git.worktree import TaskWorktree
-from goose_py.protocol.changes import path_from_bytes
 
 PROGRAMS = (
     "python3", "pytest", "uv", "node", "npm", "pnpm", "yarn", "cargo", "go", "java", "mvn", "gradle", "make", "cmake", "gcc",
@@ -30,13 +30,7 @@ ENTRY_POINTS = frozenset(
 TOP_ENTRIES = 40
 
 
-async def base_files(worktree: TaskWorktree) -> list[str]:
-    """The paths of the base's tree: what the task found when it began."""
-    listing = await worktree.store.bound.out("ls-tree", "-r", "-z", "--name-only", worktree.base.tree)
-    return [path_from_bytes(path) for path in listing.split(b"\0") if path]
-
-
-def describe(host: Host, worktree: TaskWorktree, files: list[str], sandbox: str) -> str:
+def describe(host: Host, worktree: TaskWorktree, files: Sequence[str], sandbox: str) -> str:
     """A dozen lines. `files` are the base's."""
     lines = [
         f"System: {platform.system()} {platform.machine()}, bash, Python {sys.version_info.major}.{sys.version_info.minor}",
@@ -61,12 +55,12 @@ def _base(worktree: TaskWorktree) -> str:
     return f"{base.commit[:12]}{where}{', with the uncommitted changes of the user' if base.includes_changes else ''}"
 
 
-def _languages(files: list[str]) -> str:
+def _languages(files: Sequence[str]) -> str:
     counted = Counter(LANGUAGES[suffix] for path in files if (suffix := PurePosixPath(path).suffix) in LANGUAGES)
     return ", ".join(f"{name} {count}" for name, count in counted.most_common(4)) or "no source files of a known language"
 
 
-def _top(files: list[str]) -> str:
+def _top(files: Sequence[str]) -> str:
     names: dict[str, None] = {}
     for path in files:
         first, separator, _ = path.partition("/")

@@ -20,7 +20,7 @@ from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.known_secrets import redaction
 from goose_py.bootstrap.later import Later
 from goose_py.bootstrap.models import Answers, Models, chosen_model, default_model
-from goose_py.bootstrap.orientation import base_files, describe
+from goose_py.bootstrap.orientation import describe
 from goose_py.bootstrap.processes import ProcessList
 from goose_py.bootstrap.settings import load_settings, secret_store, told_of
 from goose_py.bootstrap.switching import check_switch
@@ -160,7 +160,7 @@ class _Opening:
         workspace = await open_workspace(host, folder, spec, settings, records)
         worktree = workspace.worktree
         models.values["workspace"] = str(worktree.path)
-        listing = self._meanwhile(base_files(worktree))
+        listing = self._meanwhile(worktree.base_files())
         confinement = await confine(host, settings, folder, worktree, await probing)
         require(confinement, settings, interactive=spec.interactive)
         opening = way_out(confinement, settings, folder, lambda text: self._say((text,)))

@@ -30,7 +30,8 @@ from goose_py.protocol.changes import path_from_bytes, path_to_bytes
 @dataclass(frozen=True)
 class TaskWorktree:
     """`path` is where the agent works, on `branch`; `store` is the private git directory that survives the worktree.
-    `submodules` are left empty in the worktree. All ids are full."""
+    `submodules` are left empty in the worktree. `listed` are the paths of the base, where this value has seen them: see
+    `base_files`. All ids are full."""
 
     repository: Repository
     store: PrivateStore
@@ -40,6 +41,7 @@ class TaskWorktree:
     base: Base
     submodules: tuple[str, ...] = ()
     caps: Caps = field(default=Caps())
+    listed: tuple[str, ...] | None = field(default=None, repr=False, compare=False)
 
     @classmethod
     async def create(
@@ -53,9 +55,27 @@ class TaskWorktree:
         branch: str | None = None,
         caps: Caps | None = None,
     ) -> TaskWorktree:
+        """Make the worktree with its files in place: `begin`, then `fill`."""
+        worktree = await cls.begin(repository, task_id, where=where, store=store, base=base, branch=branch, caps=caps)
+        await worktree.fill()
+        return worktree
+
+    @classmethod
+    async def begin(
+        cls,
+        repository: Repository,
+        task_id: str,
+        *,
+        where: Path,
+        store: Path,
+        base: Base,
+        branch: str | None = None,
+        caps: Caps | None = None,
+    ) -> TaskWorktree:
         """Make the worktree at `where` on a new branch (`goose/<task_id>`, or the next free name) that starts at `base`,
-        with its files in place. `store` is where the private git directory is made; keep it outside every folder that the
-        agent can write. Runs no hook and no filter, touches no index, file or existing ref of the user's.
+        still without its files: nobody works in it before `fill`. `store` is where the private git directory is made; keep
+        it outside every folder that the agent can write. Runs no hook and no filter, touches no index, file or existing ref
+        of the user's.
         On failure or cancellation nothing stays behind; what a crash left of the same creation is cleared away first.
         Raises WorktreeExists, NoSpace, MissingObjects, GitError."""
         where = where.absolute()
@@ -70,15 +90,13 @@ class TaskWorktree:
             made = await asyncio.shield(adding)
             where = where.resolve()
             _task_file(repository, task_id, where, made, base).write(store)
-            worktree = cls(repository, private, task_id, where, made, base, caps=caps or Caps())
             # The first snapshot is the base, which the other ref keeps with all its objects.
-            _, _, submodules = await together(
-                update_ref(repository.bound, worktree._keep_ref, base.commit, None),
+            _, _, (files, submodules) = await together(
+                update_ref(repository.bound, _base_ref(task_id), base.commit, None),
                 update_ref(private.bound, "refs/goose/snapshots/1", base.tree, None),
-                worktree._fill(),
+                _listing(private, base.tree),
             )
-            worktree = replace(worktree, submodules=submodules)
-            worktree._save()
+            worktree = cls(repository, private, task_id, where, made, base, submodules, caps or Caps(), files)
         except BaseException:
             if adding is not None:
                 await asyncio.shield(asyncio.wait([adding]))
@@ -88,15 +106,49 @@ class TaskWorktree:
         return worktree
 
     @classmethod
-    async def open(cls, repository: Repository, store: Path, caps: Caps | None = None) -> TaskWorktree:
-        """The worktree that was made with this private git directory. Raises GitError where there is none or a crash kept it
-        from being finished; that the folder itself is gone is found out when it is used (WorktreeMissing)."""
+    async def begin_again(cls, repository: Repository, store: Path) -> TaskWorktree:
+        """The worktree whose files a crash kept from arriving, begun anew from the same base, on the same branch. Raises
+        GitError where there was none or it was finished."""
         known = TaskFile.read(store)
+        if known.ready or known.branch is None:
+            raise GitError(f"the worktree of task {known.task_id} is not one that was only begun.")
+        base = Base(**msgspec.structs.asdict(known.base))
+        return await cls.begin(
+            repository, known.task_id, where=Path(known.path), store=store, base=base, branch=known.branch
+        )
+
+    async def fill(self) -> None:
+        """Put the files of the base in place, once, after `begin`. Whoever opens the worktree or asks for a snapshot of it
+        meanwhile waits, in other processes too. On failure or cancellation nothing of the worktree stays behind.
+        Raises NoSpace, MissingObjects, GitError."""
+        async with self.store.locked():
+            try:
+                await self._on().run("read-tree", "-m", "-u", self.base.tree)
+                await self._adopt_index()
+                mark_fresh(self.store.index)
+                self._save()
+            except BaseException:
+                undoing = _undo_creation(
+                    self.repository, self.path, self.branch, self.base.commit, self.task_id, self.store.path
+                )
+                await asyncio.shield(undoing)
+                raise
+
+    @classmethod
+    async def open(cls, repository: Repository, store: Path, caps: Caps | None = None) -> TaskWorktree:
+        """The worktree that was made with this private git directory; one that is being filled now is waited for. Raises
+        GitError where there is none or a crash kept it from being finished; that the folder itself is gone is found out when
+        it is used (WorktreeMissing)."""
+        known = TaskFile.read(store)
+        private = await PrivateStore.open(repository, store)
+        if not known.ready:
+            async with private.locked():
+                known = TaskFile.read(store)
         if not known.ready or known.branch is None:
             raise GitError(f"the worktree of task {known.task_id} was never finished and holds no work; start the task again.")
         return cls(
             repository=repository,
-            store=await PrivateStore.open(repository, store),
+            store=private,
             task_id=known.task_id,
             path=Path(known.path),
             branch=known.branch,
@@ -108,6 +160,10 @@ class TaskWorktree:
     @property
     def exists(self) -> bool:
         return self.path.is_dir()
+
+    async def base_files(self) -> tuple[str, ...]:
+        """The paths of the base's tree: what the task found when it began."""
+        return self.listed if self.listed is not None else (await _listing(self.store, self.base.tree))[0]
 
     async def snapshot(self) -> Snapshot:
         """The files as they are now, as a tree that is kept for good under `refs/goose/snapshots/N` of the private git
@@ -160,8 +216,8 @@ class TaskWorktree:
             before = await record(self.store, on, self.path, self.caps)
             kept = await self._keep_after(await self.snapshots(), before.tree)
             await switch(self.store, on, self.path, before.tree, tree)
-            for folder in await _submodules(self.store, tree) if self.submodules else ():
-                located(self.path, folder).mkdir(parents=True, exist_ok=True)
+            for folder in (await _listing(self.store, tree))[1] if self.submodules else ():
+                located(self.path, path_to_bytes(folder)).mkdir(parents=True, exist_ok=True)
             await self._keep_after(kept, tree)
         return before
 
@@ -270,15 +326,6 @@ class TaskWorktree:
             raise WorktreeMissing(self.path)
         return self.store.on(self.path)
 
-    async def _fill(self) -> tuple[str, ...]:
-        """Puts the files of the base in place; what is returned are its submodules."""
-        submodules, _ = await together(
-            _submodules(self.store, self.base.tree), self._on().run("read-tree", "-m", "-u", self.base.tree)
-        )
-        await self._adopt_index()
-        mark_fresh(self.store.index)
-        return tuple(path_from_bytes(path) for path in submodules)
-
     async def _adopt_index(self) -> None:
         """Give the agent's own git the index that belongs to the files, so that its `git status` is clean and fast. The copy
         keeps its time: git tells by it which entries may have changed unnoticed."""
@@ -324,9 +371,11 @@ def _task_file(repository: Repository, task_id: str, where: Path, branch: str | 
     )
 
 
-async def _submodules(store: PrivateStore, tree: str) -> list[bytes]:
+async def _listing(store: PrivateStore, tree: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The paths of a tree, and those of its submodules among them."""
     listing = await store.bound.out("ls-tree", "-r", "-z", tree)
-    return [row.partition(b"\t")[2] for row in listing.split(b"\0") if row.startswith(b"160000 ")]
+    rows = [(row[:6], path_from_bytes(row.partition(b"\t")[2])) for row in listing.split(b"\0") if row]
+    return tuple(path for _, path in rows), tuple(path for mode, path in rows if mode == b"160000")
 
 
 async def _clear_unfinished(repository: Repository, store: Path) -> None:
