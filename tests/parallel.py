@@ -1,6 +1,7 @@
 """Several tasks of one user: where they are, what state they are in, and that none outlives its test."""
 
 import asyncio
+import fcntl
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -20,8 +21,22 @@ def parallel_user(root: Path) -> Iterator[User]:
     try:
         yield user
     finally:
+        for server in fork_servers(user):
+            os.kill(server, signal.SIGKILL)  # first: it could make another worker
         for folder in (user.state / "tasks").glob("*"):
             kill_worker(folder_of(user, folder.name))
+
+
+def fork_servers(user: User) -> list[int]:
+    """The processes that live and that workers are copied from."""
+    found = []
+    for lock in (user.root / "home" / "run").glob("*.lock"):
+        with lock.open() as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                found += [int(pid) for pid in stream.read().split()]
+    return found
 
 
 def folder_of(user: User, task_id: str) -> TaskFolder:

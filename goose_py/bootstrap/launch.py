@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from goose_py.bootstrap.host import Host
+from goose_py.bootstrap.warm import fork_worker
 from goose_py.protocol.commands import AnyCommand
 from goose_py.protocol.errors import GooseError
 from goose_py.tasks.client import TaskClient, WorkerGone
@@ -57,24 +58,8 @@ async def start_worker(host: Host, folder: TaskFolder) -> None:
     reader, writer = os.pipe()
     log = os.open(folder.worker_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
-        # -P: a module in the folder we are started in is never imported.
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-P",
-            "-m",
-            "goose_py",
-            "worker",
-            folder.task_id,
-            "--ready-fd",
-            str(writer),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            cwd=str(Path("/")),
-            env=dict(host.env),
-            pass_fds=(writer,),
-            start_new_session=True,
-        )
+        if not await fork_worker(host, folder.task_id, log, writer):
+            await _spawn(host, folder, log, writer)
     finally:
         os.close(writer)
         os.close(log)
@@ -84,7 +69,28 @@ async def start_worker(host: Host, folder: TaskFolder) -> None:
         raise WorkerFailed(f"The worker of task {folder.task_id} ended at once: {' '.join(tail) or 'it said nothing'}.")
     if error := answer.get("error"):
         raise WorkerFailed(error)
-    del process  # it lives on; the event loop's child watcher reaps it if it ends before we do
+
+
+async def _spawn(host: Host, folder: TaskFolder, log: int, writer: int) -> None:
+    """A worker that shares nothing. It lives on; the event loop's child watcher reaps it if it ends before we do."""
+    # -P: a module in the folder we are started in is never imported.
+    await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-P",
+        "-m",
+        "goose_py",
+        "worker",
+        folder.task_id,
+        "--ready-fd",
+        str(writer),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        cwd=str(Path("/")),
+        env=dict(host.env),
+        pass_fds=(writer,),
+        start_new_session=True,
+    )
 
 
 def report(fd: int, error: str = "") -> None:

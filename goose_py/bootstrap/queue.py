@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.launch import start_worker
 from goose_py.bootstrap.settings import load_settings
+from goose_py.bootstrap.warm import warm
 from goose_py.protocol.errors import GooseError, UserError
 from goose_py.tasks.schedule import Known, Schedule, schedule
 from goose_py.tasks.spec import read_spec
@@ -36,6 +37,8 @@ async def start_waiting(host: Host) -> Kicked:
     async with _locked(host):
         plan = plan_queue(host)
         folders = [host.tasks.folder(task) for task in plan.start]
+        if len(folders) > 1 or (folders and plan.working):
+            await warm(host)
         results = await asyncio.gather(*(start_worker(host, folder) for folder in folders), return_exceptions=True)
         for folder, result in zip(folders, results, strict=True):
             if isinstance(result, GooseError):

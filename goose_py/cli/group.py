@@ -28,8 +28,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("goose_py.cli.doctor:doctor", "Say what works here and what does not."),
     "mcp": ("goose_py.cli.mcp:mcp", "Serve a bundled extension to any MCP client, over stdio."),
     "worker": ("goose_py.cli.worker:worker", ""),
+    "fork-server": ("goose_py.cli.worker:fork_server", ""),
 }
-HIDDEN = frozenset({"worker"})
+HIDDEN = frozenset({"worker", "fork-server"})
 
 
 class LazyGroup(click.Group):

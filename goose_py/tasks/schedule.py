@@ -30,16 +30,19 @@ class Known:
 
 @dataclass(frozen=True)
 class Schedule:
-    """`start`: tasks that begin now, the oldest first. `reasons`: why each of the others waits, as a sentence."""
+    """`start`: tasks that begin now, the oldest first. `reasons`: why each of the others waits, as a sentence. `working`: how
+    many are at work already."""
 
     start: tuple[str, ...]
     reasons: Mapping[str, str]
+    working: int = 0
 
 
 def schedule(waiting: Iterable[Known], working: Iterable[Known], others: Mapping[str, TaskSummary], limit: int) -> Schedule:
     """`others` are the tasks that somebody waits for, by id. Tasks are taken in the order in which they were created; one that
     may not begin yet does not hold up those behind it."""
     busy = [known for known in working if known.working]
+    working = len(busy)
     start: list[str] = []
     reasons: dict[str, str] = {}
     for known in sorted(waiting, key=lambda known: (known.spec.created_at, known.spec.task_id)):
@@ -51,7 +54,7 @@ def schedule(waiting: Iterable[Known], working: Iterable[Known], others: Mapping
         else:
             start.append(known.spec.task_id)
             busy.append(known)
-    return Schedule(tuple(start), reasons)
+    return Schedule(tuple(start), reasons, working)
 
 
 def unmerged(spec: TaskSpec, others: Mapping[str, TaskSummary]) -> tuple[str, ...]:

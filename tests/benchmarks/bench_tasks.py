@@ -3,7 +3,8 @@ are files, or tasks at once.
 
 `create`: the whole of `goose-py task start` until the worker's socket is open, beside plain `git worktree add` on the same
 repository. `rewind`: back over a turn that changed 20 files of many. `parallel`: N tasks at once on a model of fixed latency:
-time until all have ended, and for each the peak memory and the processor time of its worker.
+time until all have ended, and for each the memory (proportional set size: of what several processes share, each has its part)
+and the processor time of its worker; then those of the fork server.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from bench_git import make_repository, plain, show, timed, timed_async
 from command import User, answered, calls
-from parallel import folder_of, parallel_user, pid_of
+from parallel import folder_of, fork_servers, parallel_user, pid_of
 
 from goose_py.git.base import base_from_head
 from goose_py.git.repository import Repository
@@ -89,7 +90,8 @@ async def rewind(files: int) -> None:
 
 
 async def parallel(counts: list[int]) -> None:
-    print(f"{'tasks':>5} {'all ended':>10} {'each':>8} {'memory each':>12} {'cpu each':>9}   ({LATENCY} s an event)")
+    heads = f"{'all ended':>10} {'each':>8} {'memory each':>12} {'cpu each':>9} {'fork server':>18}"
+    print(f"{'tasks':>5} {heads}   ({LATENCY} s an event)")
     for count in counts:
         with tempfile.TemporaryDirectory(prefix="b") as folder, parallel_user(Path(folder)) as user:
             slow = {"delay": LATENCY}
@@ -106,21 +108,22 @@ async def parallel(counts: list[int]) -> None:
                             peaks[number], used[number] = _cost(pid, peaks[number], used[number])
                     await asyncio.sleep(0.2)
                 took = time.perf_counter() - start
+                shared = [_cost(pid, 0.0, 0.0) for pid in fork_servers(user)]
             print(
                 f"{count:>5} {took:>9.2f}s {took / count:>7.2f}s {statistics.median(peaks):>9.0f} MB "
-                f"{statistics.median(used):>7.2f} s", flush=True,
+                f"{statistics.median(used):>7.2f} s", *(f"{size:>8.0f} MB {cpu:>5.2f} s" for size, cpu in shared), flush=True,
             )  # fmt: skip
 
 
 def _cost(pid: int, peak: float, used: float) -> tuple[float, float]:
     """Peak memory in MB and processor time in seconds of a process so far."""
     try:
-        status = Path(f"/proc/{pid}/status").read_text()
+        memory = Path(f"/proc/{pid}/smaps_rollup").read_text()
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return peak, used
-    high = next((int(line.split()[1]) / 1000 for line in status.splitlines() if line.startswith("VmHWM")), peak)
-    return high, (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    now = next((int(line.split()[1]) / 1000 for line in memory.splitlines() if line.startswith("Pss:")), peak)
+    return max(peak, now), (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 async def main() -> None:
