@@ -26,8 +26,8 @@ class Place:
     def __post_init__(self) -> None:
         self.top = self.top.resolve()
         self.root = self.top / "repo"
-        self.root.mkdir(parents=True)
-        (self.top / "home").mkdir()
+        self.root.mkdir(parents=True, exist_ok=True)
+        (self.top / "home").mkdir(exist_ok=True)
         self.git = Git.create(GIT, self.env)
 
     @property

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from goose_py.bootstrap.cut_off import end_cut_off
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.known_secrets import redaction
 from goose_py.bootstrap.worktree import start_of
@@ -72,6 +73,7 @@ async def open_worktree(host: Host, folder: TaskFolder, records: tuple[Record, .
         raise UserError(f"The task {folder.task_id} has no worktree yet.")
     git = Git.create(host.which("git"), host.env)
     repository = await Repository.open(git, Path(started.repository))
+    await end_cut_off(host, repository)
     return await TaskWorktree.open(repository, folder.store)
 
 

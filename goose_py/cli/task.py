@@ -64,6 +64,7 @@ def start(text: str | None, each: str | None, attach: bool, **options: Any) -> i
 @click.option("--all", "everywhere", is_flag=True, help="Those of every repository, not only of this one.")
 def list_(as_json: bool, everywhere: bool) -> int:
     """List tasks: what each needs, its checks, its diff and its cost."""
+    from goose_py.bootstrap.cut_off import end_all_cut_off
     from goose_py.bootstrap.host import Host
     from goose_py.bootstrap.queue import kick
     from goose_py.cli.listing import print_tasks
@@ -71,6 +72,7 @@ def list_(as_json: bool, everywhere: bool) -> int:
 
     host = Host.here()
     kick(host)
+    end_all_cut_off(host)
     return print_tasks(list_tasks(host.tasks), host, as_json=as_json, everywhere=everywhere)
 
 

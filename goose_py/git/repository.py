@@ -175,6 +175,11 @@ async def _change_ref(bound: Git, args: tuple[str, ...], name: str) -> None:
         raise
 
 
+def common_dir_of(path: Path) -> Path:
+    """The git directory that a checkout shares with its worktrees, found without running git. Raises GitError."""
+    return _common_dir(_find(path.resolve())[1])
+
+
 def _find(start: Path) -> tuple[Path, Path]:
     for folder in (start, *start.parents):
         entry = folder / ".git"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,9 @@ from goose_py.protocol.changes import path_from_bytes
 from goose_py.review.approval import Approval
 from goose_py.review.errors import BaseMoved, CannotApply, UncommittedOverlap, listed
 from goose_py.review.files import Placed, Write, place
+from goose_py.review.leftovers import LEFTOVER, sweep
 from goose_py.review.merge import PathChange, merged_entry, path_changes
+from goose_py.review.recovery import recover
 from goose_py.review.standing import Standing, standings
 
 
@@ -82,10 +83,11 @@ async def apply_to_working_tree(
     file stay as they are; no hook or filter runs. A file that is no longer as the task found it is merged when it is clean
     and the changes do not overlap. All or nothing. Raises UncommittedOverlap, BaseMoved, CannotApply, NoSpace; then
     nothing was changed. To be called again with the same approval is harmless."""
+    await recover(repository)
     async with viewed(repository, scratch) as (_, on):
         seen, stand = await _look(repository, store, on, approval)
         seen.refuse()
-        placed = await put_in_place(repository, store, seen.todo, stand)
+        placed = await put_in_place(repository, store, seen.todo, stand, aside_of(repository))
         await asyncio.to_thread(placed.settle)
     await store.mark_landed(approval.tree)
     return Applied(
@@ -126,13 +128,18 @@ async def _look(
 
 
 async def put_in_place(
-    repository: Repository, store: PrivateStore, changes: Sequence[PathChange], stand: Mapping[bytes, Standing]
+    repository: Repository,
+    store: PrivateStore,
+    changes: Sequence[PathChange],
+    stand: Mapping[bytes, Standing],
+    aside: Path,
 ) -> Placed:
-    """Write the new side of `changes` into the checkout. The caller settles or takes back what is returned."""
+    """Write the new side of `changes` into the checkout, by way of a folder that `aside_of` named. The caller settles or
+    takes back what is returned."""
     with store.scratch("apply") as folder:
         sources = await _checked_out(repository, store, changes, Path(folder))
         writes = [_write(change, stand[change.path], sources.get(change.path)) for change in changes]
-        working = asyncio.ensure_future(asyncio.to_thread(place, repository.root, _aside(repository), writes))
+        working = asyncio.ensure_future(asyncio.to_thread(place, repository.root, aside, writes))
         try:
             return await asyncio.shield(working)
         except asyncio.CancelledError:
@@ -143,26 +150,15 @@ async def put_in_place(
             raise
 
 
-def _aside(repository: Repository) -> Path:
-    """A name for a folder on the checkout's file system, in the git directory where that is possible: out of sight. Those
-    that a killed process left behind are cleared away: nothing in them is the only copy, see `place`."""
+def aside_of(repository: Repository) -> Path:
+    """A name for a folder on the checkout's file system, in the git directory where that is possible: out of sight. What
+    killed processes left behind is cleared away: nothing in it is the only copy, see `place`."""
+    sweep(repository.git_dir)
     home = repository.git_dir
     if home.stat().st_dev != repository.root.stat().st_dev:
         home = repository.root
-    for left in home.glob(".goose-apply-*"):
-        if not _alive(left.name.split("-")[2]):
-            shutil.rmtree(left, ignore_errors=True)
-    return home / f".goose-apply-{os.getpid()}-{os.urandom(4).hex()}"
-
-
-def _alive(pid: str) -> bool:
-    try:
-        os.kill(int(pid), 0)
-    except (ProcessLookupError, ValueError):
-        return False
-    except PermissionError:
-        return True
-    return True
+        sweep(home)
+    return home / f"{LEFTOVER}apply-{os.getpid()}-{os.urandom(4).hex()}"
 
 
 async def _checked_out(

@@ -8,19 +8,22 @@ new content is no obstacle.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from goose_py.git.errors import from_os_error
-from goose_py.git.paths import located
-from goose_py.protocol.changes import path_from_bytes
+from goose_py.git.paths import located, parents
+from goose_py.protocol.changes import path_from_bytes, path_to_bytes
 from goose_py.review.errors import CannotApply
 
 Signature = tuple[int, ...]
+
+_MANIFEST = "manifest.json"
 
 
 @dataclass(frozen=True)
@@ -50,11 +53,28 @@ class Placed:
     # (target, where its old file is kept, or None where there was none)
     replaced: list[tuple[Path, Path | None]] = field(default_factory=list)
 
+    @classmethod
+    def found(cls, root: Path, aside: Path) -> Placed:
+        """What a process that is gone had in place when it ended. A file that somebody has touched since is not among it."""
+        placed = cls(root, aside)
+        try:
+            manifest = json.loads((aside / _MANIFEST).read_bytes())
+        except (FileNotFoundError, ValueError):
+            return placed  # it ended before the first file was put in place
+        placed.made_folders = [root / name for name in manifest["folders"]]
+        for number, (name, existed, staged) in enumerate(manifest["writes"]):
+            target, kept = located(root, path_to_bytes(name)), _aside_name(placed, number, "old")
+            if _is_placed(signature(target), staged) and (not existed or os.path.lexists(kept)):
+                placed.replaced.append((target, kept if existed else None))
+        kept_in = {target.parent for target, kept in placed.replaced if kept is not None}
+        placed.emptied_folders = sorted(folder for folder in kept_in if not folder.is_dir())
+        return placed
+
     def settle(self) -> None:
         """It holds: drop the old files, and folders that lost their last file, as git does."""
-        shutil.rmtree(self.aside, ignore_errors=True)
         for target, _ in self.replaced:
             _remove_empty_folders(self.root, target)
+        shutil.rmtree(self.aside, ignore_errors=True)
 
     def take_back(self) -> None:
         """Every path as it was."""
@@ -70,7 +90,9 @@ class Placed:
                 folder.mkdir(parents=True, exist_ok=True)
         for target, kept in reversed(self.replaced):
             if kept is not None and os.path.lexists(kept):
-                kept.replace(target)
+                # Where somebody has made a folder of it meanwhile, that stays: the old content is in the repository.
+                with contextlib.suppress(IsADirectoryError, NotADirectoryError):
+                    kept.replace(target)
         shutil.rmtree(self.aside, ignore_errors=True)
 
 
@@ -93,6 +115,7 @@ def place(root: Path, aside: Path, writes: Sequence[Write]) -> Placed:
         aside.mkdir(mode=0o700)
         for number, write in enumerate(writes):
             _stage(write, _aside_name(placed, number, "new"))
+        _note(placed, writes)
         # Deletions first, so that a file can become a folder and the other way round.
         for number, write in sorted(enumerate(writes), key=lambda item: not item[1].deletes):
             _replace(placed, number, write)
@@ -118,6 +141,34 @@ def _stage(write: Write, temporary: Path) -> None:
             shutil.copyfileobj(reading, writing, 1024 * 1024)
             if write.seen is not None and stat.S_ISREG(write.seen[0]):
                 os.fchmod(writing.fileno(), _mode(stat.S_IMODE(write.seen[0]), write.executable))
+
+
+def _note(placed: Placed, writes: Sequence[Write]) -> None:
+    """What `Placed.found` needs, complete before the first file is in place. A staged file keeps its signature as it is put in
+    place, by a link or a rename."""
+    rows = []
+    folders: dict[str, None] = {}
+    for number, write in enumerate(writes):
+        staged = None if write.deletes else signature(_aside_name(placed, number, "new"))
+        rows.append((path_from_bytes(write.path), write.seen is not None, staged))
+        if write.seen is None:
+            folders |= {path_from_bytes(parent): None for parent in reversed(list(_missing_parents(placed.root, write.path)))}
+    content = json.dumps({"folders": list(folders), "writes": rows})
+    unfinished = placed.aside / f"{_MANIFEST}.new"
+    unfinished.write_text(content)
+    unfinished.replace(placed.aside / _MANIFEST)
+
+
+def _is_placed(here: Signature | None, staged: list[int] | None) -> bool:
+    if staged is None:
+        # Deleted, or a folder by now, for another file of the same change.
+        return here is None or stat.S_ISDIR(here[0])
+    return here is not None and list(here) == staged
+
+
+def _missing_parents(root: Path, path: bytes) -> Iterator[bytes]:
+    """Innermost first."""
+    return (parent for parent in parents(path) if not located(root, parent).is_dir())
 
 
 def _mode(old: int, executable: bool) -> int:

@@ -17,10 +17,13 @@ from goose_py.git.repository import Repository, update_ref
 from goose_py.git.runner import Git
 from goose_py.git.worktree import TaskWorktree
 from goose_py.protocol.changes import path_from_bytes
-from goose_py.review.apply import put_in_place
+from goose_py.review.apply import aside_of, put_in_place
 from goose_py.review.approval import Approval
 from goose_py.review.errors import ApprovalOutdated, BaseMoved, CannotApply, UncommittedOverlap, listed
+from goose_py.review.index_lock import Journal, index_locked
+from goose_py.review.leftovers import LEFTOVER
 from goose_py.review.merge import PathChange, merged_onto, path_changes
+from goose_py.review.recovery import REFLOG, index_copies, recover
 from goose_py.review.standing import Standing, standings
 
 History = Literal["squash", "commits"]
@@ -38,6 +41,12 @@ class Landing:
     tree: str
     approval: Approval
     merged: tuple[str, ...] = ()
+    history: History = "squash"
+    task_id: str = ""
+
+    @property
+    def reference(self) -> str:
+        return f"refs/heads/{self.branch}"
 
 
 async def prepare_landing(
@@ -59,32 +68,34 @@ async def prepare_landing(
         tree = await store.edited_tree(tip_tree, {change.path: change.new for change in onto.changes})
         commit, merged = await store.commit(tree, [tip], message), onto.merged
     await store.publish([commit], [tip], repository)
-    return Landing(branch, tip, commit, tree, approval, merged)
+    return Landing(branch, tip, commit, tree, approval, merged, history, worktree.task_id)
 
 
 async def land(repository: Repository, store: PrivateStore, landing: Landing, scratch: Path) -> tuple[str, ...]:
     """Fast-forward the branch to the prepared commit. Where it is checked out, files and index of that checkout follow, path
-    by path; everything else in it stays. Returns the files that were written. Raises RefMoved, UncommittedOverlap,
-    CannotApply, RepositoryBusy, NoSpace; then nothing was changed."""
-    reference = f"refs/heads/{landing.branch}"
-    bound, message = repository.bound, "goose-py: merge approved changes"
+    by path; everything else in it stays. Waits for another merge into that checkout, and ends one that was killed. Returns the
+    files that were written. Raises RefMoved, UncommittedOverlap, CannotApply, RepositoryBusy, NoSpace; then nothing was
+    changed."""
     if await repository.branch_tip(landing.branch) != landing.tip:
-        raise RefMoved(f"{landing.branch} has moved meanwhile; nothing was changed. Merge again.")
+        raise _moved(landing)
     places = [place for place in await repository.checkouts_of(landing.branch) if place.is_dir()]
     if len(places) > 1:
         raise CannotApply(f"{landing.branch} is checked out in {len(places)} places; leave it in one of them only.")
     if not places:
-        await update_ref(bound, reference, landing.commit, landing.tip, message)
+        await update_ref(repository.bound, landing.reference, landing.commit, landing.tip, REFLOG)
         await store.mark_landed(landing.approval.tree)
         return ()
     checkout = await Repository.open(repository.git, places[0])
-    moving = asyncio.ensure_future(_move_checkout(checkout, store, landing, scratch, reference, message))
-    try:
-        return await asyncio.shield(moving)
-    except asyncio.CancelledError:
-        # Files, index and ref belong together: a cancellation waits for the few milliseconds that this takes.
-        await asyncio.wait([moving])
-        raise
+    await recover(checkout)
+    journal = _journal(checkout, landing)
+    async with index_locked(checkout.git_dir, journal, lambda: recover(checkout)):
+        moving = asyncio.ensure_future(_move_checkout(await checkout.reopened(), store, landing, scratch, journal))
+        try:
+            return await asyncio.shield(moving)
+        except asyncio.CancelledError:
+            # Files, index and ref belong together: a cancellation waits for the few milliseconds that this takes.
+            await asyncio.wait([moving])
+            raise
 
 
 async def commit_on_task_branch(
@@ -108,31 +119,53 @@ async def commit_on_task_branch(
     return commit
 
 
+def _journal(checkout: Repository, landing: Landing) -> Journal:
+    return Journal(
+        root=os.fspath(checkout.root),
+        reference=landing.reference,
+        tip=landing.tip,
+        commit=landing.commit,
+        aside=os.fspath(aside_of(checkout)),
+        index=f"{LEFTOVER}index-{os.getpid()}-{os.urandom(4).hex()}",
+        had_index=(checkout.git_dir / "index").exists(),
+        task_id=landing.task_id,
+        how=landing.history,
+        base_tree=landing.approval.base_tree,
+        result_tree=landing.approval.result_tree,
+        tree=landing.approval.tree,
+    )
+
+
+def _moved(landing: Landing) -> RefMoved:
+    return RefMoved(f"{landing.branch} has moved meanwhile; nothing was changed. Merge again.")
+
+
 async def _move_checkout(
-    checkout: Repository, store: PrivateStore, landing: Landing, scratch: Path, reference: str, message: str
+    checkout: Repository, store: PrivateStore, landing: Landing, scratch: Path, journal: Journal
 ) -> tuple[str, ...]:
+    """`checkout` as it is since its index is locked: while that was waited for, others may have worked in it."""
     if checkout.operation:
         raise RepositoryBusy(
             f"a {checkout.operation} is under way in {checkout.root}; finish or abort it, then merge. Nothing was changed."
         )
+    if checkout.head.branch != landing.branch or checkout.head.commit != landing.tip:
+        raise _moved(landing)
+    if journal.had_index != (checkout.git_dir / "index").exists():
+        raise _moved(landing)
     changes = await path_changes(store, await checkout.tree_of(landing.tip), landing.tree)
-    lock = _lock_index(checkout)
-    try:
-        async with viewed(checkout, scratch) as (_, on):
-            todo, stand = await _still_to_write(checkout, store, on, changes)
-            placed = await put_in_place(checkout, store, todo, stand)
-            try:
-                info = index_info({change.path: change.new for change in changes}, store.null_oid)
-                await on.run("update-index", "-z", "--index-info", stdin=info)
-                await on.run("update-index", "-q", "--refresh", ok=(0, 1))
-                await _commit_index(checkout, Path(on.env["GIT_INDEX_FILE"]), lock, reference, landing, message)
-            except BaseException:
-                placed.take_back()
-                raise
-            placed.settle()
-        await store.mark_landed(landing.approval.tree)
-    finally:
-        lock.unlink(missing_ok=True)
+    async with viewed(checkout, scratch) as (_, on):
+        todo, stand = await _still_to_write(checkout, store, on, changes)
+        placed = await put_in_place(checkout, store, todo, stand, Path(journal.aside))
+        try:
+            info = index_info({change.path: change.new for change in changes}, store.null_oid)
+            await on.run("update-index", "-z", "--index-info", stdin=info)
+            await on.run("update-index", "-q", "--refresh", ok=(0, 1))
+            await _commit_index(checkout, Path(on.env["GIT_INDEX_FILE"]), journal)
+        except BaseException:
+            placed.take_back()
+            raise
+        placed.settle()
+    await store.mark_landed(landing.approval.tree)
     return tuple(path_from_bytes(change.path) for change in todo)
 
 
@@ -162,41 +195,36 @@ async def _still_to_write(
     return todo, stand
 
 
-def _lock_index(checkout: Repository) -> Path:
-    """Git's own protocol: whoever creates `index.lock` may replace the index."""
-    lock = checkout.git_dir / "index.lock"
-    try:
-        os.close(os.open(lock, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
-    except FileExistsError:
-        raise RepositoryBusy(
-            f"another git process holds {lock}; wait for it, or remove that file if no git process is running. "
-            "Nothing was changed."
-        ) from None
-    return lock
-
-
-async def _commit_index(
-    checkout: Repository, new_index: Path, lock: Path, reference: str, landing: Landing, message: str
-) -> None:
-    """Index first, then the ref: a crash in between leaves the approved change staged, which is true and harmless."""
+async def _commit_index(checkout: Repository, new_index: Path, journal: Journal) -> None:
+    """Index first, then the ref. `review.recovery` reads from what is there how far this has come."""
     index = checkout.git_dir / "index"
-    before = lock.with_name(f".goose-index-{os.urandom(4).hex()}")
-    if index.exists():
-        shutil.copy2(index, before)
+    before, staged = index_copies(checkout.git_dir, journal)
     try:
-        staged = lock.with_name(f"{before.name}.new")
         shutil.copy2(new_index, staged)
+        if journal.had_index:
+            _keep(index, before)
         staged.replace(index)
         try:
-            await update_ref(checkout.bound, reference, landing.commit, landing.tip, message)
+            await update_ref(checkout.bound, journal.reference, journal.commit, journal.tip, REFLOG)
         except GitError:
-            if before.exists():
+            if journal.had_index:
                 before.replace(index)
             else:
                 index.unlink()
             raise
     finally:
+        staged.unlink(missing_ok=True)
         before.unlink(missing_ok=True)
+
+
+def _keep(index: Path, before: Path) -> None:
+    """In one step, so that what is kept is never half of it."""
+    try:
+        os.link(index, before)
+    except OSError:
+        copy = before.with_name(f"{before.name}-copy")
+        shutil.copy2(index, copy)
+        copy.replace(before)
 
 
 async def _replayed(

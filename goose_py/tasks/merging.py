@@ -1,7 +1,7 @@
 """Approved changes on their way to the user's branch: rebased, checked as they will be, then fast-forwarded."""
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from goose_py.git.errors import RefMoved
@@ -52,7 +52,10 @@ async def merge(
     for _ in range(ATTEMPTS):
         landing = await prepare_landing(worktree, approval, wanted.branch, wanted.message, wanted.history)
         if landing.tree == await worktree.repository.tree_of(landing.tip):
-            return Landed(landing, ())  # a crash after the merge and before it was logged: it is there already
+            # A crash after the merge and before it was logged, or somebody made the same change: it is there already, and the
+            # commit that was prepared is nowhere.
+            await worktree.store.mark_landed(approval.tree)
+            return Landed(replace(landing, commit=landing.tip), ())
         if wanted.verify and not _proven(records, landing.tree):
             async with on_trial(worktree, landing.tree, scratch):
                 _refuse_failed(await check(), wanted.branch)

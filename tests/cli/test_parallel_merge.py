@@ -1,5 +1,6 @@
 """Merging what tasks made: rebased on the branch as it is, checked as it will be, fast-forward only."""
 
+import asyncio
 import os
 from pathlib import Path
 
@@ -172,3 +173,50 @@ async def test_a_kill_while_the_merged_result_is_checked_leaves_the_branch_and_b
     assert not (worktree / "other.txt").exists() and "sum(prices) - discount" in (worktree / "cart.py").read_text()
     assert user.git("rev-parse", "main").strip() == tip
     assert (await user.goose("apply", task, "--all", "--yes", "--how", "squash", "--no-verify")).code == 0
+
+
+def _git_that_kills(user: User, ref: str) -> None:
+    """A git on the PATH that kills whoever has let it move `ref`, once it has."""
+    folder = user.root / "programs"
+    folder.mkdir(exist_ok=True)
+    program = folder / "git"
+    program.write_text(
+        f'#!/bin/sh\n/usr/bin/git "$@"; code=$?\ncase "$*" in update-ref*{ref}*) kill -9 $PPID;; esac\nexit $code\n'
+    )
+    program.chmod(0o755)
+    user.env["PATH"] = f"{folder}:{user.environment()['PATH']}"
+
+
+async def test_a_kill_right_after_the_branch_has_moved_leaves_no_lock_and_a_merge_on_record(user):
+    task = await _made(user, FIX)
+    (user.repository / "mine.txt").write_text("mine\n")
+    _git_that_kills(user, "refs/heads/main")
+    killed = await user.goose("apply", task, "--all", "--yes", "--how", "squash")
+    assert killed.code < 0 and (user.repository / ".git" / "index.lock").exists()
+    user.env.clear()
+    listed = await user.goose("task", "list")
+    tip = user.git("rev-parse", "main").strip()
+    assert listed.code == 0 and tip[:12] in listed.err and "merged" in listed.out, listed
+    assert [each.commit for each in _events(user, task, ev.ChangesApplied)] == [tip]
+    assert user.git("status", "--porcelain") == "?? mine.txt\n" and not list((user.repository / ".git").glob("*goose-*"))
+    user.git("add", "mine.txt")
+
+
+async def test_merging_again_after_such_a_kill_names_the_commit_that_the_branch_really_has(user):
+    task = await _made(user, FIX)
+    user.git("checkout", "-q", "-b", "elsewhere")
+    _git_that_kills(user, "refs/heads/main")
+    assert (await user.goose("apply", task, "--all", "--yes", "--how", "squash")).code < 0
+    user.env.clear()
+    tip = user.git("rev-parse", "main").strip()
+    again = await user.goose("apply", task, "--all", "--yes", "--how", "squash")
+    assert again.code == 0 and f"main is at {tip[:12]}" in again.out and user.git("rev-parse", "main").strip() == tip, again
+    assert [each.commit for each in _events(user, task, ev.ChangesApplied)] == [tip]
+
+
+async def test_tasks_that_are_merged_at_the_same_moment_wait_for_each_other(user):
+    tasks = [await _made(user, _edit("notes.txt", f"line {n}\n", f"line {n}!\n")) for n in (2, 12, 22)]
+    merges = [user.goose("apply", task, "--all", "--yes", "--how", "squash") for task in tasks]
+    assert [done.code for done in await asyncio.gather(*merges)] == [0, 0, 0]
+    assert user.git("rev-list", "--count", "main").strip() == "5" and user.git("status", "--porcelain") == ""
+    assert (user.repository / "notes.txt").read_text().count("!") == 3
