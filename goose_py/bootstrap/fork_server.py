@@ -62,7 +62,7 @@ def serve(descriptor: int, lock: int, linger: float = LINGER) -> int:
         found = _next_worker(listening, ready, linger)
         if found is None:
             with suppress(OSError):
-                os.unlink(listening.getsockname())
+                Path(listening.getsockname()).unlink()
             return 0
     for ours in (ready, wakes):
         ours.close()

@@ -3,14 +3,19 @@
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from goose_py.bootstrap.host import Host
 from goose_py.config.load import Loaded, load
 from goose_py.config.secrets import SecretStore
 from goose_py.tasks.spec import TaskSpec
 
+if TYPE_CHECKING:
+    from goose_py.permissions.trust import TrustStore
+
 PROJECT_FILE = Path(".goose") / "config.toml"
+AUTO = "auto"
+"""Of checks: those that are found in the project."""
 
 
 def load_settings(host: Host, spec: TaskSpec | None = None, flags: Mapping[str, Any] | None = None) -> Loaded:
@@ -20,12 +25,11 @@ def load_settings(host: Host, spec: TaskSpec | None = None, flags: Mapping[str, 
     file = root / PROJECT_FILE
     trusted, approved = False, frozenset[str]()
     if file.is_file():
-        from goose_py.bootstrap.trust import trust_store
         from goose_py.permissions.trust import identify
 
         store, folder = trust_store(host), identify(root)
         trusted, approved = store.trusts(folder), store.approved(folder)
-    return load(
+    loaded = load(
         user=host.paths.config_file,
         project=file,
         trusted=trusted,
@@ -33,6 +37,21 @@ def load_settings(host: Host, spec: TaskSpec | None = None, flags: Mapping[str, 
         env=host.env,
         flags=dict(spec.overrides) if spec is not None else dict(flags or {}),
     )
+    if not loaded.settings.checks and spec is not None and not spec.checks:
+        from goose_py.bootstrap.found_checks import with_found_checks
+
+        return with_found_checks(host, loaded, root)
+    if AUTO in loaded.settings.checks:
+        from goose_py.bootstrap.found_checks import with_auto_checks
+
+        return with_auto_checks(host, loaded, root)
+    return loaded
+
+
+def trust_store(host: Host) -> "TrustStore":
+    from goose_py.permissions.trust import TrustStore
+
+    return TrustStore(host.paths.state / "trust.jsonl", host.now)
 
 
 def project_root(folder: Path) -> Path:

@@ -1,18 +1,19 @@
 """Trust in a repository's own files: asked for by a command, kept outside everything that an agent can write."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+
+from goose_py.bootstrap.found_checks import as_proposal, find_checks, shown
 from goose_py.bootstrap.host import Host
-from goose_py.bootstrap.settings import PROJECT_FILE, project_root
+from goose_py.bootstrap.settings import PROJECT_FILE, project_root, trust_store
 from goose_py.config.load import Loaded, load
 from goose_py.permissions.trust import TrustStore, identify
 from goose_py.protocol.errors import UserError
 from goose_py.protocol.safe_text import safe_text
-
-
-def trust_store(host: Host) -> TrustStore:
-    return TrustStore(host.paths.state / "trust.jsonl", host.now)
+from goose_py.tasks.found_checks import FoundCheck
 
 
 def show_trust(*, approve: bool, revoke: bool) -> int:
@@ -25,11 +26,19 @@ def show_trust(*, approve: bool, revoke: bool) -> int:
         store.distrust(folder)
         print(f"{root} is not trusted any more: nothing of its own configuration counts.")
         return 0
-    if not (root / PROJECT_FILE).is_file():
+    loaded = _as_if_trusted(host, root, store)
+    configured = "checks" in loaded.origins() or any(wanted.key == "checks" for wanted in loaded.executables)
+    found = () if configured else find_checks(host, root)
+    if not found and not (root / PROJECT_FILE).is_file():
         print(f"{root} has no configuration of its own ({PROJECT_FILE}): there is nothing to trust.")
         return 0
-    loaded = _as_if_trusted(host, root, store)
-    _print(loaded, store, root)
+    if found:
+        checks = as_proposal(found)
+        pending = () if checks.sha256 in store.approved(folder) else (checks,)
+        loaded = msgspec.structs.replace(
+            loaded, executables=(*loaded.executables, checks), pending=(*loaded.pending, *pending)
+        )
+    _print(loaded, store, root, found)
     if store.trusts(folder) and not loaded.pending:
         print("It is trusted, and nothing in it waits for an approval.")
         return 0
@@ -53,9 +62,11 @@ def _as_if_trusted(host: Host, root: Path, store: TrustStore) -> Loaded:
     )
 
 
-def _print(loaded: Loaded, store: TrustStore, root: Path) -> None:
+def _print(loaded: Loaded, store: TrustStore, root: Path, found: Sequence[FoundCheck]) -> None:
     folder = identify(root)
-    print(f"{root / PROJECT_FILE}")
+    print(root / PROJECT_FILE if (root / PROJECT_FILE).is_file() else root)
+    if found:
+        print(safe_text(f"  No check is configured. Found here: {shown(found)}."))
     for proposal in loaded.executables:
         question = store.question(folder, proposal.key, proposal.content)
         state = "approved" if question.approved else "changed since you approved it" if question.changed else "new"

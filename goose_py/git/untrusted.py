@@ -23,17 +23,18 @@ def put_in_place(source: Path, target: Path) -> None:
     _replace(fresh, target)
 
 
-def read_small(path: Path) -> str | None:
-    """The text of a small regular file, None for anything else: a link is not followed, a pipe not waited for."""
+def read_small(path: Path, limit: int = _SMALL) -> str | None:
+    """The text of a regular file of at most `limit` bytes, None for anything else: a link is not followed, a pipe not waited
+    for."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return None
     with os.fdopen(descriptor, "rb") as stream:
         found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode) or found.st_size > _SMALL:
+        if not stat.S_ISREG(found.st_mode) or found.st_size > limit:
             return None
-        return stream.read(_SMALL).decode("utf-8", "replace")
+        return stream.read(limit).decode("utf-8", "replace")
 
 
 def write_small(path: Path, text: str) -> None:

@@ -141,6 +141,8 @@ class TextOutput:
     def _session_started(self, event: SessionStarted) -> None:
         where = event.workspace + (f" ({event.branch})" if event.branch else "")
         self._line("note", f"{event.model} · {event.mode} · {where}")
+        if event.checks:
+            self._line("note", f"checks: {'; '.join(event.checks)}")
 
     def _plan_proposed(self, event: PlanProposed) -> None:
         before, self._plan = self._plan, event.plan

@@ -1,0 +1,80 @@
+"""When the checks that a project's files give away count.
+
+They are the repository's own code, so they run only where a person has seen them: for one task (`--check auto`), or for every
+task of the repository once `goose-py trust` has approved exactly these. A change of them is asked about again.
+"""
+
+import os
+from collections.abc import Collection
+from pathlib import Path
+
+import msgspec
+
+from goose_py.bootstrap.host import Host
+from goose_py.bootstrap.settings import AUTO, trust_store
+from goose_py.config.load import Loaded
+from goose_py.config.project import Executable, executable
+from goose_py.git.untrusted import read_small
+from goose_py.permissions.trust import identify
+from goose_py.protocol.errors import UserError
+from goose_py.tasks.found_checks import FoundCheck, Project, found_checks
+
+READABLE = 1 << 20
+"""Bytes of a file that is looked at."""
+
+
+def find_checks(host: Host, root: Path) -> tuple[FoundCheck, ...]:
+    """What is found in a project's root folder."""
+    try:
+        with os.scandir(root) as entries:
+            names = {entry.name + ("/" if entry.is_dir(follow_symlinks=False) else "") for entry in entries}
+    except OSError:
+        return ()
+    project = Project(
+        names=names, read=lambda name: read_small(root / name, READABLE), has=lambda program: host.which(program) is not None
+    )
+    return found_checks(project)
+
+
+def as_proposal(found: Collection[FoundCheck]) -> Executable:
+    """What an approval of these commands is bound to."""
+    return executable(("checks",), {"checks": [check.command for check in found]})
+
+
+def with_found_checks(host: Host, loaded: Loaded, root: Path) -> Loaded:
+    """The settings with what was found in `root`, where nobody has configured a check and these commands are approved. Where
+    they are not, a warning shows them."""
+    configured = "checks" in loaded.origins() or any(wanted.key == "checks" for wanted in loaded.executables)
+    if configured or not (found := find_checks(host, root)):
+        return loaded
+    if as_proposal(found).sha256 in trust_store(host).approved(identify(root)):
+        return _using(loaded, [check.command for check in found])
+    told = (
+        f"No check is configured, so nothing will be verified. Found here: {shown(found)}. `--check auto` runs that for one "
+        "task, `goose-py trust` lets it count for all of this repository."
+    )
+    return msgspec.structs.replace(loaded, warnings=(*loaded.warnings, told))
+
+
+def with_auto_checks(host: Host, loaded: Loaded, root: Path) -> Loaded:
+    """The settings with what was found in the place of `auto`, where whoever starts the task said that. Raises UserError where
+    there is nothing to be found."""
+    checks = loaded.settings.checks
+    if AUTO not in checks or loaded.origins().get("checks") not in ("flag", "environment"):
+        return loaded
+    found = find_checks(host, root)
+    if not found:
+        raise UserError(f"`--check auto` finds no test command in {root}. Name one: `--check COMMAND`.")
+    expanded: list[str] = []
+    for check in checks:
+        expanded += [each.command for each in found] if check == AUTO else [check]
+    return _using(loaded, expanded)
+
+
+def shown(found: Collection[FoundCheck]) -> str:
+    return ", ".join(f"`{check.command}` ({check.because})" for check in found)
+
+
+def _using(loaded: Loaded, commands: Collection[str]) -> Loaded:
+    settings = msgspec.structs.replace(loaded.settings, checks=tuple(dict.fromkeys(commands)))
+    return msgspec.structs.replace(loaded, settings=settings)
