@@ -44,8 +44,10 @@ def describe(host: Host, worktree: TaskWorktree, files: Sequence[str], sandbox: 
     entries = [path for path in files if path.count("/") <= 1 and path.rpartition("/")[2] in ENTRY_POINTS][:12]
     if entries:
         lines.append(f"Entry points: {', '.join(entries)}")
-    if worktree.submodules:
-        lines.append(f"Submodules (empty here): {', '.join(worktree.submodules[:10])}")
+    if filled := [path for path in worktree.submodules if path not in worktree.empty]:
+        lines.append(f"Submodules (their files; no git in them): {', '.join(filled[:10])}")
+    if worktree.empty:
+        lines.append(f"Submodules that are empty here: {', '.join(worktree.empty[:10])}")
     return "\n".join(lines)
 
 

@@ -1,5 +1,6 @@
 """Where a task works: the worktree that it has, or a new one from the base that was asked for."""
 
+import os
 import shutil
 import sys
 from collections.abc import Sequence
@@ -13,10 +14,12 @@ from goose_py.config.settings import Settings
 from goose_py.git.base import Base, base_from_head, base_from_revision, base_with_changes, uncommitted_paths
 from goose_py.git.errors import GitError, NotARepository, UnbornHead
 from goose_py.git.included import copy_included
+from goose_py.git.paths import located
 from goose_py.git.repository import Repository
 from goose_py.git.runner import Git
 from goose_py.git.task_file import TaskFile
 from goose_py.git.worktree import TaskWorktree
+from goose_py.protocol.changes import path_to_bytes
 from goose_py.protocol.errors import UserError
 from goose_py.protocol.events import Record, SessionStarted
 from goose_py.tasks.caches import clone_caches
@@ -58,10 +61,16 @@ async def open_workspace(
 
 
 def _empty_submodules(worktree: TaskWorktree) -> tuple[str, ...]:
-    if not worktree.submodules:
-        return ()
-    named = " ".join(worktree.submodules)
-    return (f"The submodules are empty in the worktree: `git submodule update --init {named}` in worktree.setup fills them.",)
+    return tuple(_why_empty(worktree.repository, name) for name in worktree.empty)
+
+
+def _why_empty(repository: Repository, name: str) -> str:
+    there = os.path.lexists(located(repository.root, path_to_bytes(name)) / ".git")
+    why = "your checkout does not have the commit that is recorded for it" if there else "your checkout has not initialised it"
+    return (
+        f"The submodule {name} is empty in the worktree, because {why}: run `git submodule update --init --recursive` in "
+        f"{repository.root} and start the task again."
+    )
 
 
 def _made_before(folder: TaskFolder) -> bool:

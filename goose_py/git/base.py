@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from goose_py.git.checkout import viewed
 from goose_py.git.filters import filtered_paths
+from goose_py.git.paths import below_symlink, located
 from goose_py.git.private import PrivateStore
 from goose_py.git.repository import Repository
 from goose_py.git.runner import Git
@@ -59,7 +61,25 @@ async def base_with_changes(repository: Repository, scratch: Path, caps: Caps | 
         parents = [repository.head.commit] if repository.head.commit else []
         commit = await store.commit(tree, parents, "Uncommitted changes, recorded as the base of a goose-py task\n")
         await store.publish([commit], parents, repository)
-    return Base(commit, tree, repository.head.branch, includes_changes=True, warnings=snapshot.warnings + kept_back)
+    warnings = snapshot.warnings + kept_back + await _changed_submodules(repository, commit, scratch)
+    return Base(commit, tree, repository.head.branch, includes_changes=True, warnings=warnings)
+
+
+async def _changed_submodules(repository: Repository, commit: str, scratch: Path) -> tuple[str, ...]:
+    """A sentence for each submodule of the checkout with work in it that is in no commit, which a base cannot include."""
+    if not (repository.root / ".gitmodules").is_file():
+        return ()
+    listing = await repository.bound.out("ls-tree", "-r", "-z", commit)
+    paths = [row.partition(b"\t")[2] for row in listing.split(b"\0") if row.startswith(b"160000 ")]
+    places = {path: located(repository.root, path) for path in paths if not below_symlink(repository.root, path)}
+    told = []
+    for path, place in places.items():
+        if not place.is_symlink() and os.path.lexists(place / ".git"):
+            inner = await Repository.open(repository.git, place)
+            if inner.root == place and await uncommitted_paths(inner, scratch):
+                name = path_from_bytes(path)
+                told.append(f"What you changed inside the submodule {name} is not included: commit it in the submodule first.")
+    return tuple(told)
 
 
 async def _without_filtered(

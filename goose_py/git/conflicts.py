@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from goose_py.git.errors import GitUnavailable
-from goose_py.git.private import PrivateStore
+from goose_py.git.paths import parents
+from goose_py.git.private import ABSENT, PrivateStore
+from goose_py.git.submodules import LINK, made_among, made_commit, readable_commits
 from goose_py.protocol.changes import path_from_bytes, path_to_bytes
 
 _MERGE_TREE = (2, 38)
@@ -56,13 +58,51 @@ async def preview_merge(store: PrivateStore, ours: Side, theirs: Side) -> MergeP
         "-c", "merge.conflictStyle=diff3", "merge-tree", "--write-tree", "-z", "--messages",
         "--allow-unrelated-histories", *commits, ok=(0, 1),
     )  # fmt: skip
-    return _parsed(done.stdout, conflicted=done.exit_code == 1)
+    preview = _parsed(done.stdout, conflicted=done.exit_code == 1)
+    return preview if preview.clean else await _with_submodules(store, preview, ours, theirs)
+
+
+async def _with_submodules(store: PrivateStore, preview: MergePreview, ours: Side, theirs: Side) -> MergePreview:
+    """Where both sides have another commit of a submodule and it is about files, these files are merged like all others: git
+    itself would leave that to somebody who works in the submodule."""
+    paths = [path_to_bytes(path) for conflict in preview.conflicts for path in conflict.paths]
+    base, left, right = [await store.entries(tree, paths) for tree in (theirs.base, ours.tree, theirs.tree)]
+    links = [path for path in base if LINK == base[path][0] == left.get(path, ABSENT)[0] == right.get(path, ABSENT)[0]]
+    made = await made_among(store, {path: (base[path][1], right[path][1]) for path in links})
+    trees = await readable_commits(store, [side[path][1] for path in made for side in (base, left, right)])
+    found, entries = {}, {}
+    for path in made:
+        start, one, other = (trees.get(side[path][1]) for side in (base, left, right))
+        if start is None or one is None or other is None:
+            continue
+        common = await made_commit(store, start)
+        found[path] = await preview_merge(store, Side(one, common, ours.name), Side(other, common, theirs.name))
+        entries[path] = (LINK, await made_commit(store, found[path].tree))
+    if not found:
+        return preview
+    left_over = [each for each in preview.conflicts if not {path_to_bytes(path) for path in each.paths} & set(found)]
+    inside = [_below(path, conflict) for path, merged in found.items() for conflict in merged.conflicts]
+    return MergePreview(await store.edited_tree(preview.tree, entries), (*left_over, *inside))
+
+
+def _below(path: bytes, conflict: Conflict) -> Conflict:
+    names = tuple(path_from_bytes(path + b"/" + path_to_bytes(name)) for name in conflict.paths)
+    return replace(conflict, paths=names, message=f"{conflict.message} (in the submodule {path_from_bytes(path)})")
 
 
 async def conflicting_text(store: PrivateStore, preview: MergePreview, path: str) -> str:
-    """The file of a conflicted preview with its markers, for the task that has to resolve it. Raises KeyError."""
-    raw = path_to_bytes(path)
-    entries = await store.entries(preview.tree, [raw])
+    """The file of a conflicted preview with its markers, for the task that has to resolve it. Raises KeyError, also for a
+    submodule."""
+    return await _text(store, preview.tree, path_to_bytes(path))
+
+
+async def _text(store: PrivateStore, tree: str, raw: bytes) -> str:
+    entries = await store.entries(tree, [raw, *parents(raw)])
+    for parent in parents(raw):
+        if entries.get(parent, ABSENT)[0] == LINK:
+            return await _text(store, f"{entries[parent][1]}^{{tree}}", raw.removeprefix(parent + b"/"))
+    if entries[raw][0] == LINK:
+        raise KeyError(path_from_bytes(raw))
     blob = (await store.read_blobs([entries[raw][1]]))[entries[raw][1]]
     return blob.decode("utf-8", "replace")
 

@@ -12,6 +12,7 @@ import msgspec
 from goose_py.git.flags import flags_of, flags_of_hunks
 from goose_py.git.patch import RawChange, hunk_values, parse_numstat, parse_patch, parse_raw
 from goose_py.git.private import PrivateStore
+from goose_py.git.submodules import opened
 from goose_py.protocol.changes import ChangeSet, FileChange, FileStatus, path_from_bytes, path_to_bytes
 
 _OPTIONS = ("-r", "-z", "--raw", "-M", "--full-index", "--no-color", "--no-ext-diff", "--no-textconv", "--no-relative")
@@ -23,12 +24,17 @@ LARGE_FILE_BYTES = 8 * 1024 * 1024
 
 
 async def changeset_summary(store: PrivateStore, base_tree: str, result_tree: str) -> ChangeSet:
-    """Every changed file with its counts and without hunks: what a list of files needs, whatever the changes' size."""
+    """Every changed file with its counts and without hunks: what a list of files needs, whatever the changes' size. What a
+    task changed inside a submodule is there by file."""
     if base_tree == result_tree:
         return ChangeSet(base_tree=base_tree, result_tree=result_tree)
-    output = await store.bound.out("diff-tree", *_OPTIONS, "--numstat", base_tree, result_tree)
+    both = await opened(store, base_tree, result_tree)
+    output = await store.bound.out("diff-tree", *_OPTIONS, "--numstat", both.base, both.result)
     raw, counts = _raw_and_counts(output)
-    files = (_file_change(change, counts.get(change.path, (None, None)), None) for change in raw)
+    files = (
+        _file_change(change, counts.get(change.path, (None, None)), None, in_submodule=both.inside(change.path))
+        for change in raw
+    )
     return ChangeSet(base_tree=base_tree, result_tree=result_tree, files=tuple(files))
 
 
@@ -63,7 +69,8 @@ async def diff_text(store: PrivateStore, base_tree: str, result_tree: str, limit
     if base_tree == result_tree:
         return ""
     options = [option for option in _OPTIONS if option not in ("-z", "--raw")]
-    patch = await store.bound.out("diff-tree", *options, *_PATCH_OPTIONS, base_tree, result_tree)
+    both = await opened(store, base_tree, result_tree)
+    patch = await store.bound.out("diff-tree", *options, *_PATCH_OPTIONS, both.base, both.result)
     # Cut bytes before decoding: a patch may be many times larger than what is shown.
     text = patch[: limit * 4].decode("utf-8", "replace")
     if len(patch) <= limit * 4 and len(text) <= limit:
@@ -137,13 +144,18 @@ def _raw_and_counts(output: bytes) -> tuple[list[RawChange], dict[bytes, tuple[i
     return list(parse_raw(iter(fields[:end]))), parse_numstat(iter(fields[end:]))
 
 
-def _file_change(change: RawChange, counts: tuple[int | None, int | None], hunks: None) -> FileChange:
+def _file_change(
+    change: RawChange, counts: tuple[int | None, int | None], hunks: None, *, in_submodule: bool
+) -> FileChange:
     binary = counts[0] is None and _both_are_files(change.old_mode, change.new_mode)
     path = path_from_bytes(change.path)
     old_path = path_from_bytes(change.old_path) if change.letter == "R" else None
     status = _status(change)
     attributes = (path, old_path or "", status, change.old_mode, change.new_mode)
     content = (change.old_oid, change.new_oid)
+    flags = flags_of(path, change.old_mode, change.new_mode, binary)
+    if in_submodule:
+        flags.add("in_submodule")
     return FileChange(
         id=_digest("file", *attributes, *content),
         # What is decided as a whole belongs to the attributes with its content.
@@ -157,7 +169,7 @@ def _file_change(change: RawChange, counts: tuple[int | None, int | None], hunks
         new_oid=change.new_oid,
         binary=binary,
         hunks=hunks,
-        flags=tuple(sorted(flags_of(path, change.old_mode, change.new_mode, binary))),
+        flags=tuple(sorted(flags)),
         added=None if binary else counts[0],
         removed=None if binary else counts[1],
     )

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from goose_py.git.errors import GitError, MissingObjects, from_os_error
 from goose_py.git.inert import InertSettings, read_inert_settings
+from goose_py.git.modules import module_stores
 from goose_py.git.patch import parse_raw
 from goose_py.git.repository import Repository
 from goose_py.git.runner import Git
@@ -36,14 +37,15 @@ ABSENT: Entry = ("000000", "")
 
 @dataclass(frozen=True)
 class PrivateStore:
-    """`path` is the git directory, `user_objects` the object store that it borrows from. `others` are further object stores
-    that are read, not borrowed from."""
+    """`path` is the git directory, `user_objects` and `module_objects` (the submodules') the object stores that it borrows
+    from. `others` are further object stores that are read, not borrowed from."""
 
     git: Git
     path: Path
     user_objects: Path
     object_format: str
     settings: InertSettings
+    module_objects: tuple[Path, ...] = ()
     others: tuple[Path, ...] = ()
 
     @classmethod
@@ -55,9 +57,11 @@ class PrivateStore:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
             path.mkdir(mode=0o700)
-            _make_git_dir(path, repository.object_format)
-            store = cls(repository.git, path, repository.objects, repository.object_format, settings)
-            store._configure(repository)
+            make_git_dir(path, repository.object_format)
+            store = cls._of(repository, path, settings)
+            store._borrow()
+            store.configure(path)
+            store._copy_info(repository)
         except OSError as error:
             shutil.rmtree(path, ignore_errors=True)
             raise from_os_error(error) from None
@@ -72,9 +76,14 @@ class PrivateStore:
         if not (path / "HEAD").is_file():
             raise GitError(f"there is no private git directory at {path}; its task was removed or never created.")
         settings = await read_inert_settings(repository)
-        store = cls(repository.git, path, repository.objects, repository.object_format, settings)
+        store = cls._of(repository, path, settings)
         store._borrow()
         return store
+
+    @classmethod
+    def _of(cls, repository: Repository, path: Path, settings: InertSettings) -> PrivateStore:
+        stores = module_stores(repository)
+        return cls(repository.git, path, repository.objects, repository.object_format, settings, module_objects=stores)
 
     @property
     def bound(self) -> Git:
@@ -239,11 +248,15 @@ class PrivateStore:
             "GIT_COMMITTER_EMAIL": email,
         }
 
-    def _configure(self, repository: Repository) -> None:
-        self._borrow()
+    def configure(self, git_dir: Path, *, of_submodule: bool = False) -> None:
+        """Give a private git directory the settings that name no program. A sparse checkout is the superproject's alone."""
         settings = (*self.settings.values, ("gc.auto", "0"), ("checkout.workers", "0"))
-        with (self.path / "config").open("a") as config:
-            config.writelines(_config_line(key, value) for key, value in settings)
+        with (git_dir / "config").open("a") as config:
+            config.writelines(
+                _config_line(key, value) for key, value in settings if not (of_submodule and key.startswith("core.sparse"))
+            )
+
+    def _copy_info(self, repository: Repository) -> None:
         info = self.path / "info"
         info.mkdir(exist_ok=True)
         for source in (repository.common_dir / "info" / "exclude", repository.common_dir / "info" / "attributes"):
@@ -254,7 +267,7 @@ class PrivateStore:
     def _borrow(self) -> None:
         alternates = self.path / "objects" / "info" / "alternates"
         alternates.parent.mkdir(parents=True, exist_ok=True)
-        wanted = _alternate_line(self.user_objects)
+        wanted = b"".join(_alternate_line(store) for store in (self.user_objects, *self.module_objects))
         if not alternates.exists() or alternates.read_bytes() != wanted:
             alternates.write_bytes(wanted)
 
@@ -278,7 +291,7 @@ def _parsed_entries(listing: bytes) -> dict[bytes, Entry]:
     return found
 
 
-def _make_git_dir(path: Path, object_format: str) -> None:
+def make_git_dir(path: Path, object_format: str) -> None:
     """What `git init --bare` makes without a template (gitrepository-layout(5), repository-version in git's documentation),
     but for what it finds out about the file system: that is taken from the user's repository."""
     for folder in ("objects/info", "objects/pack", "refs/heads"):

@@ -7,8 +7,8 @@ import itertools
 import os
 import re
 import stat
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from goose_py.git.errors import GitFailed, WorktreeMissing
@@ -16,8 +16,9 @@ from goose_py.git.filters import unchanged_lfs_files
 from goose_py.git.patch import RawChange, parse_raw
 from goose_py.git.paths import below_symlink, files_below, located
 from goose_py.git.private import ABSENT, PrivateStore, index_info
-from goose_py.git.runner import Git
-from goose_py.protocol.changes import path_from_bytes
+from goose_py.git.runner import Git, together
+from goose_py.git.submodules import LINK, Checkout, commit_with
+from goose_py.protocol.changes import path_from_bytes, path_to_bytes
 
 _LARGE_INDEX = 1024 * 1024
 _SUBMODULE_PATH = re.compile(rb"^\s*path\s*=\s*(.+?)\s*$", re.MULTILINE)
@@ -49,19 +50,49 @@ class _Found:
     gone: list[bytes]
     left_out: list[bytes]
     warnings: list[str]
+    links: dict[bytes, str]
 
 
-async def record(store: PrivateStore, on: Git, root: Path, caps: Caps) -> Snapshot:
+async def record_with_submodules(checkout: Checkout, caps: Caps) -> Snapshot:
+    """`record`, with the files of those submodules that were filled: each is a link to a commit with its files."""
+    inside = checkout.filled()
+    if not inside:
+        return await record(checkout.store, checkout.on, checkout.root, caps)
+    links = await _links_of_index(checkout.on, list(inside))
+    recorded = {path: inside[path] for path in links if inside[path].usable}
+    snapshots = await together(*(record_with_submodules(inner, caps) for inner in recorded.values()))
+    commits: dict[bytes, str | None] = dict.fromkeys(links)
+    for (path, inner), snapshot in zip(recorded.items(), snapshots, strict=True):
+        commits[path] = await commit_with(inner, snapshot.tree, links[path])
+    whole = await record(checkout.store, checkout.on, checkout.root, caps, commits)
+    for path, snapshot in zip(recorded, snapshots, strict=True):
+        name = path_from_bytes(path)
+        left_out = tuple(path_from_bytes(path + b"/" + path_to_bytes(each)) for each in snapshot.left_out)
+        warnings = tuple(f"In the submodule {name}: {warning}" for warning in snapshot.warnings)
+        whole = replace(whole, left_out=whole.left_out + left_out, warnings=whole.warnings + warnings)
+    return whole
+
+
+async def _links_of_index(on: Git, paths: Sequence[bytes]) -> dict[bytes, str]:
+    listing = await on.out("ls-files", "-z", "--stage", "--", *(os.fsdecode(path) for path in paths))
+    rows = (row.partition(b"\t") for row in listing.split(b"\0") if row.startswith(b"160000 "))
+    found = {path: head.split(b" ")[1].decode() for head, _, path in rows}
+    return {path: found[path] for path in paths if path in found}
+
+
+async def record(
+    store: PrivateStore, on: Git, root: Path, caps: Caps, submodules: Mapping[bytes, str | None] | None = None
+) -> Snapshot:
     """Bring the private index up to date with the files below `root` and write it as a tree. `on` is git bound to
-    `store`, that index and `root`. Runs no program of the repository: no filter, no hook, no nested git.
-    Raises WorktreeMissing, NoSpace."""
+    `store`, that index and `root`. `submodules` are those that were filled: linked to a commit, or None where the folder is
+    gone. Runs no program of the repository: no filter, no hook, no nested git. Raises WorktreeMissing, NoSpace."""
     await _settle(on)
-    found = await _find_changes(store, on, root, caps)
+    found = await _find_changes(store, on, root, caps, submodules or {})
     try:
         await _update_index(on, found, store.null_oid)
     except GitFailed:
         # A file changed or vanished while it was being read: look again, once.
-        found = await _find_changes(store, on, root, caps)
+        found = await _find_changes(store, on, root, caps, submodules or {})
         await _update_index(on, found, store.null_oid)
     tree = await tree_of_index(on)
     return Snapshot(tree, tuple(path_from_bytes(path) for path in found.left_out), tuple(found.warnings))
@@ -121,7 +152,9 @@ def _beside(index: Path, what: str) -> Path:
     return index.with_name(f"{index.name}.{what}")
 
 
-async def _find_changes(store: PrivateStore, on: Git, root: Path, caps: Caps) -> _Found:
+async def _find_changes(
+    store: PrivateStore, on: Git, root: Path, caps: Caps, submodules: Mapping[bytes, str | None]
+) -> _Found:
     if not root.is_dir():
         raise WorktreeMissing(root)
     modified, untracked = await asyncio.gather(
@@ -129,7 +162,8 @@ async def _find_changes(store: PrivateStore, on: Git, root: Path, caps: Caps) ->
         on.out("diff-files", "-z", "--raw", "--ignore-submodules=dirty"),
         on.out("ls-files", "-z", "--others", "--exclude-standard"),
     )
-    found = _Found([], [], [], [])
+    links = {path: commit for path, commit in submodules.items() if commit is not None}
+    found = _Found([], [], [], [], await _moved_links(on, links) if links else {})
     fresh = [path for path in untracked.split(b"\0") if path]
     nested = [path for path in fresh if path.endswith(b"/")]
     fresh = [path for path in fresh if not path.endswith(b"/")]
@@ -144,11 +178,17 @@ async def _find_changes(store: PrivateStore, on: Git, root: Path, caps: Caps) ->
             f"{path_from_bytes(beyond[0])}; add what is generated to .gitignore."
         )
     changes = list(parse_raw(iter(modified.split(b"\0"))))
-    kept = _empty_submodules(root, changes)
+    kept = (_empty_submodules(root, changes) - set(submodules)) | set(links)
     _sort_by_state(root, {change.path for change in changes} - kept, fresh, caps, found)
     lfs = await unchanged_lfs_files(store, on, root, found.present)
     found.present = [path for path in found.present if path not in lfs]
     return found
+
+
+async def _moved_links(on: Git, links: Mapping[bytes, str]) -> dict[bytes, str]:
+    """Those that the index does not have yet."""
+    known = await _links_of_index(on, list(links))
+    return {path: commit for path, commit in links.items() if known.get(path) != commit}
 
 
 def _empty_submodules(root: Path, changes: Sequence[RawChange]) -> set[bytes]:
@@ -192,9 +232,9 @@ def _sort_by_state(root: Path, modified: set[bytes], fresh: Iterable[bytes], cap
 
 
 async def _update_index(on: Git, found: _Found, null_oid: str) -> None:
-    if found.gone:
-        gone = index_info(dict.fromkeys(found.gone, ABSENT), null_oid)
-        await on.run("update-index", "-z", "--index-info", stdin=gone)
+    entries = {**dict.fromkeys(found.gone, ABSENT), **{path: (LINK, commit) for path, commit in found.links.items()}}
+    if entries:
+        await on.run("update-index", "-z", "--index-info", stdin=index_info(entries, null_oid))
     if found.present:
         done = await on.run(
             "update-index", "-z", "--add", "--remove", "--replace", "--stdin", stdin=b"\0".join(found.present) + b"\0"

@@ -30,6 +30,7 @@ class TaskFile(msgspec.Struct, frozen=True, kw_only=True):
     branch: str | None
     base: BaseRecord
     submodules: tuple[str, ...] = ()
+    empty: tuple[str, ...] = ()
     ready: bool = False
     version: int = _VERSION
 

@@ -20,8 +20,9 @@ from goose_py.git.paths import located, relative
 from goose_py.git.private import PrivateStore
 from goose_py.git.repository import Repository, delete_ref, read_ref, update_ref
 from goose_py.git.rewind import switch
-from goose_py.git.runner import Git, together
-from goose_py.git.snapshot import Caps, Snapshot, ignored_paths, mark_fresh, record
+from goose_py.git.runner import together
+from goose_py.git.snapshot import Caps, Snapshot, ignored_paths, mark_fresh, record_with_submodules
+from goose_py.git.submodules import LINK, Checkout, fill_submodules, fillable, filled_paths, links_in, links_of
 from goose_py.git.task_file import NAME, BaseRecord, TaskFile
 from goose_py.git.untrusted import put_in_place
 from goose_py.protocol.changes import path_from_bytes, path_to_bytes
@@ -30,8 +31,9 @@ from goose_py.protocol.changes import path_from_bytes, path_to_bytes
 @dataclass(frozen=True)
 class TaskWorktree:
     """`path` is where the agent works, on `branch`; `store` is the private git directory that survives the worktree.
-    `submodules` are left empty in the worktree. `listed` are the paths of the base, where this value has seen them: see
-    `base_files`. All ids are full."""
+    `submodules` are all that the base has, nested ones too where they can be filled; `empty` those of them that cannot, as it
+    was when the worktree was begun. `listed` are the paths of the base, where this value has seen them: see `base_files`. All
+    ids are full."""
 
     repository: Repository
     store: PrivateStore
@@ -40,6 +42,7 @@ class TaskWorktree:
     branch: str
     base: Base
     submodules: tuple[str, ...] = ()
+    empty: tuple[str, ...] = ()
     caps: Caps = field(default=Caps())
     listed: tuple[str, ...] | None = field(default=None, repr=False, compare=False)
 
@@ -91,12 +94,24 @@ class TaskWorktree:
             where = where.resolve()
             _task_file(repository, task_id, where, made, base).write(store)
             # The first snapshot is the base, which the other ref keeps with all its objects.
-            _, _, (files, submodules) = await together(
+            _, _, (files, links) = await together(
                 update_ref(repository.bound, _base_ref(task_id), base.commit, None),
                 update_ref(private.bound, "refs/goose/snapshots/1", base.tree, None),
                 _listing(private, base.tree),
             )
-            worktree = cls(repository, private, task_id, where, made, base, submodules, caps or Caps(), files)
+            submodules = await fillable(private, links)
+            worktree = cls(
+                repository=repository,
+                store=private,
+                task_id=task_id,
+                path=where,
+                branch=made,
+                base=base,
+                submodules=tuple(path_from_bytes(path) for path in sorted((*submodules.filled, *submodules.empty))),
+                empty=tuple(path_from_bytes(path) for path in submodules.empty),
+                caps=caps or Caps(),
+                listed=files,
+            )
         except BaseException:
             if adding is not None:
                 await asyncio.shield(asyncio.wait([adding]))
@@ -123,7 +138,10 @@ class TaskWorktree:
         Raises NoSpace, MissingObjects, GitError."""
         async with self.store.locked():
             try:
-                await self._on().run("read-tree", "-m", "-u", self.base.tree)
+                checkout = self._checkout()
+                await checkout.on.run("read-tree", "-m", "-u", self.base.tree)
+                if self.submodules:
+                    await fill_submodules(checkout, await links_of(self.store, self.base.tree))
                 await self._adopt_index()
                 mark_fresh(self.store.index)
                 self._save()
@@ -154,6 +172,7 @@ class TaskWorktree:
             branch=known.branch,
             base=Base(**msgspec.structs.asdict(known.base)),
             submodules=known.submodules,
+            empty=known.empty,
             caps=caps or Caps(),
         )
 
@@ -168,14 +187,14 @@ class TaskWorktree:
     async def snapshot(self) -> Snapshot:
         """The files as they are now, as a tree that is kept for good under `refs/goose/snapshots/N` of the private git
         directory. Raises WorktreeMissing, NoSpace."""
-        on = self._on()
+        checkout = self._checkout()
         async with self.store.locked():
             adopted = await self.commits.adopt(self.task_id)
-            snapshot = await record(self.store, on, self.path, self.caps)
+            snapshot = await record_with_submodules(checkout, self.caps)
             await self.keep(snapshot.tree)
         warnings = adopted + tuple(
             f"{path_from_bytes(relative(self.path, folder))} is a submodule; the files in it are not recorded."
-            for folder in self._filled_submodules()
+            for folder in self._unrecorded_submodules()
         )
         return replace(snapshot, warnings=snapshot.warnings + warnings)
 
@@ -210,14 +229,14 @@ class TaskWorktree:
         """Make the files those of `tree`: what came since is removed, what is gone comes back. Returns the snapshot taken
         just before, which undoes it. Ignored files, the index and the git directory stay as they are. Where a file that no
         snapshot holds stands in the way, nothing is changed and WouldOverwrite is raised."""
-        on = self._on()
+        checkout = self._checkout()
         async with self.store.locked():
             await self.commits.adopt(self.task_id)
-            before = await record(self.store, on, self.path, self.caps)
+            before = await record_with_submodules(checkout, self.caps)
             kept = await self._keep_after(await self.snapshots(), before.tree)
-            await switch(self.store, on, self.path, before.tree, tree)
-            for folder in (await _listing(self.store, tree))[1] if self.submodules else ():
-                located(self.path, path_to_bytes(folder)).mkdir(parents=True, exist_ok=True)
+            await switch(checkout, before.tree, tree)
+            for folder in await self._empty_submodules(tree):
+                folder.mkdir(parents=True, exist_ok=True)
             await self._keep_after(kept, tree)
         return before
 
@@ -276,11 +295,13 @@ class TaskWorktree:
             await attach_linked(self.repository, self.path, self.branch)
         async with self.store.locked():
             self.store.index.unlink(missing_ok=True)
-            on = worktree._on()
+            checkout = worktree._checkout()
             start_tree = await self.repository.tree_of(start)
-            await on.run("read-tree", "-m", "-u", start_tree)
+            await checkout.on.run("read-tree", "-m", "-u", start_tree)
             await worktree._adopt_index()
-            await switch(self.store, on, self.path, start_tree, tree)
+            links = await links_of(self.store, start_tree) if self.submodules else {}
+            await fill_submodules(checkout, links)
+            await switch(checkout, start_tree, tree)
             await asyncio.to_thread(bring_back, self.store.path, self.path)
         worktree._save()
         return worktree
@@ -321,10 +342,10 @@ class TaskWorktree:
     def _tip_ref(self) -> str:
         return f"refs/goose/{self.task_id}/tip"
 
-    def _on(self) -> Git:
+    def _checkout(self) -> Checkout:
         if not self.exists:
             raise WorktreeMissing(self.path)
-        return self.store.on(self.path)
+        return Checkout(self.store, self.path)
 
     async def _adopt_index(self) -> None:
         """Give the agent's own git the index that belongs to the files, so that its `git status` is clean and fast. The copy
@@ -338,17 +359,25 @@ class TaskWorktree:
 
     def _save(self) -> None:
         known = _task_file(self.repository, self.task_id, self.path, self.branch, self.base)
-        msgspec.structs.replace(known, submodules=self.submodules, ready=True).write(self.store.path)
+        msgspec.structs.replace(known, submodules=self.submodules, empty=self.empty, ready=True).write(self.store.path)
 
-    def _filled_submodules(self) -> list[Path]:
-        folders = (located(self.path, path_to_bytes(path)) for path in self.submodules)
+    async def _empty_submodules(self, tree: str) -> list[Path]:
+        paths = [path_to_bytes(path) for path in self.empty]
+        entries = await self.store.entries(tree, paths)
+        return [located(self.path, path) for path, entry in entries.items() if entry[0] == LINK]
+
+    def _unrecorded_submodules(self) -> list[Path]:
+        """Those into which somebody else put files: no snapshot holds them."""
+        recorded = filled_paths(self.store)
+        paths = (path_to_bytes(path) for path in self.empty)
+        folders = (located(self.path, path) for path in paths if path not in recorded)
         return [folder for folder in folders if folder.is_dir() and any(folder.iterdir())]
 
     async def _set_aside(self, left_out: Sequence[str]) -> None:
-        places = [located(self.path, path_to_bytes(path)) for path in left_out] + self._filled_submodules()
+        places = [located(self.path, path_to_bytes(path)) for path in left_out] + self._unrecorded_submodules()
         nested = await asyncio.to_thread(nested_git_dirs, self.path)
         owners = [relative(self.path, place.parent) for place in nested]
-        ignored = await ignored_paths(self._on(), owners) if owners else set()
+        ignored = await ignored_paths(self._checkout().on, owners) if owners else set()
         places += [place for place, owner in zip(nested, owners, strict=True) if owner not in ignored]
         await asyncio.to_thread(move_aside, self.store.path, self.path, places)
 
@@ -371,11 +400,10 @@ def _task_file(repository: Repository, task_id: str, where: Path, branch: str | 
     )
 
 
-async def _listing(store: PrivateStore, tree: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The paths of a tree, and those of its submodules among them."""
+async def _listing(store: PrivateStore, tree: str) -> tuple[tuple[str, ...], dict[bytes, str]]:
+    """The paths of a tree, and the commits of its submodules by path."""
     listing = await store.bound.out("ls-tree", "-r", "-z", tree)
-    rows = [(row[:6], path_from_bytes(row.partition(b"\t")[2])) for row in listing.split(b"\0") if row]
-    return tuple(path for _, path in rows), tuple(path for mode, path in rows if mode == b"160000")
+    return tuple(path_from_bytes(row.partition(b"\t")[2]) for row in listing.split(b"\0") if row), links_in(listing)
 
 
 async def _clear_unfinished(repository: Repository, store: Path) -> None:

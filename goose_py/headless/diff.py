@@ -96,6 +96,8 @@ def _facts(file: FileChange) -> Iterator[str]:
         yield f"leads to {file.new_link}"
     if file.binary:
         yield "binary content differs"
+    if "in_submodule" in file.flags:
+        yield "inside a submodule: it can be left in your checkout of it, and is committed there"
     if "large" in file.flags:
         yield "too large to be shown line by line: look at it in the worktree"
 

@@ -17,9 +17,11 @@ FileStatus = Literal["added", "modified", "deleted", "renamed", "type-changed", 
 new mode as well."""
 
 Flag = Literal[
-    "binary", "symlink", "submodule", "executable", "generated", "minified", "lfs", "hidden_unicode", "encoding", "large"
-]
-"""What a reviewer should know before reading. `executable`: the file becomes one that runs. `hidden_unicode`: added lines
+    "binary", "symlink", "submodule", "in_submodule", "executable", "generated", "minified", "lfs", "hidden_unicode",
+    "encoding", "large",
+]  # fmt: skip
+"""What a reviewer should know before reading. `in_submodule`: a file of a submodule, which no commit of the superproject can
+hold. `executable`: the file becomes one that runs. `hidden_unicode`: added lines
 hold characters that do not show or that reorder text. `encoding`: not UTF-8. `large`: too large for hunks."""
 
 

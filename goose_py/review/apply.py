@@ -5,20 +5,21 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from goose_py.git.checkout import viewed
-from goose_py.git.paths import located
+from goose_py.git.paths import below_symlink, located
 from goose_py.git.private import ABSENT, PrivateStore
 from goose_py.git.repository import Repository
 from goose_py.git.runner import Git
-from goose_py.protocol.changes import path_from_bytes
+from goose_py.protocol.changes import path_from_bytes, path_to_bytes
 from goose_py.review.approval import Approval
 from goose_py.review.errors import BaseMoved, CannotApply, UncommittedOverlap, listed
 from goose_py.review.files import Placed, Write, place
 from goose_py.review.leftovers import LEFTOVER, sweep
-from goose_py.review.merge import PathChange, merged_entry, path_changes
+from goose_py.review.merge import PathChange, changed_submodules, merged_entry, path_changes
 from goose_py.review.recovery import recover
 from goose_py.review.standing import Standing, standings
 
@@ -70,25 +71,49 @@ def base_moved(paths: Sequence[str]) -> BaseMoved:
     )
 
 
+@dataclass(frozen=True)
+class _Part:
+    """What goes into one repository: the user's, or that of a submodule in their checkout, whose path is `prefix` then."""
+
+    repository: Repository
+    seen: Outlook
+    stand: Mapping[bytes, Standing]
+    prefix: bytes = b""
+
+    def named(self, names: Sequence[str]) -> tuple[str, ...]:
+        return tuple(path_from_bytes(self.prefix + path_to_bytes(name)) for name in names)
+
+
 async def outlook(repository: Repository, store: PrivateStore, approval: Approval, scratch: Path) -> Outlook:
     """What `apply_to_working_tree` would do with the checkout as it is now. Changes nothing."""
-    async with viewed(repository, scratch) as (_, on):
-        return (await _look(repository, store, on, approval))[0]
+    async with AsyncExitStack() as views:
+        return _together(await _parts(repository, store, approval, scratch, views))
 
 
 async def apply_to_working_tree(
     repository: Repository, store: PrivateStore, approval: Approval, scratch: Path
 ) -> Applied:
-    """Write the difference `approval.base_tree`..`approval.tree` into the checkout. Its index, HEAD, stash and every other
-    file stay as they are; no hook or filter runs. A file that is no longer as the task found it is merged when it is clean
-    and the changes do not overlap. All or nothing. Raises UncommittedOverlap, BaseMoved, CannotApply, NoSpace; then
-    nothing was changed. To be called again with the same approval is harmless."""
+    """Write the difference `approval.base_tree`..`approval.tree` into the checkout, that of files in a submodule into the
+    submodule's checkout there. Index, HEAD, stash and every other file stay as they are; no hook or filter runs. A file that
+    is no longer as the task found it is merged when it is clean and the changes do not overlap. All or nothing. Raises
+    UncommittedOverlap, BaseMoved, CannotApply, NoSpace; then nothing was changed. To be called again with the same approval
+    is harmless."""
     await recover(repository)
-    async with viewed(repository, scratch) as (_, on):
-        seen, stand = await _look(repository, store, on, approval)
+    async with AsyncExitStack() as views:
+        parts = await _parts(repository, store, approval, scratch, views)
+        seen = _together(parts)
         seen.refuse()
-        placed = await put_in_place(repository, store, seen.todo, stand, aside_of(repository))
-        await asyncio.to_thread(placed.settle)
+        placed: list[Placed] = []
+        try:
+            for part in parts:
+                aside = aside_of(part.repository)
+                placed.append(await put_in_place(part.repository, store, part.seen.todo, part.stand, aside))
+        except BaseException:
+            for each in reversed(placed):
+                each.take_back()
+            raise
+        for each in placed:
+            await asyncio.to_thread(each.settle)
     await store.mark_landed(approval.tree)
     return Applied(
         tree=approval.tree,
@@ -98,10 +123,41 @@ async def apply_to_working_tree(
     )
 
 
-async def _look(
-    repository: Repository, store: PrivateStore, on: Git, approval: Approval
-) -> tuple[Outlook, dict[bytes, Standing]]:
+def _together(parts: Sequence[_Part]) -> Outlook:
+    return Outlook(
+        todo=tuple(replace(each, path=part.prefix + each.path) for part in parts for each in part.seen.todo),
+        merged=tuple(name for part in parts for name in part.named(part.seen.merged)),
+        already=tuple(name for part in parts for name in part.named(part.seen.already)),
+        dirty=tuple(name for part in parts for name in part.named(part.seen.dirty)),
+        conflicting=tuple(name for part in parts for name in part.named(part.seen.conflicting)),
+        blocked=tuple((*part.named([name]), reason) for part in parts for name, reason in part.seen.blocked),
+    )
+
+
+async def _parts(
+    repository: Repository, store: PrivateStore, approval: Approval, scratch: Path, views: AsyncExitStack, prefix: bytes = b""
+) -> list[_Part]:
+    """The checkout's own part first, then one for each submodule with changed files."""
+    _, on = await views.enter_async_context(viewed(repository, scratch))
     changes = await path_changes(store, approval.base_tree, approval.tree)
+    inside = await changed_submodules(store, changes)
+    own = [change for change in changes if change.path not in inside]
+    seen, stand = await _look(repository, store, on, own)
+    blocked, below = [], []
+    for path, inner in inside.items():
+        place = located(repository.root, path)
+        if below_symlink(repository.root, path) or place.is_symlink() or not os.path.lexists(place / ".git"):
+            blocked.append((path_from_bytes(path), "it is not checked out; `git submodule update --init` does that"))
+        else:
+            checkout = await Repository.open(repository.git, place)
+            below += await _parts(checkout, store, inner, scratch, views, prefix + path + b"/")
+    seen = replace(seen, blocked=(*seen.blocked, *blocked))
+    return [_Part(repository, seen, stand, prefix), *below]
+
+
+async def _look(
+    repository: Repository, store: PrivateStore, on: Git, changes: Sequence[PathChange]
+) -> tuple[Outlook, dict[bytes, Standing]]:
     stand = await standings(repository, store, on, changes)
     todo, merged, already, dirty, conflicting, blocked = [], [], [], [], [], []
     for change in changes:

@@ -22,7 +22,7 @@ from goose_py.review.approval import Approval
 from goose_py.review.errors import ApprovalOutdated, BaseMoved, CannotApply, UncommittedOverlap, listed
 from goose_py.review.index_lock import Journal, index_locked
 from goose_py.review.leftovers import LEFTOVER
-from goose_py.review.merge import PathChange, merged_onto, path_changes
+from goose_py.review.merge import PathChange, merged_onto, path_changes, refuse_submodules
 from goose_py.review.recovery import REFLOG, index_copies, recover
 from goose_py.review.standing import Standing, standings
 
@@ -60,6 +60,7 @@ async def prepare_landing(
         raise BaseMoved(f"the branch {branch} no longer exists; choose another one to merge into. Nothing was changed.")
     if approval.empty:
         raise CannotApply("nothing of this change was kept, so there is nothing to merge.")
+    await refuse_submodules(store, approval.base_tree, approval.tree)
     tip_tree = await repository.tree_of(tip)
     if history == "commits":
         commit, tree, merged = await _replayed(worktree, approval, tip, tip_tree, message)
@@ -106,6 +107,7 @@ async def commit_on_task_branch(
     repository, store = worktree.repository, worktree.store
     if approval.empty:
         raise CannotApply("nothing of this change was kept, so there is nothing to commit.")
+    await refuse_submodules(store, approval.base_tree, approval.tree)
     before = await worktree.tip()
     if before is None:
         raise BaseMoved(f"the task's branch {worktree.branch} no longer exists. Nothing was changed.")

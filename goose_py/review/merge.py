@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from goose_py.git.patch import parse_raw
 from goose_py.git.paths import parents
 from goose_py.git.private import ABSENT, Entry, PrivateStore
+from goose_py.git.submodules import LINK, filled_paths, made_among, readable_commits
 from goose_py.protocol.changes import path_from_bytes
-from goose_py.review.errors import BaseMoved, listed
+from goose_py.review.approval import Approval
+from goose_py.review.errors import BaseMoved, CannotApply, listed
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,14 @@ async def path_changes(store: PrivateStore, old_tree: str, new_tree: str) -> tup
         PathChange(change.path, _entry(change.old_mode, change.old_oid), _entry(change.new_mode, change.new_oid))
         for change in parse_raw(iter(output.split(b"\0")))
     )
+
+
+async def changed_submodules(store: PrivateStore, changes: Sequence[PathChange]) -> dict[bytes, Approval]:
+    """Those of `changes` that are about files in a submodule: by its path, as an approval of its own."""
+    links = {each.path: (each.old[1], each.new[1]) for each in changes if each.old[0] == each.new[0] == LINK}
+    made = await made_among(store, links) if links else {}
+    trees = await readable_commits(store, sorted({commit for pair in made.values() for commit in pair}))
+    return {path: Approval(trees[old], trees[new], trees[new]) for path, (old, new) in made.items()}
 
 
 @dataclass(frozen=True)
@@ -113,3 +123,18 @@ async def _merged_content(store: PrivateStore, base: str, ours: str, theirs: str
 
 def _entry(mode: str, oid: str) -> Entry:
     return ABSENT if mode == "000000" else (mode, oid)
+
+
+async def refuse_submodules(store: PrivateStore, base_tree: str, tree: str) -> None:
+    """Raises CannotApply where files in a submodule changed: their commit would have to be made there first."""
+    if not filled_paths(store):
+        return
+    inside = sorted(await changed_submodules(store, await path_changes(store, base_tree, tree)))
+    if inside:
+        names = [path_from_bytes(path) for path in inside]
+        raise CannotApply(
+            f"files inside the submodule {listed(names)} changed, which no commit of this repository can hold; nothing was "
+            "changed. Leave the change in your checkout instead (`goose-py apply` without --how) and commit it in the "
+            "submodule, or leave these files out of what you approve.",
+            names,
+        )

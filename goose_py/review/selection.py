@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from goose_py.git.diff import with_hunks
 from goose_py.git.paths import parents
 from goose_py.git.private import ABSENT, Entry, PrivateStore
+from goose_py.git.submodules import edited_tree
 from goose_py.protocol.changes import ChangeSet, FileChange, Hunk, path_from_bytes, path_to_bytes
 from goose_py.protocol.errors import UserError
 from goose_py.review.verdicts import Decision, FileReview, HunkReview, Review, changed_lines, fold
@@ -75,7 +76,7 @@ async def selected_tree(store: PrivateStore, changeset: ChangeSet, review: Revie
     for file in changeset.files:
         changes.update(selected_entries(file, review.of(file.path), contents.get(file.path)))
     _refuse_impossible(changeset, changes)
-    return await store.edited_tree(changeset.base_tree, changes)
+    return await edited_tree(store, changeset.base_tree, changeset.result_tree, changes)
 
 
 def selected_entries(file: FileChange, review: FileReview, content_oid: str | None) -> dict[bytes, Entry]:

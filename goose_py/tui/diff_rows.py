@@ -92,6 +92,7 @@ _FLAGS = {
     "large": "too large to be shown line by line; it is kept or dropped whole",
     "minified": "looks minified",
     "generated": "looks generated",
+    "in_submodule": "inside a submodule: it can be left in your checkout of it, and is committed there",
     "lfs": "a Git LFS pointer: the content itself is not in this change",
 }
 

@@ -33,14 +33,19 @@ def pointer(content: bytes) -> str:
     return f"version https://git-lfs.github.com/spec/v1\noid sha256:{digest}\nsize {len(content)}\n"
 
 
-@pytest.mark.case("R40")
-async def test_submodules_are_reported_empty_and_not_shown_as_deleted(place: Place):
+def with_lacking_submodule(place: Place, path: str) -> None:
     library = Place(place.top / "library")
     library.commit({"lib.c": "int x;\n"})
     place.commit({"a.txt": "a\n"})
-    place.sh(f"git -c protocol.file.allow=always submodule -q add {library.root} vendor/lib && git commit -qm sub")
+    place.sh(f"git -c protocol.file.allow=always submodule -q add {library.root} {path} && git commit -qm sub")
+    place.sh("git submodule deinit -q -f --all && rm -rf .git/modules")
+
+
+@pytest.mark.case("R40")
+async def test_submodules_that_the_checkout_lacks_are_reported_empty_and_not_shown_as_deleted(place: Place):
+    with_lacking_submodule(place, "vendor/lib")
     worktree = await place.task()
-    assert worktree.submodules == ("vendor/lib",)
+    assert worktree.submodules == worktree.empty == ("vendor/lib",)
     assert (worktree.path / "vendor" / "lib").is_dir() and not list((worktree.path / "vendor" / "lib").iterdir())
     assert await changed(worktree) == {}
     place.write({"a.txt": "b\n"}, worktree.path)
@@ -51,11 +56,8 @@ async def test_submodules_are_reported_empty_and_not_shown_as_deleted(place: Pla
     assert place.sh("git status --porcelain", cwd=worktree.path) == ""
 
 
-async def test_files_in_a_submodule_are_kept_when_the_worktree_is_removed(place: Place):
-    library = Place(place.top / "library")
-    library.commit({"lib.c": "int x;\n"})
-    place.commit({"a.txt": "a\n"})
-    place.sh(f"git -c protocol.file.allow=always submodule -q add {library.root} lib && git commit -qm sub")
+async def test_files_in_a_submodule_that_the_checkout_lacks_are_kept_when_the_worktree_is_removed(place: Place):
+    with_lacking_submodule(place, "lib")
     worktree = await place.task()
     place.write({"lib/mine.c": "int mine;\n"}, worktree.path)
     assert any("lib is a submodule" in warning for warning in (await worktree.snapshot()).warnings)

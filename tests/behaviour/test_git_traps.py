@@ -239,6 +239,7 @@ async def test_a_submodule_that_the_agent_filled_is_not_asked_for_its_status(pla
     other = Place(place.top / "other")
     other.commit({"lib.c": "int x;\n"})
     place.sh(f"git -c protocol.file.allow=always submodule -q add {other.root} lib && git commit -qm submodule")
+    place.sh("git submodule deinit -q -f --all && rm -rf .git/modules")
     worktree = await place.task()
     place.sh(f"git clone -q {other.root} lib && git -C lib config core.fsmonitor {marker_script(place)}", cwd=worktree.path)
     place.write({"lib/lib.c": "int y;\n"}, worktree.path)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -27,13 +28,18 @@ def _results(user: User, task_id: str) -> list[str]:
     return [r.event.result.text() for r in records if isinstance(r.event, ev.ToolFinished)]
 
 
-def _with_submodule(user: User) -> None:
-    library = user.root / "library"
-    library.mkdir()
+def _with_submodules(user: User) -> None:
+    """`library` is there; `lacking` is not initialised in the checkout."""
     git = ("git", "-c", "user.name=A", "-c", "user.email=a@example.org", "-c", "protocol.file.allow=always")
-    subprocess.run([*git, "init", "-q", str(library)], check=True)
-    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "x"], cwd=library, check=True)
-    subprocess.run([*git, "submodule", "add", "-q", str(library), "library"], cwd=user.repository, check=True)
+    for name in ("library", "lacking"):
+        origin = user.root / name
+        subprocess.run([*git, "init", "-q", str(origin)], check=True)
+        (origin / "lib.txt").write_text(f"{name} of others\n")
+        subprocess.run([*git, "add", "-A"], cwd=origin, check=True)
+        subprocess.run([*git, "commit", "-q", "-m", "x"], cwd=origin, check=True)
+        subprocess.run([*git, "submodule", "add", "-q", str(origin), name], cwd=user.repository, check=True)
+    user.git("submodule", "deinit", "-q", "-f", "lacking")
+    shutil.rmtree(user.repository / ".git" / "modules" / "lacking")
 
 
 @pytest.mark.case("U17")
@@ -44,17 +50,19 @@ async def test_what_a_worktree_needs_is_there_before_the_first_turn_or_the_task_
         (user.repository / name).write_text(f"{name} of mine\n")
     (user.repository / "node_modules").mkdir()
     (user.repository / "node_modules" / "big.js").write_text("x\n")
-    _with_submodule(user)
+    _with_submodules(user)
     user.commit("Everything")
-    settings = '[worktree]\ninclude = ["local.toml"]\ncaches = ["node_modules"]\nsetup = "cat .env local.toml > ready"\n'
+    setup = "cat .env local.toml library/lib.txt > ready"
+    settings = f'[worktree]\ninclude = ["local.toml"]\ncaches = ["node_modules"]\nsetup = "{setup}"\n'
     turns = [calls(("shell", {"command": "cat ready; ls -a"})), *DONE]
     async with answered(user, turns, config=settings) as server:
         done = await user.goose("run", "-t", "Look", "--output-format", "json")
         task = done.json["session_id"]
-        assert ".env of mine\nlocal.toml of mine\n" in _results(user, task)[0]
+        assert ".env of mine\nlocal.toml of mine\nlibrary of others\n" in _results(user, task)[0]
         assert "secret" not in _results(user, task)[0], "only what was asked for is copied"
         missing = summary_of(folder_of(user, task)).missing
-        assert any("submodule" in text and "library" in text for text in missing)
+        (told,) = (text for text in missing if "submodule" in text)
+        assert "submodule lacking is empty" in told and "git submodule update --init" in told
         worktree = Path(done.json["workspace"])
         cloned = (worktree / "node_modules" / "big.js").exists()
         assert cloned != any("node_modules was not cloned" in text for text in missing)
