@@ -172,8 +172,8 @@ async def _compared(host: Host, group: str, folders: Sequence[TaskFolder]) -> Co
                 one=one.folder.task_id,
                 other=other.folder.task_id,
                 files=len(between.files),
-                added=sum(file.added or 0 for file in between.files),
-                removed=sum(file.removed or 0 for file in between.files),
+                added=between.added,
+                removed=between.removed,
             )
         )
     return Comparison(group=group, tasks=tuple(summary_of(folder) for folder in folders), pairs=tuple(pairs))

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import msgspec
+
 from goose_py.bootstrap.cut_off import end_cut_off
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.known_secrets import redaction
@@ -64,6 +66,13 @@ async def look(host: Host, folder: TaskFolder, *, again: bool = False) -> Looked
         raise UserError(f"The task {folder.task_id} has recorded nothing yet.")
     base = worktree.base.tree if again else review_base(contents.records, worktree.base.tree)
     changes = await changeset_summary(worktree.store, base, result)
+    # What is said of them is that of the files in front of us: the log knows those of the last turn's end.
+    summary = msgspec.structs.replace(
+        summarise(folder.task_id, contents.records, alive=summary.alive, tree=result),
+        files=len(changes.files),
+        added=changes.added,
+        removed=changes.removed,
+    )
     return Looked(folder=folder, summary=summary, records=contents.records, worktree=worktree, changes=changes)
 
 

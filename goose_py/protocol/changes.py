@@ -76,6 +76,15 @@ class ChangeSet(msgspec.Struct, frozen=True, kw_only=True):
     result_tree: str
     files: tuple[FileChange, ...] = ()
 
+    @property
+    def added(self) -> int:
+        """Lines, of the files that have any."""
+        return sum(file.added or 0 for file in self.files)
+
+    @property
+    def removed(self) -> int:
+        return sum(file.removed or 0 for file in self.files)
+
     def file(self, path: str) -> FileChange | None:
         return next((change for change in self.files if change.path == path), None)
 

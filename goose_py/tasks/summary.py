@@ -85,6 +85,7 @@ class _Fold:
         self._checks: tuple[str, ...] = ()
         self._checked: list[ev.VerificationFinished] = []
         self._tree: str | None = None
+        self._counts: dict[str, tuple[int, int, int]] = {}
 
     def feed(self, record: ev.Record) -> None:
         event = record.event
@@ -138,20 +139,15 @@ class _Fold:
             case ev.UsageRecorded():
                 self._set(cost=self.value.cost + (event.cost or 0.0), usage=self.value.usage + event.usage)
             case ev.ChangesRecorded():
-                self._tree = event.tree_after
-                self._set(
-                    result_tree=event.tree_after,
-                    files=event.files,
-                    added=event.added,
-                    removed=event.removed,
-                )
+                self._counts[event.tree_after] = event.files, event.added, event.removed
+                self.found(event.tree_after)
             case ev.Rewound():
-                self._tree = event.tree
-                self._set(result_tree=event.tree)
+                self.found(event.tree)
             case ev.Rebased():
                 self._tree = event.tree
                 self._set(base=event.base, base_tree=event.base_tree, result_tree=event.tree)
             case ev.ChangesApplied():
+                self._tree = event.result_tree
                 self._set(applied_tree=event.result_tree)
                 if event.how == DELIVERED:
                     self._set(delivered=event.target)
@@ -163,6 +159,12 @@ class _Fold:
                 self._ended = event
             case _:
                 pass
+
+    def found(self, tree: str) -> None:
+        """The files are those of `tree` now."""
+        self._tree = tree
+        files, added, removed = self._counts.get(tree, (0, 0, 0))
+        self._set(result_tree=tree, files=files, added=added, removed=removed)
 
     def result(self, alive: bool) -> TaskSummary:
         state, detail = self._state(alive)
@@ -203,10 +205,15 @@ class _Fold:
         self.value = msgspec.structs.replace(self.value, **fields)
 
 
-def summarise(task_id: str, records: Iterable[ev.Record], *, alive: bool = False) -> TaskSummary:
+def summarise(
+    task_id: str, records: Iterable[ev.Record], *, alive: bool = False, tree: str | None = None
+) -> TaskSummary:
+    """`tree`: the task's files as somebody has found them to be; by default as the log knows them."""
     fold = _Fold(task_id)
     for record in records:
         fold.feed(record)
+    if tree is not None:
+        fold.found(tree)
     return fold.result(alive)
 
 

@@ -45,7 +45,7 @@ async def changes_recorded(
         tree_before=before,
         tree_after=after,
         files=len(summary.files),
-        added=sum(file.added or 0 for file in summary.files),
-        removed=sum(file.removed or 0 for file in summary.files),
+        added=summary.added,
+        removed=summary.removed,
         warnings=warnings,
     )

@@ -151,9 +151,7 @@ def cost_text(state: ViewState) -> str:
 
 
 def changed_lines(changes: ChangeSet | None) -> tuple[int, int]:
-    if changes is None:
-        return 0, 0
-    return sum(file.added or 0 for file in changes.files), sum(file.removed or 0 for file in changes.files)
+    return (changes.added, changes.removed) if changes is not None else (0, 0)
 
 
 def activity(state: ViewState) -> str:

@@ -137,3 +137,15 @@ def test_questions_that_nobody_waits_for_any_more_are_not_asked():
     assert dead.kind == "trouble" and "resume" in dead.text
     answered = [*records, *log(ev.ApprovalResolved(approval_id="q", allowed=True, by="user"))[1:]]
     assert questions(summarise("t", answered, alive=True), answered) == ()
+
+
+def test_a_summary_is_of_the_files_that_are_there():
+    checked = ev.VerificationFinished(command="make test", exit_code=0, tree="two")
+    records = log(*TWO_TURNS, checked)
+    assert summarise("t", records).checks == "passed"
+    assert summarise("t", records, tree="edited by hand").checks == "stale"
+    assert summarise("t", records, tree="base").changed is False
+    rewound = summarise("t", log(*TWO_TURNS, checked, ev.Rewound(tree="base", undo="two")))
+    assert (rewound.changed, rewound.files, rewound.added, rewound.checks) == (False, 0, 0, "stale")
+    landed = log(*TWO_TURNS, checked, applied("part", result="edited by hand"))
+    assert summarise("t", landed).checks == "stale"
