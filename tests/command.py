@@ -3,13 +3,16 @@
 import asyncio
 import json
 import os
+import shutil
 import subprocess
 import sys
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
 from wire import WireServer
 
 from goose_py.providers.scripted import parse_script
@@ -26,7 +29,7 @@ from cart import total
 def test_discount_is_taken_off():
     assert total([10, 5], discount=3) == 12
 """
-CHECK = "python -m pytest -q -p no:cacheprovider test_cart.py"
+CHECK = "python -m pytest -q --disable-plugin-autoload -p no:cacheprovider test_cart.py"
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,12 @@ class User:
     @property
     def state(self) -> Path:
         return self.root / "home" / "state"
+
+    @property
+    def sockets(self) -> Path:
+        """Where workers listen: a folder elsewhere when the usual one has too long a path for the address of a socket."""
+        elsewhere = self.state / "sockets"
+        return elsewhere.readlink() if elsewhere.is_symlink() else self.root / "home" / "run"
 
     def environment(self) -> dict[str, str]:
         bin_folder = str(Path(sys.executable).parent)
@@ -111,6 +120,34 @@ class User:
             stderr=asyncio.subprocess.PIPE,
             start_new_session=True,
         )
+
+    def processes(self) -> list[psutil.Process]:
+        """All commands, screens and workers of this person, and what works in their folders."""
+        found = []
+        for process in psutil.process_iter(["environ", "cwd"]):
+            home, cwd = (process.info["environ"] or {}).get("GOOSE_PY_HOME"), process.info["cwd"] or "/"
+            if home == str(self.root / "home") or Path(cwd).is_relative_to(self.root):
+                found.append(process)
+        return found
+
+    def leave(self) -> None:
+        """Ends every process that is left, and removes what lies outside of `root`."""
+        for _ in range(3):  # what had just been started by one of them is found the next time
+            for process in self.processes():
+                with suppress(psutil.Error):
+                    process.kill()
+        if (self.state / "sockets").is_symlink():
+            shutil.rmtree(self.sockets, ignore_errors=True)
+
+
+@contextmanager
+def user_at(root: Path) -> Iterator[User]:
+    """A person who leaves no process behind. Workers outlive the commands that start them, so somebody has to end them."""
+    user = User(root)
+    try:
+        yield user
+    finally:
+        user.leave()
 
 
 @asynccontextmanager

@@ -1,12 +1,10 @@
-"""Several tasks of one user: where they are, what state they are in, and that none outlives its test."""
+"""Several tasks of one user: where they are, and what state they are in."""
 
 import asyncio
 import fcntl
 import os
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 
 from command import User
 
@@ -14,23 +12,10 @@ from goose_py.tasks.store import TaskFolder
 from goose_py.tasks.summary import TaskSummary, summary_of
 
 
-@contextmanager
-def parallel_user(root: Path) -> Iterator[User]:
-    """Ends every worker that is left. A socket's path is limited to 107 bytes, and pytest's folders are deep."""
-    user = User(root, env={"XDG_RUNTIME_DIR": str(root)})
-    try:
-        yield user
-    finally:
-        for server in fork_servers(user):
-            os.kill(server, signal.SIGKILL)  # first: it could make another worker
-        for folder in (user.state / "tasks").glob("*"):
-            kill_worker(folder_of(user, folder.name))
-
-
 def fork_servers(user: User) -> list[int]:
     """The processes that live and that workers are copied from."""
     found = []
-    for lock in (user.root / "home" / "run").glob("*.lock"):
+    for lock in user.sockets.glob("*.lock"):
         with lock.open() as stream:
             try:
                 fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -40,7 +25,7 @@ def fork_servers(user: User) -> list[int]:
 
 
 def folder_of(user: User, task_id: str) -> TaskFolder:
-    return TaskFolder(user.state / "tasks" / task_id, user.root / "home" / "run")
+    return TaskFolder(user.state / "tasks" / task_id, user.sockets)
 
 
 def pid_of(folder: TaskFolder) -> int | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import statistics
 import time
-from contextlib import suppress
 
 import psutil
 from command import User, answered
@@ -35,22 +34,13 @@ async def opened(user: User) -> tuple[float, float, float, float]:
     screen, *others = (process.memory_info().rss / 1024**2 for process in _family(terminal.process.pid))
     terminal.process.terminate()
     await terminal.process.wait()
-    _end_workers(user)
+    user.leave()  # its worker lives on when the screen is closed, as it should
     return (first - began) * 1000, (changed - began) * 1000, screen, max(others, default=0.0)
 
 
 def _family(pid: int) -> list[psutil.Process]:
     parent = psutil.Process(pid)
     return [parent, *parent.children(recursive=True)]
-
-
-def _end_workers(user: User) -> None:
-    """They live on when the screen is closed, as they should."""
-    home = user.environment()["GOOSE_PY_HOME"]
-    for process in psutil.process_iter():
-        with suppress(psutil.Error):
-            if process.environ().get("GOOSE_PY_HOME") == home:
-                process.terminate()
 
 
 async def main() -> None:

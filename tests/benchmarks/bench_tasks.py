@@ -19,8 +19,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from bench_git import make_repository, plain, show, timed, timed_async
-from command import User, answered, calls
-from parallel import folder_of, fork_servers, parallel_user, pid_of
+from command import User, answered, calls, user_at
+from parallel import folder_of, fork_servers, pid_of
 
 from goose_py.git.base import base_from_head
 from goose_py.git.repository import Repository
@@ -35,7 +35,7 @@ OVER = ("idle", "awaiting review", "failed")
 
 
 async def create(files: int) -> None:
-    with tempfile.TemporaryDirectory(prefix="b") as folder, parallel_user(Path(folder)) as user:
+    with tempfile.TemporaryDirectory(prefix="b") as folder, user_at(Path(folder)) as user:
         make_repository(user.repository, files)
         repeats = REPEATS if files <= 20_000 else 1
         async with answered(user, [{"text": "Done."}] * 50, config="[tasks]\nparallel = 99"):
@@ -93,7 +93,7 @@ async def parallel(counts: list[int]) -> None:
     heads = f"{'all ended':>10} {'each':>8} {'memory each':>12} {'cpu each':>9} {'fork server':>18}"
     print(f"{'tasks':>5} {heads}   ({LATENCY} s an event)")
     for count in counts:
-        with tempfile.TemporaryDirectory(prefix="b") as folder, parallel_user(Path(folder)) as user:
+        with tempfile.TemporaryDirectory(prefix="b") as folder, user_at(Path(folder)) as user:
             slow = {"delay": LATENCY}
             turns = [{**calls(("read", {"path": "cart.py"})), **slow}] * (count * 2) + [{"text": "Done.", **slow}] * (count * 4)
             async with answered(user, turns, config=f"[tasks]\nparallel = {count}"):

@@ -19,7 +19,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from command import GOOSE, User, answered
+from command import GOOSE, User, answered, user_at
 from wire import Recorded, WireServer
 
 REPEATS = 7
@@ -57,8 +57,7 @@ def python(code: str) -> list[str]:
 @contextmanager
 def user_with(files: int) -> Iterator[User]:
     """Somebody with a repository of so many small files, packed as a clone would be."""
-    with TemporaryDirectory(prefix="goose-py-bench-") as folder:
-        user = User(Path(folder))
+    with TemporaryDirectory(prefix="goose-py-bench-") as folder, user_at(Path(folder)) as user:
         for number in range(files - 2):
             path = user.repository / f"d{number % 100}" / f"s{number % 1000}" / f"f{number}.py"
             path.parent.mkdir(parents=True, exist_ok=True)

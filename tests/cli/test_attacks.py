@@ -19,11 +19,6 @@ SCRIPTS = {"x": "#!/bin/sh\ntouch {marker}\ncat\n", "ls": "#!/bin/sh\ntouch {mar
 
 
 @pytest.fixture
-def user(tmp_path):
-    return User(tmp_path)
-
-
-@pytest.fixture
 def marker():
     """Not in /tmp, which a task has for its own."""
     with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:

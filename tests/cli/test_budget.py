@@ -7,7 +7,7 @@ import time
 from itertools import pairwise
 
 import pytest
-from command import PLAN, PLAN_DONE, User, answered, calls
+from command import PLAN, PLAN_DONE, answered, calls
 
 from goose_py.protocol import events as ev
 from goose_py.session.log import read_log
@@ -19,11 +19,6 @@ EACH = 0.21  # (100 + 10) * 1000 / 1e6 + 1000 * 100 / 1e6
 
 def working(count):
     return [{**calls(("read", {"path": "cart.py", "limit": number + 1})), "usage": USAGE} for number in range(count)]
-
-
-@pytest.fixture
-def user(tmp_path):
-    return User(tmp_path)
 
 
 def asked(server):

@@ -2,14 +2,6 @@
 
 import stat
 
-import pytest
-from command import User
-
-
-@pytest.fixture
-def user(tmp_path):
-    return User(tmp_path)
-
 
 async def test_a_bug_ends_in_one_sentence_and_a_private_report(user):
     bytecode = user.root / "bytecode"

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from command import FIX, PLAN, PLAN_DONE, User, answered, calls
+from command import FIX, PLAN, PLAN_DONE, answered, calls
 
 from goose_py.protocol import events as ev
 from goose_py.session.log import read_log
@@ -18,8 +18,7 @@ LOCKED = (
 
 
 @pytest.mark.case("U40")
-async def test_a_commit_in_a_task_reaches_its_branch_and_hooks_and_configuration_stay_as_they_are(tmp_path):
-    user = User(tmp_path)
+async def test_a_commit_in_a_task_reaches_its_branch_and_hooks_and_configuration_stay_as_they_are(user):
     user.git("config", "user.name", "Ada Lovelace")
     user.git("config", "user.email", "ada@example.org")
     (user.repository / "untouched").mkdir()
@@ -62,9 +61,8 @@ async def test_a_commit_in_a_task_reaches_its_branch_and_hooks_and_configuration
     assert applied.code == 0 and "sum(prices) - discount" in (user.repository / "cart.py").read_text(), applied
 
 
-async def test_programs_with_repositories_of_their_own_are_not_disturbed(tmp_path):
+async def test_programs_with_repositories_of_their_own_are_not_disturbed(user):
     """A test suite that drives git: its objects and its author are where it put them."""
-    user = User(tmp_path)
     command = (
         "cd $(mktemp -d) && git init -q . && git config user.name Own && git config user.email o@x && echo 1 > f && git add f "
         "&& git commit -qm own && git log --format=%an && ls .git/objects | grep -c '^..$' && git clone -q . copy && ls copy"

@@ -1,12 +1,6 @@
 """Setting up: providers, keys, settings, and what is said of a machine."""
 
-import pytest
 from command import User, answered
-
-
-@pytest.fixture
-def user(tmp_path):
-    return User(tmp_path)
 
 
 def config(user: User):

@@ -1,12 +1,5 @@
 """The first thing that anybody sees."""
 
-import pytest
-from command import User
-
-
-@pytest.fixture
-def user(tmp_path):
-    return User(tmp_path)
 
 
 async def test_the_demonstration_goes_the_whole_way_without_a_key(user):

@@ -1,15 +1,9 @@
 """What people do in their first hour that nobody had thought of."""
 
-import pytest
-from command import User, answered, calls
+from command import answered, calls
 
 PLAN = ("update_plan", {"steps": [{"title": "Odd files", "status": "in_progress", "acceptance": "they are there"}]})
 DONE = ("update_plan", {"steps": [{"title": "Odd files", "status": "completed"}]})
-
-
-@pytest.fixture
-def user(tmp_path):
-    return User(tmp_path)
 
 
 def does(command: str) -> list[dict]:

@@ -4,14 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
-from command import FIXING, PLAN, PLAN_DONE, User, answered, calls
+from command import FIXING, PLAN, PLAN_DONE, answered, calls
 
 from goose_py.session.log import read_log
-
-
-@pytest.fixture
-def user(tmp_path):
-    return User(tmp_path)
 
 
 def events(user, task_id):

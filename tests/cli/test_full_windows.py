@@ -4,7 +4,7 @@ import asyncio
 import json
 
 import pytest
-from command import User, answered, calls
+from command import answered, calls
 
 from goose_py.protocol import commands as cmd
 from goose_py.protocol import events as ev
@@ -18,12 +18,11 @@ BROKEN = {"error": {"status": 400, "message": "no such model"}, "when": {"tools_
 
 
 @pytest.fixture
-def user(tmp_path):
-    found = User(tmp_path)
-    (found.repository / "long.txt").write_text("".join(f"line {number} of a long file\n" for number in range(6000)))
-    (found.repository / "AGENTS.md").write_text("Answer in English, as the house wants it.\n")
-    found.commit("A long file and a rule")
-    return found
+def user(user):
+    (user.repository / "long.txt").write_text("".join(f"line {number} of a long file\n" for number in range(6000)))
+    (user.repository / "AGENTS.md").write_text("Answer in English, as the house wants it.\n")
+    user.commit("A long file and a rule")
+    return user
 
 
 def window(tokens):

@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import os
-import signal
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -18,16 +16,6 @@ from goose_py.tasks.client import TaskClient
 from goose_py.tasks.store import TaskFolder
 
 DONE = [{"text": "Done."}] * 8
-
-
-@pytest.fixture
-def user(tmp_path):
-    user = User(tmp_path)
-    yield user
-    for lock in (user.state / "tasks").glob("*/log.lock"):
-        words = lock.read_text().split()
-        if len(words) > 1 and Path(f"/proc/{words[1]}").exists():
-            os.kill(int(words[1]), signal.SIGTERM)
 
 
 class Person:

@@ -4,18 +4,13 @@ import json
 
 import foreign_sessions
 import pytest
-from command import User, answered, calls
+from command import answered, calls
 
 FILES = {
     "claude-code": foreign_sessions.claude_code,
     "codex": foreign_sessions.codex,
     "goose": foreign_sessions.goose_export,
 }
-
-
-@pytest.fixture
-def user(tmp_path):
-    return User(tmp_path)
 
 
 async def imported(user, name):

@@ -5,7 +5,7 @@ import json
 from contextlib import asynccontextmanager
 
 import pytest
-from command import User, calls
+from command import calls
 from wire import WireServer
 
 from goose_py.protocol import events as ev
@@ -23,11 +23,6 @@ ABLE = [
     calls(("write_file", {"path": "greet.py", "content": GREETING})),
 ]
 """A model that passes each of the five probes; the fourth takes two replies."""
-
-
-@pytest.fixture
-def user(tmp_path):
-    return User(tmp_path)
 
 
 @asynccontextmanager

@@ -10,17 +10,12 @@ import time
 
 import msgspec
 import pytest
-from command import GOOSE, PLAN, PLAN_DONE, Ended, User, answered, calls
+from command import GOOSE, PLAN, PLAN_DONE, Ended, answered, calls
 
 from goose_py.protocol import events as ev
 from goose_py.session.log import read_log
 
 TEN = 10
-
-
-@pytest.fixture
-def user(tmp_path):
-    return User(tmp_path)
 
 
 def asked(server):

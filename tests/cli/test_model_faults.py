@@ -4,7 +4,7 @@ is run that was not completely received, and the person is told."""
 import json
 
 import pytest
-from command import PLAN, PLAN_DONE, User, answered, calls
+from command import PLAN, PLAN_DONE, answered, calls
 
 from goose_py.protocol import events as ev
 from goose_py.session.log import read_log
@@ -12,11 +12,6 @@ from goose_py.session.log import read_log
 PROTOCOLS = ["anthropic", "responses", "chat"]
 over_every_protocol = pytest.mark.parametrize("protocol", PROTOCOLS)
 DONE = [{"text": "Done."}] * 6
-
-
-@pytest.fixture
-def user(tmp_path):
-    return User(tmp_path)
 
 
 async def run(user, turns, protocol="anthropic", *flags, text="Do it", config=""):

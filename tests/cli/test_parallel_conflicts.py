@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from command import answered, calls
-from parallel import ended, folder_of, parallel_user, until
+from parallel import ended, folder_of, until
 
 from goose_py.tasks.summary import summary_of
 
@@ -14,11 +14,10 @@ LINES = "".join(f"line {number}\n" for number in range(1, 31))
 
 
 @pytest.fixture
-def user(tmp_path):
-    with parallel_user(tmp_path) as user:
-        (user.repository / "notes.txt").write_text(LINES)
-        user.commit("Notes")
-        yield user
+def user(user):
+    (user.repository / "notes.txt").write_text(LINES)
+    user.commit("Notes")
+    return user
 
 
 def _sed(program: str) -> list[dict]:

@@ -5,19 +5,12 @@ import json
 import subprocess
 from pathlib import Path
 
-import pytest
 from command import CHECK, FIX, FIXING, PLAN, PLAN_DONE, User, answered, calls
-from parallel import ended, folder_of, kill_worker, parallel_user, until
+from parallel import ended, folder_of, kill_worker, until
 
 from goose_py.tasks.summary import summary_of
 
 DONE = [{"text": "Done."}] * 20
-
-
-@pytest.fixture
-def user(tmp_path):
-    with parallel_user(tmp_path) as user:
-        yield user
 
 
 def _remote(user: User) -> Path:

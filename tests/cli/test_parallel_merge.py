@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from command import CHECK, FIX, FIXING, PLAN, PLAN_DONE, User, answered, calls
-from parallel import ended, folder_of, parallel_user
+from parallel import ended, folder_of
 
 from goose_py.protocol import events as ev
 from goose_py.session.log import read_log
@@ -17,11 +17,10 @@ LINES = "".join(f"line {number}\n" for number in range(1, 31))
 
 
 @pytest.fixture
-def user(tmp_path):
-    with parallel_user(tmp_path) as user:
-        (user.repository / "notes.txt").write_text(LINES)
-        user.commit("Notes")
-        yield user
+def user(user):
+    (user.repository / "notes.txt").write_text(LINES)
+    user.commit("Notes")
+    return user
 
 
 def _edit(path: str, old: str, new: str) -> tuple[str, dict[str, str]]:

@@ -4,19 +4,12 @@ import asyncio
 import json
 from pathlib import Path
 
-import pytest
 from command import FIX, PLAN, PLAN_DONE, User, answered, calls
-from parallel import ended, folder_of, kill_worker, parallel_user, until
+from parallel import ended, folder_of, kill_worker, until
 
 from goose_py.tasks.summary import summary_of
 
 DONE = [{"text": "Done."}] * 40
-
-
-@pytest.fixture
-def user(tmp_path):
-    with parallel_user(tmp_path) as user:
-        yield user
 
 
 def waiting_for(file: Path) -> list[dict]:

@@ -5,19 +5,12 @@ from pathlib import Path
 import pytest
 from command import User, answered, calls
 from git_repos import tree_of_folder
-from parallel import parallel_user
 
 DONE = [{"text": "Done."}] * 10
 BY_SHELL = (
     "sed -i s/discount/rebate/ cart.py; mkdir deep; echo new > deep/untracked.txt; "
     "python3 -c \"import os; os.remove('test_cart.py')\""
 )
-
-
-@pytest.fixture
-def user(tmp_path):
-    with parallel_user(tmp_path) as user:
-        yield user
 
 
 async def _two_turns(user: User) -> tuple[str, Path]:

@@ -9,18 +9,13 @@ from pathlib import Path
 
 import pytest
 from command import FIX, PLAN, PLAN_DONE, User, answered, calls
-from parallel import ended, folder_of, kill_worker, parallel_user, pid_of, until
+from parallel import ended, folder_of, kill_worker, pid_of, until
+from processes import a_long_time, running
 
 from goose_py.tasks.summary import summary_of
 
 DONE = [{"text": "Done."}] * 20
 WORK = [calls(PLAN, FIX), calls(PLAN_DONE), *DONE]
-
-
-@pytest.fixture
-def user(tmp_path):
-    with parallel_user(tmp_path) as user:
-        yield user
 
 
 async def _made(user: User, *args: str) -> str:
@@ -228,7 +223,7 @@ for line in sys.stdin:
 
 @pytest.mark.case("R36")
 async def test_no_process_of_a_killed_task_lives_on(user):
-    marker = f"31{os.getpid() % 10_000:04d}"
+    marker = a_long_time()
     command = f"(setsid sleep {marker} &) ; sleep {marker}"
     script = json.dumps(f"{SERVER} # {marker}")
     server = f'[extensions.other]\ntype = "stdio"\ncmd = "/usr/bin/env"\nargs = ["python3", "-c", {script}]\n'
@@ -236,22 +231,8 @@ async def test_no_process_of_a_killed_task_lives_on(user):
         started = await user.goose("task", "start", "Do it", "--mode", "auto")
         assert started.code == 0, started
         task = started.out.strip()
-        await until(lambda: len(_running("sleep", marker)) >= 2 and len(_running("python3", f"# {marker}")) >= 1)
+        await until(lambda: len(running("sleep", marker)) >= 2 and len(running("python3", f"# {marker}")) >= 1)
         pid = pid_of(folder_of(user, task))
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
-        await until(lambda: not _running("sleep", marker) and not _running("python3", f"# {marker}"), seconds=5)
-
-
-def _running(program: str, marker: str) -> list[int]:
-    """Processes of that program with `marker` in an argument."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                arguments = (entry / "cmdline").read_bytes().split(b"\0")
-            except OSError:
-                continue
-            if arguments[0].endswith(program.encode()) and any(marker.encode() in each for each in arguments[1:]):
-                found.append(int(entry.name))
-    return found
+        await until(lambda: not running("sleep", marker) and not running("python3", f"# {marker}"), seconds=5)

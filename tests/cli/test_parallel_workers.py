@@ -10,17 +10,11 @@ from pathlib import Path
 
 import pytest
 from command import User, answered, calls
-from parallel import ended, folder_of, fork_servers, parallel_user, pid_of, until
+from parallel import ended, folder_of, fork_servers, pid_of, until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere every worker is started by itself")
 TWO = "one thing\nanother thing\n"
 OVER = ("idle", "awaiting review")
-
-
-@pytest.fixture
-def user(tmp_path_factory):
-    with parallel_user(tmp_path_factory.mktemp("w")) as user:
-        yield user
 
 
 def status(pid: int, field: str) -> str:

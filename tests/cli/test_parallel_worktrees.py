@@ -8,19 +8,13 @@ from pathlib import Path
 
 import pytest
 from command import User, answered, calls
-from parallel import ended, folder_of, parallel_user
+from parallel import ended, folder_of
 
 from goose_py.protocol import events as ev
 from goose_py.session.log import read_log
 from goose_py.tasks.summary import summary_of
 
 DONE = [{"text": "Done."}] * 10
-
-
-@pytest.fixture
-def user(tmp_path):
-    with parallel_user(tmp_path) as user:
-        yield user
 
 
 def _results(user: User, task_id: str) -> list[str]:

@@ -8,6 +8,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -78,8 +79,10 @@ def _changed(lines: list[str]) -> list[str]:
 
 
 @pytest.fixture
-def user(tmp_path: Path) -> Contributor:
-    return Contributor(tmp_path)
+def user(tmp_path: Path) -> Iterator[Contributor]:
+    user = Contributor(tmp_path)
+    yield user
+    user.leave()
 
 
 TIMED = "src/itsdangerous/timed.py"

@@ -3,15 +3,9 @@
 import json
 from pathlib import Path
 
-import pytest
 from command import FIXING, PLAN, PLAN_DONE, User, answered, calls
 
 DONE = [{"text": "Done."}] * 8
-
-
-@pytest.fixture
-def user(tmp_path):
-    return User(tmp_path)
 
 
 def recipe(user: User, text: str, name: str = "task.yaml") -> str:

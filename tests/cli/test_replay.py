@@ -6,19 +6,13 @@ import shutil
 import signal
 from pathlib import Path
 
-import pytest
-from command import CHECK, FIXING, PLAN, PLAN_DONE, User, answered, calls
+from command import CHECK, FIXING, PLAN, PLAN_DONE, answered, calls
 
 from goose_py.protocol import commands as cmd
 from goose_py.protocol import events as ev
 from goose_py.protocol.wire import Recorded
 from goose_py.session.log import read_log
 from goose_py.tasks.client import TaskClient
-
-
-@pytest.fixture
-def user(tmp_path):
-    return User(tmp_path)
 
 
 async def replayed(user, task_id, *flags):

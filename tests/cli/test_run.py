@@ -7,7 +7,9 @@ import signal
 from pathlib import Path
 
 import pytest
-from command import CHECK, FIXING, PLAN, User, answered, calls
+from command import CHECK, FIXING, PLAN, answered, calls
+from parallel import until
+from processes import a_long_time, running
 
 from goose_py.demo import SCRIPT
 
@@ -19,11 +21,6 @@ ROADS = [
     ("chat", "http"),
     ("chat", "sdk"),
 ]
-
-
-@pytest.fixture
-def user(tmp_path):
-    return User(tmp_path)
 
 
 @pytest.mark.parametrize(("protocol", "transport"), ROADS)
@@ -46,38 +43,42 @@ async def test_a_task_is_carried_out_checked_reviewed_and_applied_over_every_pro
     assert user.git("status", "--porcelain").split() == ["M", "cart.py"]
 
 
+WRITES = calls(PLAN, ("write", {"path": "new.py", "content": "x = 1\n"}))
+DONE = [{"text": "Done."}] * 12
+CHECKED = ("--check", CHECK)
+ENDS = {
+    "done and verified": (FIXING, CHECKED, 0, "done"),
+    "a check passes": ([calls(PLAN), calls(("shell", {"command": "true"})), *DONE], ("--check", "true"), 0, "done"),
+    "nothing was changed and the check fails": (DONE, CHECKED, 6, "failed"),
+    "a check fails after changes": ([WRITES, *DONE], CHECKED, 6, "failed"),
+    "the budget is used up": (
+        [calls(("shell", {"command": f"echo {n}"})) for n in range(9)], (*CHECKED, "--max-turns", "2"), 4, "limit",
+    ),
+    "the provider refuses": ([{"error": {"status": 401, "message": "no such key"}}], CHECKED, 5, "provider_error"),
+    "an approval is needed": (
+        [calls(("shell", {"command": "git reset --hard"})), {"text": "I could not."}], ("--mode", "ask"), 3, "denied",
+    ),
+    "time is up": ([calls(("shell", {"command": "sleep 60"}))], (*CHECKED, "--max-seconds", "1.5"), 124, "limit"),
+}  # fmt: skip
+
+
 @pytest.mark.case("U15")
-async def test_the_exit_code_and_the_json_tell_the_same_truth_about_every_end(user):
-    ends = {
-        "done and verified": (FIXING, (), 0, "done"),
-        "a check passes": ([*FIXING[:1], calls(PLAN), calls(("shell", {"command": "true"})), *[{"text": "Done."}] * 9], (), 0, "done"),
-        "nothing was changed and the check fails": ([{"text": "Done."}] * 12, (), 6, "failed"),
-        "a check fails after changes": (
-            [calls(PLAN, ("write", {"path": "new.py", "content": "x = 1\n"})), *[{"text": "Done."}] * 12], (), 6, "failed",
-        ),
-        "the budget is used up": ([calls(("shell", {"command": f"echo {n}"})) for n in range(9)], ("--max-turns", "2"), 4, "limit"),
-        "the provider refuses": ([{"error": {"status": 401, "message": "no such key"}}], (), 5, "provider_error"),
-        "an approval is needed": (
-            [calls(("shell", {"command": "git reset --hard"})), {"text": "I could not."}], ("--mode", "ask"), 3, "denied",
-        ),
-        "time is up": ([calls(("shell", {"command": "sleep 60"}))], ("--max-seconds", "1.5"), 124, "limit"),
-    }  # fmt: skip
-    for name, (turns, flags, code, outcome) in ends.items():
-        check = {"a check passes": ("--check", "true"), "an approval is needed": ()}.get(name, ("--check", CHECK))
-        async with answered(user, turns):
-            ended = await user.goose("run", "-t", "Fix it", *check, "--output-format", "json", *flags)
-        assert (ended.code, ended.json["exit_code"], ended.json["outcome"]) == (code, code, outcome), (name, ended)
+@pytest.mark.parametrize(("turns", "flags", "code", "outcome"), ENDS.values(), ids=ENDS)
+async def test_the_exit_code_and_the_json_tell_the_same_truth_about_every_end(user, turns, flags, code, outcome):
+    async with answered(user, turns):
+        ended = await user.goose("run", "-t", "Fix it", "--output-format", "json", *flags)
+    assert (ended.code, ended.json["exit_code"], ended.json["outcome"]) == (code, code, outcome), ended
 
 
 @pytest.mark.case("U16")
 async def test_what_would_be_asked_is_denied_and_said_at_once_and_the_time_limit_ends_children_too(user):
-    marker = user.root / "alive"
-    turns = [calls(("shell", {"command": "git clean -fdx"})), calls(("shell", {"command": "sleep 300"})), {"text": "no"}]
+    seconds = a_long_time()
+    commands = ("git clean -fdx", f"sleep {seconds}")
+    turns = [*(calls(("shell", {"command": command})) for command in commands), {"text": "no"}]
     async with answered(user, turns):
         ended = await user.goose("run", "-t", "Clean up", "--max-seconds", "4", "--output-format", "json", seconds=30)
     assert ended.code == 124 and ended.json["denied"], ended
-    assert not marker.exists()
-    await _gone("sleep 300")
+    await until(lambda: not running("sleep", seconds), seconds=5)
 
 
 async def test_only_the_result_is_written_to_standard_output(user):
@@ -177,51 +178,26 @@ async def test_a_repository_without_a_commit_is_explained(user):
 
 
 async def test_an_interrupt_ends_everything_keeps_everything_and_can_be_resumed(user):
+    seconds = a_long_time()
     turns = [
         calls(PLAN, ("write", {"path": "kept.txt", "content": "kept\n"})),
-        calls(("shell", {"command": "sleep 301"})),
+        calls(("shell", {"command": f"sleep {seconds}"})),
         *[{"text": "Done."}] * 6,
     ]
     async with answered(user, turns) as server:
         process = await user.start("run", "-t", "Wait", "--output-format", "json")
         await server.received(2)
-        await _running("sleep 301")
+        await until(lambda: running("sleep", seconds))
         process.send_signal(signal.SIGINT)
         async with asyncio.timeout(10):
             out, err = await process.communicate()
         assert process.returncode == 130, err
-        await _gone("sleep 301")
+        await until(lambda: not running("sleep", seconds), seconds=5)
         result = json.loads(out)
         assert (Path(result["workspace"]) / "kept.txt").read_text() == "kept\n"
         resumed = await user.goose("run", "--resume", result["session_id"], "--output-format", "json")
         assert resumed.code == 0, resumed
         assert server.objections == []
-
-
-async def _running(command: str) -> None:
-    async with asyncio.timeout(10):
-        while not _processes(command):
-            await asyncio.sleep(0.02)
-
-
-async def _gone(command: str) -> None:
-    async with asyncio.timeout(5):
-        while _processes(command):
-            await asyncio.sleep(0.02)
-
-
-def _processes(command: str) -> list[int]:
-    wanted = command.split()
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                argv = (entry / "cmdline").read_bytes().decode().split("\0")[:-1]
-            except OSError:
-                continue
-            if argv[-len(wanted) :] == wanted and len(argv) == len(wanted):
-                found.append(int(entry.name))
-    return found
 
 
 async def test_a_session_is_shown_exported_and_found_again(user):

@@ -31,8 +31,8 @@ server.run("stdio")
 
 
 @pytest.fixture
-def user(tmp_path):
-    user = User(tmp_path, env=dict(SECRETS))
+def user(user):
+    user.env.update(SECRETS)
     (user.repository / "dump.py").write_text(SERVER)
     (user.repository / "notes.txt").write_text("\n".join(f"{name} is {value}" for name, value in SECRETS.items()) + "\n")
     user.commit("A server that says what it was given, and notes that hold every key")

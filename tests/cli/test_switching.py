@@ -1,21 +1,17 @@
 """Provider, model and effort: chosen at every level, switched in mid-session, and what answered is always on record."""
 
+import itertools
 import json
 
 import foreign_sessions
 import pytest
-from command import PLAN, PLAN_DONE, User, answered, calls
+from command import PLAN, PLAN_DONE, answered, calls
 
 from goose_py.protocol import events as ev
 from goose_py.session.log import read_log
 
 ROADS = {"anthropic": "anthropic", "openai": "responses", "lmstudio": "chat", "ollama": "ollama"}
 DONE = [{"text": "Done."}] * 8
-
-
-@pytest.fixture
-def user(tmp_path):
-    return User(tmp_path)
 
 
 def providers(server, config=""):
@@ -38,8 +34,10 @@ def asked(server):
 
 
 @pytest.mark.case("U30")
-@pytest.mark.parametrize("second", [f"{name}/model-b" for name in ROADS])
-@pytest.mark.parametrize("first", [f"{name}/model-a" for name in ROADS])
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [(f"{one}/model-a", f"{other}/model-b") for one, other in itertools.combinations_with_replacement(ROADS, 2)],
+)
 async def test_a_session_goes_from_a_to_b_and_back_with_tools_thinking_and_pictures(user, first, second):
     other = user.root / "session.jsonl"
     other.write_bytes(foreign_sessions.claude_code())  # a conversation with a picture in it

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from command import CHECK, FIX, FIXING, PLAN, PLAN_DONE, User, answered, calls
+from parallel import folder_of, pid_of
 
 from goose_py.protocol import events as ev
 from goose_py.protocol.commands import Prompt, ResolveApproval, Shutdown
@@ -22,36 +23,10 @@ from goose_py.tasks.summary import TaskSummary, summary_of
 DONE = [{"text": "Done."}] * 8
 
 
-@pytest.fixture
-def user(tmp_path):
-    # A socket's path is limited to 107 bytes, and pytest's folders are deep.
-    user = User(tmp_path, env={"XDG_RUNTIME_DIR": str(tmp_path)})
-    yield user
-    for folder in (user.state / "tasks").glob("*"):
-        _end(user, folder.name)
-
-
-def _folder(user: User, task_id: str) -> TaskFolder:
-    return TaskFolder(user.state / "tasks" / task_id, user.root / "home" / "run")
-
-
-def _end(user: User, task_id: str) -> None:
-    pid = _pid(_folder(user, task_id))
-    if pid is not None:
-        os.kill(pid, signal.SIGKILL)
-
-
-def _pid(folder: TaskFolder) -> int | None:
-    if not folder.owned():
-        return None
-    words = (folder.path / "log.lock").read_text().split()
-    return int(words[1]) if len(words) > 1 else None
-
-
 async def _start(user: User, *args: str) -> TaskFolder:
     started = await user.goose("task", "start", "Take the discount off", *args)
     assert started.code == 0, started
-    return _folder(user, started.out.strip())
+    return folder_of(user, started.out.strip())
 
 
 async def _until(folder: TaskFolder, *states: str) -> TaskSummary:
@@ -173,7 +148,7 @@ async def test_a_worker_that_is_killed_loses_nothing_and_its_task_goes_on_with_t
             async with asyncio.timeout(20):
                 while not any(isinstance(e, ev.ToolStarted) and "sleep 303" in str(e.call.arguments) for e in client.seen):
                     await asyncio.sleep(0.02)
-            pid = _pid(folder)
+            pid = pid_of(folder)
             assert pid is not None
             os.kill(pid, signal.SIGKILL)
         async with asyncio.timeout(10):
@@ -198,7 +173,7 @@ async def test_a_second_program_on_the_same_task_is_told_who_has_it(user):
         folder = await _start(user, "--mode", "auto")
         await _until(folder, "running", "planning")
         second = await user.goose("run", "--resume", folder.task_id)
-        assert second.code == 2 and str(_pid(folder)) in second.err, second
+        assert second.code == 2 and str(pid_of(folder)) in second.err, second
         await user.goose("task", "stop", folder.task_id)
 
 
@@ -288,7 +263,7 @@ async def test_a_conversation_that_was_opened_and_left_without_a_word_leaves_not
     from goose_py.tasks.spec import TaskSpec, write_spec
 
     async with answered(user, DONE):
-        folder = _folder(user, "1122-000001")
+        folder = folder_of(user, "1122-000001")
         write_spec(folder.path, TaskSpec(task_id=folder.task_id, folder=str(user.repository)))
         assert (await user.goose("task", "resume", folder.task_id)).code == 2
         async with attached(folder) as client:

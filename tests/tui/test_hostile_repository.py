@@ -1,26 +1,12 @@
 """The screen in a hostile repository: its start, its list of tasks and its review run nothing it configures."""
 
-import os
-import shutil
-import signal
 import subprocess
-from pathlib import Path
 
 import pytest
 from command import FIX, PLAN, PLAN_DONE, User, answered, calls
-from tui.test_in_tmux import Terminal
+from tui.tmux import needs_tmux
 
-pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed: .ci/run installs it")
-
-
-@pytest.fixture
-async def user(tmp_path):
-    user = User(tmp_path)
-    yield user
-    for lock in (user.state / "tasks").glob("*/log.lock"):
-        words = lock.read_text().split()
-        if len(words) > 1 and Path(f"/proc/{words[1]}").exists():
-            os.kill(int(words[1]), signal.SIGTERM)
+pytestmark = needs_tmux
 
 
 def plain_status(user: User) -> None:
@@ -28,7 +14,7 @@ def plain_status(user: User) -> None:
 
 
 @pytest.mark.case("A19")
-async def test_the_screen_the_list_of_tasks_and_the_review_run_nothing_of_the_repository(user):
+async def test_the_screen_the_list_of_tasks_and_the_review_run_nothing_of_the_repository(user, terminal):
     marker = user.root / "marker"
     monitor = user.root / "monitor"
     monitor.write_text(f"#!/bin/sh\ntouch {marker}\n")
@@ -39,22 +25,18 @@ async def test_the_screen_the_list_of_tasks_and_the_review_run_nothing_of_the_re
     assert marker.exists(), "the trap fires under plain git"
     marker.unlink()
     turns = [calls(PLAN, FIX), calls(PLAN_DONE), *([{"text": "It is done now."}] * 8)]
-    terminal = Terminal(user)
-    try:
-        async with answered(user, turns, config='mode = "auto"'):
-            await terminal.open()
-            await terminal.shows("Say what should be done")
-            await terminal.type("Take the discount off")
-            await terminal.press("Enter")
-            await terminal.shows("ready for review")
-            await terminal.press("F3")
-            await terminal.shows("hunk 1 of 1")
-            await terminal.press("Escape")
-            await terminal.shows("Say what should be done")
-            await terminal.press("F2")
-            await terminal.shows("READY FOR REVIEW 1")
-            await terminal.press("C-q")
-            await terminal.shows("[ended 0]")
-    finally:
-        await terminal.close()
+    async with answered(user, turns, config='mode = "auto"'):
+        await terminal.open()
+        await terminal.shows("Say what should be done")
+        await terminal.type("Take the discount off")
+        await terminal.press("Enter")
+        await terminal.shows("ready for review")
+        await terminal.press("F3")
+        await terminal.shows("hunk 1 of 1")
+        await terminal.press("Escape")
+        await terminal.shows("Say what should be done")
+        await terminal.press("F2")
+        await terminal.shows("READY FOR REVIEW 1")
+        await terminal.press("C-q")
+        await terminal.shows("[ended 0]")
     assert not marker.exists()

@@ -2,16 +2,16 @@
 
 import asyncio
 import os
-import shutil
 import signal
-import subprocess
-import uuid
 from pathlib import Path
 
 import pytest
-from command import CHECK, FIX, GOOSE, PLAN, PLAN_DONE, User, answered, calls
+from command import CHECK, FIX, PLAN, PLAN_DONE, User, answered, calls
+from parallel import until
+from processes import a_long_time, running
+from tui.tmux import Terminal, needs_tmux
 
-pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed: .ci/run installs it")
+pytestmark = needs_tmux
 
 _PARTS = [f"def part_{number}():\n    return {number}\n" + "\n" * 8 for number in range(4)]
 CART_LONG = "".join(_PARTS)
@@ -28,82 +28,6 @@ CART_ACCEPTED = (
     .replace("return 3", "return 'PERSON'")
 )
 DONE = [{"text": "The discount is taken off now."}] * 8
-
-
-class Terminal:
-    """A tmux of our own with one window of the given size."""
-
-    def __init__(self, user: User, columns: int = 120, rows: int = 35) -> None:
-        self._user = user
-        self._socket = f"goose-py-{uuid.uuid4().hex[:8]}"
-        self._size = (str(columns), str(rows))
-
-    async def open(self, *arguments: str) -> None:
-        env = {**self._user.environment(), "TERM": "xterm-256color", "COLORTERM": "truecolor"}
-        assignments = [f"{name}={value}" for name, value in env.items()]
-        columns, rows = self._size
-        await self._tmux(
-            "-u", "-f", "/dev/null", "new-session", "-d", "-x", columns, "-y", rows, "-c", str(self._user.repository),
-            "env", "-i", *assignments, "/bin/sh", "-c", 'GOOSE="$0"; "$GOOSE" "$@"; echo "[ended $?]"; exec cat', str(GOOSE), *arguments,
-        )  # fmt: skip
-
-    async def type(self, text: str) -> None:
-        await self._tmux("send-keys", "-l", text)
-
-    async def press(self, *keys: str) -> None:
-        await self._tmux("send-keys", *keys)
-
-    async def shows(self, *texts: str, within: float = 25) -> str:
-        """Waits until all of `texts` are on the screen at once, and returns the screen."""
-        screen = ""
-        try:
-            async with asyncio.timeout(within):
-                while True:
-                    screen = await self._tmux("capture-pane", "-p")
-                    if all(text in screen for text in texts):
-                        return screen
-                    await asyncio.sleep(0.05)
-        except TimeoutError:
-            pytest.fail(f"{texts} did not appear within {within} s on\n{screen}")
-
-    async def answer(self, key: str, then: str, within: float = 15) -> None:
-        """Presses `key` until the screen shows `then`: a question takes no answer for a moment after it was drawn."""
-        screen = ""
-        try:
-            async with asyncio.timeout(within):
-                while then not in (screen := await self._tmux("capture-pane", "-p")):
-                    await self.press(key)
-                    await asyncio.sleep(0.1)
-        except TimeoutError:
-            pytest.fail(f"{key} did not lead to {then!r} on\n{screen}")
-
-    async def close(self) -> None:
-        await self._tmux("kill-server", check=False)
-
-    async def _tmux(self, *arguments: str, check: bool = True) -> str:
-        process = await asyncio.create_subprocess_exec(
-            "tmux", "-L", self._socket, *arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
-        out, err = await process.communicate()
-        assert not check or process.returncode == 0, err.decode()
-        return out.decode("utf-8", "replace")
-
-
-@pytest.fixture
-async def user(tmp_path):
-    user = User(tmp_path)
-    yield user
-    for lock in (user.state / "tasks").glob("*/log.lock"):
-        words = lock.read_text().split()
-        if len(words) > 1 and Path(f"/proc/{words[1]}").exists():
-            os.kill(int(words[1]), signal.SIGTERM)
-
-
-@pytest.fixture
-async def terminal(user):
-    terminal = Terminal(user)
-    yield terminal
-    await terminal.close()
 
 
 async def test_a_change_is_asked_for_watched_reviewed_and_applied_without_leaving_the_screen(user, terminal):
@@ -274,18 +198,18 @@ async def test_closing_the_screen_stops_nothing_and_opening_it_again_attaches(us
 
 @pytest.mark.case("U23")
 async def test_escape_gives_the_prompt_back_kills_the_whole_tree_and_the_next_turn_is_accepted(user, terminal):
-    turns = [calls(("shell", {"command": "sleep 4711 & sleep 4712"})), {"text": "I am still here."}]
+    one, other = a_long_time(), a_long_time()
+    turns = [calls(("shell", {"command": f"sleep {one} & sleep {other}"})), {"text": "I am still here."}]
     async with answered(user, turns, config='mode = "auto"') as server:
         await terminal.open()
         await terminal.shows("Say what should be done")
         await terminal.type("Sleep")
         await terminal.press("Enter")
-        await terminal.shows("sleep 4711")
-        await _count("sleep\x004712", 1)
+        await terminal.shows(f"sleep {one}")
+        await until(lambda: running("sleep", other))
         await terminal.press("Escape")
         await terminal.shows("interrupted")
-        await _count("sleep\x004712", 0)
-        await _count("sleep\x004711", 0)
+        await until(lambda: not running("sleep", one) and not running("sleep", other), seconds=5)
         await terminal.type("Are you there?")
         await terminal.press("Enter")
         await terminal.shows("I am still here.")
@@ -310,17 +234,3 @@ async def test_a_terminal_that_cannot_position_text_is_told_what_to_use_instead(
     async with answered(user, DONE):
         ended = await user.goose()
     assert ended.code == 2 and "goose-py run" in ended.err and len(ended.err.strip().splitlines()) == 1
-
-
-async def _count(command: str, wanted: int) -> None:
-    async with asyncio.timeout(5):
-        while sum(command in _argv(entry) for entry in Path("/proc").iterdir() if entry.name.isdigit()) != wanted:
-            await asyncio.sleep(0.02)
-
-
-def _argv(entry: Path) -> str:
-    try:
-        text = (entry / "cmdline").read_bytes().decode("utf-8", "replace")
-    except OSError:
-        return ""
-    return text if text.startswith("sleep\x00") else ""

@@ -1,0 +1,71 @@
+"""The installed command in a tmux of its own: keys go in as a person types them, the screen comes out as text."""
+
+import asyncio
+import shutil
+import subprocess
+import uuid
+
+import pytest
+from command import GOOSE, User
+
+needs_tmux = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed: .ci/run installs it")
+
+
+class Terminal:
+    """A tmux of our own with one window of the given size."""
+
+    def __init__(self, user: User, columns: int = 120, rows: int = 35) -> None:
+        self._user = user
+        self._socket = f"goose-py-{uuid.uuid4().hex[:8]}"
+        self._size = (str(columns), str(rows))
+
+    async def open(self, *arguments: str) -> None:
+        env = {**self._user.environment(), "TERM": "xterm-256color", "COLORTERM": "truecolor"}
+        assignments = [f"{name}={value}" for name, value in env.items()]
+        columns, rows = self._size
+        await self._tmux(
+            "-u", "-f", "/dev/null", "new-session", "-d", "-x", columns, "-y", rows, "-c", str(self._user.repository),
+            "env", "-i", *assignments,
+            "/bin/sh", "-c", '"$0" "$@"; echo "[ended $?]"; exec cat', str(GOOSE), *arguments,
+        )  # fmt: skip
+
+    async def type(self, text: str) -> None:
+        await self._tmux("send-keys", "-l", text)
+
+    async def press(self, *keys: str) -> None:
+        await self._tmux("send-keys", *keys)
+
+    async def shows(self, *texts: str, within: float = 25) -> str:
+        """Waits until all of `texts` are on the screen at once, and returns the screen."""
+        screen = ""
+        try:
+            async with asyncio.timeout(within):
+                while True:
+                    screen = await self._tmux("capture-pane", "-p")
+                    if all(text in screen for text in texts):
+                        return screen
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            pytest.fail(f"{texts} did not appear within {within} s on\n{screen}")
+
+    async def answer(self, key: str, then: str, within: float = 15) -> None:
+        """Presses `key` until the screen shows `then`: a question takes no answer for a moment after it was drawn."""
+        screen = ""
+        try:
+            async with asyncio.timeout(within):
+                while then not in (screen := await self._tmux("capture-pane", "-p")):
+                    await self.press(key)
+                    await asyncio.sleep(0.1)
+        except TimeoutError:
+            pytest.fail(f"{key} did not lead to {then!r} on\n{screen}")
+
+    async def close(self) -> None:
+        await self._tmux("kill-server", check=False)
+
+    async def _tmux(self, *arguments: str, check: bool = True) -> str:
+        process = await asyncio.create_subprocess_exec(
+            "tmux", "-L", self._socket, *arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        out, err = await process.communicate()
+        assert not check or process.returncode == 0, err.decode()
+        return out.decode("utf-8", "replace")
