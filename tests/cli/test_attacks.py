@@ -6,10 +6,11 @@ import socket
 import subprocess
 import tempfile
 import threading
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from command import FIX, PLAN, PLAN_DONE, User, answered, calls
+from command import FIX, PLAN, PLAN_DONE, Ended, User, answered, calls
 
 from goose_py.protocol import events as ev
 from goose_py.session.log import read_log
@@ -258,10 +259,9 @@ server.run("stdio")
 """
 
 
-@pytest.mark.case("A34")
-@pytest.mark.case("A35")
-@pytest.mark.parametrize("output", ["text", "json", "stream-json"])
-async def test_no_byte_that_a_terminal_obeys_reaches_the_output_of_any_command(user, output):
+@asynccontextmanager
+async def hostile(user: User):
+    """Everything that somebody else may name says what a terminal would obey: files, a branch, a tool, replies, an error."""
     name = f"file{ESCAPES['title'].replace('/', '')}{ESCAPES['bidi']}.py"
     (user.repository / name).write_text("x = 1\n")
     (user.repository / "server.py").write_text(LISTING_SERVER.format(hostile=HOSTILE))
@@ -278,11 +278,36 @@ async def test_no_byte_that_a_terminal_obeys_reaches_the_output_of_any_command(u
         {"error": {"status": 400, "message": HOSTILE}},
     ]
     async with answered(user, turns, config=f'mode = "auto"\n{config}'):
+        yield
+
+
+def leaks(seen: dict[str, Ended]) -> dict[str, list[str]]:
+    """What acts on a terminal in the output of each command."""
+    found = {name: ACTS.findall(ended.out + ended.err)[:5] for name, ended in seen.items()}
+    return {name: acts for name, acts in found.items() if acts}
+
+
+@pytest.mark.case("A34")
+@pytest.mark.case("A35")
+@pytest.mark.parametrize("output", ["text", "json", "stream-json"])
+async def test_no_byte_that_a_terminal_obeys_reaches_the_output_of_a_run(user, output):
+    async with hostile(user):
         ended = await user.goose("run", "-t", f"Do it {HOSTILE}", "--output-format", output)
         failed = await user.goose("run", "--resume", _last(user), "-t", HOSTILE, "--output-format", output)
+    assert "owned" in ended.out + ended.err and "owned" in failed.out + failed.err
+    assert leaks({"run": ended, "resume": failed}) == {}
+    records = read_log(user.state / "tasks" / _last(user)).records
+    warned = [record.event.text for record in records if isinstance(record.event, ev.Warned)]
+    assert any("AGENTS.md:2: invisible character \\u{e0041} in column 13" in text for text in warned), warned
+
+
+@pytest.mark.case("A34")
+@pytest.mark.case("A35")
+async def test_no_byte_that_a_terminal_obeys_reaches_the_output_of_any_command(user):
+    async with hostile(user):
+        await user.goose("run", "-t", f"Do it {HOSTILE}")
     task_id = _last(user)
-    assert "owned" in ended.out + ended.err
-    seen = {"run": ended, "resume": failed}
+    seen = {}
     for command in (
         ("review", task_id), ("review", task_id, "--json"), ("task", "list"), ("task", "show", task_id), ("session", "list"),
         ("session", "show", task_id), ("session", "export", task_id), ("session", "search", "owned"), ("doctor",),
@@ -292,11 +317,9 @@ async def test_no_byte_that_a_terminal_obeys_reaches_the_output_of_any_command(u
         ("task", "discard", task_id, "--yes"), ("task", "gc"),
     ):  # fmt: skip
         seen[" ".join(command)[:40]] = await user.goose(*command)
-    leaks = {name: ACTS.findall(result.out + result.err)[:5] for name, result in seen.items()}
-    assert {name: found for name, found in leaks.items() if found} == {}
-    records = read_log(user.state / "tasks" / task_id).records
-    warned = [record.event.text for record in records if isinstance(record.event, ev.Warned)]
-    assert any("AGENTS.md:2: invisible character \\u{e0041} in column 13" in text for text in warned), warned
+    assert leaks(seen) == {}
+    for name in ("review", "task list", "task show", "session list", "session show", "session export", "session search"):
+        assert any("owned" in ended.out for command, ended in seen.items() if command.startswith(name)), name
 
 
 def _last(user: User) -> str:

@@ -133,8 +133,8 @@ async def test_a_key_that_is_missing_and_a_server_that_is_not_there_are_said_in_
     ended = await user.goose("run", "-t", "hello")
     assert ended.code == 5 and "ANTHROPIC_API_KEY" in ended.err and "Traceback" not in ended.err, ended
     user.configure('provider = "lmstudio"\nmodel = "m"\n[providers.lmstudio]\nbase_url = "http://127.0.0.1:9"\n')
-    ended = await user.goose("run", "-t", "hello", "--max-seconds", "8")
-    assert ended.code in (5, 124) and "127.0.0.1" in ended.err and "Traceback" not in ended.err, ended
+    ended = await user.goose("run", "-t", "hello", "--max-seconds", "2")
+    assert ended.code == 124 and "127.0.0.1" in ended.err and "Traceback" not in ended.err, ended
 
 
 async def test_a_folder_that_is_no_repository_is_left_alone_and_can_be_worked_on_as_a_copy(user):
