@@ -35,7 +35,6 @@ class TaskRequest:
     after: tuple[str, ...] = ()
     touches: tuple[str, ...] = ()
     together: bool = False
-    interactive: bool = True
     spec: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -76,7 +75,6 @@ async def _written(host: Host, request: TaskRequest) -> TaskFolder:
         prompt=(Text(request.text),),
         base=base,
         isolation="copy" if request.as_copy else "worktree",
-        interactive=request.interactive,
         overrides=dict(request.overrides),
         repository=await _root(host),
         created_at=host.now(),

@@ -16,7 +16,7 @@ from goose_py.bootstrap.task import OpenTask, open_task
 from goose_py.protocol import commands as cmd
 from goose_py.protocol import events as ev
 from goose_py.protocol.errors import GooseError
-from goose_py.session.log import LogBusy
+from goose_py.session.log import LogBusy, LogWriteFailed
 from goose_py.tasks.server import TaskServer
 
 LINGER = 60.0
@@ -58,7 +58,8 @@ async def _work(task_id: str, ready_fd: int) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with open_task(host, folder) as task:
+    # A worker runs beside an inbox: whoever began the task, somebody can answer it there.
+    async with open_task(host, folder, attended=lambda: True) as task:
 
         async def perform(command: cmd.AnyCommand) -> None:
             if isinstance(command, cmd.Shutdown):
@@ -102,14 +103,18 @@ async def _untouched(task: OpenTask) -> bool:
 
 
 async def _until_unneeded(host: Host, task: OpenTask, server: TaskServer, stop: asyncio.Event) -> None:
-    """Ends when asked to, or when nothing runs and nobody has looked for a while."""
+    """Ends when asked to, or when nothing runs and nobody has looked for a while. Raises LogWriteFailed."""
     stopping = asyncio.ensure_future(stop.wait())
     turns = task.session.state.turns if not task.session.running() else -1
     try:
         while not stop.is_set():
-            await _either(stopping, asyncio.ensure_future(task.session.idle()))
+            idle = asyncio.ensure_future(task.session.idle())
+            await _either(stopping, idle)
             if stop.is_set():
                 return
+            failure = idle.exception()
+            if isinstance(failure, LogWriteFailed) and not server.attached:
+                raise failure  # with nobody to see it, a worker that stays would pass for one that works
             if task.spec.delivery is not None and task.session.state.turns != turns:
                 from goose_py.bootstrap.delegate import deliver_if_done
 

@@ -64,6 +64,19 @@ async def test_an_answer_with_a_note_reaches_the_task_and_a_denied_call_does_not
     assert not (Path(summary_of(folder_of(user, task)).workspace) / "made").exists()
 
 
+@pytest.mark.case("U20")
+async def test_a_task_that_a_script_began_asks_once_it_goes_on_in_the_background(user):
+    asks = calls(("shell", {"command": "git reset --hard HEAD"}))
+    async with answered(user, [{"text": "Hello."}, asks, *DONE]):
+        begun = await user.goose("run", "-t", "Say hello", "--output-format", "json")
+        task = begun.json["session_id"]
+        assert (await user.goose("task", "say", task, "Start over")).code == 0
+        await ended(user, task, "awaiting approval")
+        assert "git reset --hard HEAD" in (await user.goose("inbox")).out
+        assert (await user.goose("inbox", "answer", task, "--allow")).code == 0
+        await ended(user, task, "idle")
+
+
 @pytest.mark.case("U10")
 async def test_what_a_reviewer_rejects_goes_back_as_one_prompt_and_only_what_was_kept_lands(user):
     (user.repository / "notes.txt").write_text("".join(f"line {number}\n" for number in range(1, 41)))

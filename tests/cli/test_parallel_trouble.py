@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -236,3 +237,27 @@ async def test_no_process_of_a_killed_task_lives_on(user):
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
         await until(lambda: not running("sleep", marker) and not running("python3", f"# {marker}"), seconds=5)
+
+
+@pytest.mark.case("R33")
+async def test_a_worker_whose_disk_is_full_does_not_pass_for_one_that_works_and_its_task_goes_on_later(user):
+    write = calls(("shell", {"command": "git reset --hard HEAD"}))
+    async with answered(user, [write, {"text": "There is room again.", "repeat": 0}]):
+        started = await user.goose("task", "start", "Start over", "--mode", "ask")
+        task = started.out.strip()
+        await ended(user, task, "awaiting approval")
+        folder = folder_of(user, task)
+        pid = pid_of(folder)
+        assert pid is not None
+        before = (folder.path / "log.jsonl").read_bytes()
+        # As full as a plain user can make a disk: no file of this process may grow.
+        hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)[1]
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (len(before), hard))
+        await user.goose("inbox", "answer", task, "--allow")
+        await until(lambda: not folder.owned())
+        assert (folder.path / "log.jsonl").read_bytes().startswith(before)
+        listed = await user.goose("task", "list")
+        assert "resume" in listed.out + (await user.goose("task", "show", task)).out
+        assert "running" not in listed.out
+        assert (await user.goose("task", "resume", task)).code == 0
+        await ended(user, task, "idle")
