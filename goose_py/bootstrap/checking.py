@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Sequence
 
+from goose_py.bootstrap.check_runner import check_runner
 from goose_py.bootstrap.confinement import confine
 from goose_py.bootstrap.desk import open_worktree
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.known_secrets import redaction
 from goose_py.bootstrap.settings import load_settings
-from goose_py.bootstrap.task import SHELL
 from goose_py.bootstrap.worktree import start_of
 from goose_py.git.worktree import TaskWorktree
 from goose_py.protocol.errors import UserError
@@ -47,13 +47,4 @@ async def run_setup(host: Host, folder: TaskFolder) -> VerificationFinished:
 async def _runner(host: Host, folder: TaskFolder, worktree: TaskWorktree) -> CheckRunner:
     settings = load_settings(host, read_spec(folder.path)).settings
     confinement = await confine(host, settings, folder, worktree)
-    return CheckRunner(
-        confinement.spawn(),
-        worktree.path,
-        confinement.env,
-        folder.logs,
-        SHELL,
-        settings.check_timeout,
-        host.monotonic,
-        redaction(host),
-    )
+    return check_runner(host, settings, folder, confinement, redaction(host))

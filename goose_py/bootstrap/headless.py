@@ -87,7 +87,8 @@ async def run_prepared(host: Host, folder: TaskFolder, commands: Sequence[cmd.An
     if (folder.path / LOG_NAME).exists():
         output.recall(read_log(folder.path).records)
     # Nobody answers here, also where the task was begun on a screen: what would be asked must not wait for ever.
-    async with open_task(host, folder, watch=watch, attended=lambda: False) as task:
+    # What there is to do is known: the model is asked while the files are still on their way.
+    async with open_task(host, folder, watch=watch, attended=lambda: False, files_first=False) as task:
         reading = asyncio.ensure_future(_consume(consumers[0], output))
         server = TaskServer(folder.task_id, task.bus, task.history, task.perform)
         await server.listen(folder.socket)

@@ -3,33 +3,30 @@
 import asyncio
 import functools
 import shutil
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from goose_py import __version__, bundled
+from goose_py import __version__
 from goose_py.agent.conventions import Conventions, ConventionTools, conventions_in
-from goose_py.agent.final_output import final_output_spec
-from goose_py.agent.planner import UPDATE_PLAN_SPEC
-from goose_py.agent.prompts import system_prompt
+from goose_py.bootstrap.check_runner import check_runner, set_up
+from goose_py.bootstrap.checkout import Checkout, checkout
 from goose_py.bootstrap.confinement import Confinement, confine, probe_here, require, way_out
-from goose_py.bootstrap.extensions import configured, of_recipe
+from goose_py.bootstrap.first_conventions import conventions_of_base, global_conventions
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.known_secrets import redaction
 from goose_py.bootstrap.later import Later
 from goose_py.bootstrap.models import Answers, Models, chosen_model, default_model
 from goose_py.bootstrap.orientation import describe
-from goose_py.bootstrap.processes import ProcessList
 from goose_py.bootstrap.settings import load_settings, secret_store, told_of
 from goose_py.bootstrap.switching import check_switch
+from goose_py.bootstrap.tools import ToolPorts, all_ours, extensions_of, prefix_of, start_tools
 from goose_py.bootstrap.worktree import OpenWorkspace, open_workspace
 from goose_py.config.settings import Settings
 from goose_py.protocol import events as ev
 from goose_py.protocol.commands import AnyCommand, Continue, Prompt, SetModel
 from goose_py.protocol.messages import ModelRef
-from goose_py.protocol.redact import RedactingStream
 from goose_py.protocol.tools import ToolSpec
 from goose_py.providers.fitness import window_warning
 from goose_py.providers.profile import Profile
@@ -41,7 +38,8 @@ from goose_py.tasks.checks import CheckRunner
 from goose_py.tasks.spec import TaskSpec, read_spec
 from goose_py.tasks.store import TaskFolder
 from goose_py.tasks.workspace import workspace_of
-from goose_py.toolbox import ExtensionHost, Places, StateChange, Toolbox
+from goose_py.toolbox import StateChange, Toolbox
+from goose_py.toolbox.spec import ExtensionSpec
 
 if TYPE_CHECKING:
     from goose_py.bootstrap.judging import Judge
@@ -49,7 +47,8 @@ if TYPE_CHECKING:
 
 SETTLE_SECONDS = 10.0
 AT_ONCE = 0.02
-SHELL = "/bin/bash"
+FEW_FILES = 500
+"""So many are there before anything else is ready."""
 
 T = TypeVar("T")
 
@@ -94,33 +93,92 @@ async def open_task(
     watch: Callable[[Bus], None] = lambda bus: None,
     answers: Answers | None = None,
     attended: Callable[[], bool] | None = None,
+    files_first: bool = True,
 ) -> AsyncIterator[OpenTask]:
     """Makes what is missing (worktree, log), opens what is there. `watch` gets the bus before the first event; `answers` stand
     in for the models of the settings; `attended` tells whether somebody can answer now (by default, where the task was made
-    for somebody who can). Raises GooseError with one sentence; a task that could not begin leaves nothing
-    behind."""
-    async with AsyncExitStack() as stack:
-        opening = _Opening(host, folder, stack, answers, attended)
-        try:
+    for somebody who can). Without `files_first` the model can be asked while the files of a new worktree are still on their
+    way: where they never come, the block is cancelled and ends with the GooseError that says why. Raises GooseError with one
+    sentence; a task that could not begin leaves nothing behind."""
+    opening = _Opening(host, folder, answers, attended, files_first)
+    try:
+        async with opening.stack:
             task = await opening.open(watch)
-        except BaseException:
-            opening.give_up()
-            await stack.aclose()
-            _forget_if_empty(folder)
-            raise
-        try:
-            yield task
-        finally:
-            await task.session.interrupt()
+            try:
+                yield task
+            finally:
+                await task.session.interrupt()
+    except BaseException:
+        if not opening.began:
+            _forget(folder)
+        raise
 
 
-def _forget_if_empty(folder: TaskFolder) -> None:
-    if not (folder.path / LOG_NAME).exists() or read_log(folder.path).records:
-        return
+def _forget(folder: TaskFolder) -> None:
     if folder.waiting.exists():
         (folder.path / LOG_NAME).unlink()  # what it was asked to do stays in the queue
     else:
         shutil.rmtree(folder.path, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a task works, what confines it there, and the files of its base."""
+
+    workspace: OpenWorkspace
+    files: tuple[str, ...]
+    checkout: Checkout
+    confinement: Confinement
+    checks: CheckRunner
+    extensions: Sequence[ExtensionSpec]
+
+
+@dataclass(frozen=True)
+class _FirstWords:
+    """The conventions that apply from the start, and the reader of those to come."""
+
+    conventions: Conventions
+    text: str = ""
+    warnings: tuple[str, ...] = ()
+
+
+class _Early:
+    """Says things in the session, as soon as there is one."""
+
+    def __init__(self) -> None:
+        self._session: Session | None = None
+        self._kept: list[ev.DurableEvent] = []
+
+    def begin(self, session: Session) -> None:
+        self._session = session
+        for event in self._kept:
+            session.emit(event)
+
+    def tell(self, event: ev.DurableEvent) -> None:
+        if self._session is None:
+            self._kept.append(event)
+        else:
+            self._session.emit(event)
+
+    def warn(self, warnings: Iterable[str]) -> None:
+        for warning in warnings:
+            self.tell(ev.Warned(text=warning))
+
+    def changed(self, change: StateChange) -> None:
+        """What has become of an extension."""
+        self.tell(
+            ev.ExtensionChanged(extension=change.extension, state=change.state, detail=change.detail, tools=change.tools)
+        )
+        self.warn(change.warnings)
+        if change.late:
+            text = f"The tools of the extension {change.extension} are there now: tool_search finds them."
+            self.tell(ev.ContextAdded(source="extensions", text=text))
+
+    def base_tree(self) -> str | None:
+        return self._session.state.base_tree if self._session is not None else None
+
+    def planning(self) -> bool:
+        return self._session is not None and self._session.state.mode == "plan"
 
 
 class _Opening:
@@ -130,109 +188,229 @@ class _Opening:
         self,
         host: Host,
         folder: TaskFolder,
-        stack: AsyncExitStack,
         answers: Answers | None,
         attended: Callable[[], bool] | None,
+        files_first: bool,
     ) -> None:
+        self.stack = AsyncExitStack()
         self._host = host
         self._folder = folder
-        self._stack = stack
         self._answers = answers
-        self._session: Session | None = None
-        self._early: list[ev.DurableEvent] = []
+        self._files_first = files_first
+        self._early = _Early()
         self._later = Later()
         self._spec = read_spec(folder.path)
         self._attended = attended or (lambda: self._spec.interactive)
         self._secrets = secret_store(host)
         self._redact = redaction(host, self._secrets)
+        self._log: Log | None = None
+        self._records: tuple[ev.Record, ...] = ()
+        self._checkout: Checkout | None = None
+
+    @property
+    def began(self) -> bool:
+        """Whether there is something that must not be lost: a log that another process writes, or a session in a worktree with
+        its files."""
+        if self._log is None or self._records:
+            return True
+        failed = self._checkout is not None and self._checkout.failed is not None
+        return not failed and bool(read_log(self._folder.path).records)
 
     async def open(self, watch: Callable[[Bus], None]) -> OpenTask:
-        host, folder, spec = self._host, self._folder, self._spec
-        log, records, problems = self._open_log()
+        try:
+            return await self._open(watch)
+        except BaseException:
+            self._give_up()
+            raise
+
+    async def _open(self, watch: Callable[[Bus], None]) -> OpenTask:
+        spec = self._spec
+        log = self._open_log()
         bus = Bus()
-        self._stack.callback(bus.close)
+        self.stack.callback(bus.close)
         watch(bus)
-        loaded = load_settings(host, spec)
+        loaded = load_settings(self._host, spec)
         settings = loaded.settings
-        begun = begun_here(records, spec.task_id)
-        ref, profile, models = await self._who_answers(settings, records if begun else ())
+        begun = begun_here(self._records, spec.task_id)
+        ref, profile, models = await self._who_answers(settings, self._records if begun else ())
+        place = await self._place(settings)
+        models.values["workspace"] = str(place.workspace.worktree.path)
+        toolbox = await self._toolbox(place)
+        words = await self._first_words(settings, place, begun)
+        session = Session(log, bus, self._ports(settings, place, toolbox, models, words), self._records)
+        if begun:
+            await session.recover()
+        else:
+            session.emit(_started(spec, settings, ref, place.workspace))
+        self._early.begin(session)
+        self._early.warn((*told_of(loaded), *place.workspace.warnings, *models.warnings))
+        await self._set_prefix(session, toolbox, settings, profile)
+        if not begun:
+            await self._begin(session, settings, place, words)
+        if spec.interactive and (begun or not spec.prompt):
+            self._later.now()  # nobody waits for an answer yet
+        self.stack.callback(self._give_up)
+        return OpenTask(spec, self._folder, session, bus, place.checks, models, self._changes_of(session, place))
+
+    def _give_up(self) -> None:
+        """Where no request is ever made, what waits for one must not keep the rest from being closed."""
+        self._later.now()
+
+    def _open_log(self) -> Log:
+        """The log, which this process alone writes from here on. What a person should know of its damage is said."""
+        folder = self._folder.path
+        if (folder / LOG_NAME).exists():
+            log, contents = Log.open(folder, self._host.now)
+            self._records = contents.records
+            self._early.warn(contents.warnings())
+        else:
+            log = Log.create(folder, self._spec.task_id, self._host.now)
+        self._log = log
+        self.stack.callback(log.close)
+        return log
+
+    async def _who_answers(self, settings: Settings, records: Sequence[ev.Record]) -> tuple[ModelRef, Profile, Answers]:
+        """The model that the session used last, else the settings' choice. That a key is missing is found out here, before
+        anything is made."""
+        used = (r.event.model for r in reversed(records) if isinstance(r.event, (ev.ModelSet, ev.SessionStarted)))
+        ref = next(used, None) or chosen_model(settings)
+        default = default_model(settings, self._spec.overrides)
+        models = self._answers or Models(self._host, settings, self._secrets, default)
+        self.stack.push_async_callback(models.close)
+        model = await models.open(ref)
+        # What the first request needs is loaded while the worktree is made.
+        self._meanwhile(self._later.alone(model.prepare))
+        return ref, model.profile, models
+
+    async def _place(self, settings: Settings) -> _Place:
+        """The worktree and its sandbox. When this returns the files are there, unless nothing needs them yet."""
+        host, folder = self._host, self._folder
+        extensions, warnings = extensions_of(self._spec, settings)
+        self._early.warn(warnings)
         probing = self._meanwhile(probe_here(host, none_chosen=settings.sandbox.level == "none"))
-        workspace = await open_workspace(host, folder, spec, settings, records)
+        workspace = await open_workspace(host, folder, self._spec, settings, self._records)
         worktree = workspace.worktree
-        models.values["workspace"] = str(worktree.path)
+        arriving = self._checkout = await self.stack.enter_async_context(checkout(workspace.fill))
         listing = self._meanwhile(worktree.base_files())
         confinement = await confine(host, settings, folder, worktree, await probing)
-        require(confinement, settings, interactive=spec.interactive)
-        opening = way_out(confinement, settings, folder, lambda text: self._say((text,)))
-        confinement = await self._stack.enter_async_context(opening)
-        checks = CheckRunner(
-            confinement.spawn(),
-            worktree.path,
-            confinement.env,
-            folder.logs,
-            SHELL,
-            settings.check_timeout,
-            host.monotonic,
-            self._redact,
+        require(confinement, settings, interactive=self._spec.interactive)
+        opened = way_out(confinement, settings, folder, lambda text: self._early.warn((text,)))
+        confinement = await self.stack.enter_async_context(opened)
+        checks = check_runner(host, settings, folder, confinement, self._redact)
+        place = _Place(workspace, await listing, arriving, confinement, checks, extensions)
+        if not self._asks_early(settings, place):
+            await arriving.done()
+        return place
+
+    def _asks_early(self, settings: Settings, place: _Place) -> bool:
+        """Whether the first request may leave before the files are there: where they are many, and nothing reads them before.
+        A setup command does; so may a server of somebody else when it starts. A sparse checkout is not what its base says."""
+        if self._files_first or settings.worktree.setup is not None or not all_ours(place.extensions):
+            return False
+        return len(place.files) > FEW_FILES and not place.workspace.worktree.store.settings.sparse
+
+    async def _toolbox(self, place: _Place) -> Toolbox:
+        ports = ToolPorts(
+            load=self._later.load, planning=self._early.planning, changed=self._early.changed, redact=self._redact
         )
-        toolbox = await self._toolbox(settings, confinement)
-        files = await listing
-        tracked = frozenset(files)
-        conventions = Conventions(
-            worktree.path, settings.context_files, lambda path: path not in tracked, known=conventions_in(records)
+        toolbox, warnings = await start_tools(
+            self._host, self._folder, place.extensions, place.confinement, self._secrets, ports
         )
+        self.stack.push_async_callback(toolbox.close)
+        self._early.warn(warnings)
+        return toolbox
+
+    async def _first_words(self, settings: Settings, place: _Place, begun: bool) -> _FirstWords:
+        worktree, tracked, names = place.workspace.worktree, frozenset(place.files), settings.context_files
+        shared = global_conventions(self._host, settings)
+        if not begun and self._asks_early(settings, place):
+            conventions, text = await conventions_of_base(worktree, tracked, names, shared, self._folder.scratch)
+            return _FirstWords(conventions, text, conventions.warnings())
+        known = conventions_in(self._records)
+        conventions = Conventions(worktree.path, names, lambda path: path not in tracked, known)
+        if begun:
+            return _FirstWords(conventions)
+        text = conventions.initial(shared, worktree.path)
+        return _FirstWords(conventions, text, conventions.warnings())
+
+    def _ports(
+        self, settings: Settings, place: _Place, toolbox: Toolbox, models: Answers, words: _FirstWords
+    ) -> SessionPorts:
+        host, spec, judge = self._host, self._spec, self._judge(settings, place)
+        trees = workspace_of(place.workspace.worktree, self._early.base_tree)
+        trees["snapshot"] = place.checkout.snapshot(trees["snapshot"])
+        return SessionPorts(
+            tools=place.checkout.tools(toolbox),
+            workspace=Workspace(**trees, verify=place.checks.run),
+            answering=self._later.asked(models.answering),
+            judge=lambda call, tool, mode: judge().judge(call, tool, mode),
+            keep=lambda answer, judgement, call: judge().keep(answer, judgement, call),
+            changes=lambda call, tool: judge().changes(call, tool),
+            attended=self._attended,
+            now=host.now,
+            monotonic=host.monotonic,
+            new_id=host.new_id,
+            around_tools=(lambda tools, emit: ConventionTools(tools, words.conventions, emit),),
+            warn=settings.limits.soft(),
+            redact=self._redact,
+            check_unchanged=bool(spec.checks) or "checks" in spec.overrides,
+            response_schema=spec.response_schema,
+            planning=settings.plan_approval != "off",
+            plan_needs_approval=settings.plan_approval == "ask",
+        )
+
+    def _judge(self, settings: Settings, place: _Place) -> Callable[[], "Judge"]:
+        """The permission rules, loaded when they are first asked: nothing is judged before the model has answered."""
 
         @functools.cache
         def judge() -> "Judge":
             from goose_py.bootstrap.judging import Judge
 
-            return Judge.create(host, settings, confinement, worktree, files, (*settings.checks, *spec.checks))
+            checks = (*settings.checks, *self._spec.checks)
+            worktree = place.workspace.worktree
+            return Judge.create(self._host, settings, place.confinement, worktree, place.files, checks)
 
         if settings.rules:
             judge()  # one that is wrong is said before anything begins
         self._meanwhile(self._later.load(judge))
-        session = Session(
-            log,
-            bus,
-            SessionPorts(
-                tools=toolbox,
-                workspace=Workspace(**workspace_of(worktree, self._base_tree), verify=checks.run),
-                answering=self._later.asked(models.answering),
-                judge=lambda call, tool, mode: judge().judge(call, tool, mode),
-                keep=lambda answer, judgement, call: judge().keep(answer, judgement, call),
-                changes=lambda call, tool: judge().changes(call, tool),
-                attended=self._attended,
-                now=host.now,
-                monotonic=host.monotonic,
-                new_id=host.new_id,
-                around_tools=(lambda tools, emit: ConventionTools(tools, conventions, emit),),
-                warn=settings.limits.soft(),
-                redact=self._redact,
-                check_unchanged=bool(spec.checks) or "checks" in spec.overrides,
-                response_schema=spec.response_schema,
-                planning=settings.plan_approval != "off",
-                plan_needs_approval=settings.plan_approval == "ask",
-            ),
-            records,
-        )
-        if begun:
-            await session.recover()
-        else:
-            session.emit(_started(spec, settings, ref, workspace))
-        self._session = session
-        for event in self._early:
-            session.emit(event)
-        self._say((*problems, *told_of(loaded), *workspace.warnings, *models.warnings))
-        await self._set_prefix(session, toolbox, settings, profile)
-        if not begun:
-            surroundings = describe(host, worktree, files, confinement.found.sentence)
-            if settings.worktree.setup is not None:
-                runner = checks.with_timeout(settings.worktree.setup_timeout)
-                surroundings += f"\n{await self._set_up(settings.worktree.setup, runner)}"
-            session.emit(ev.ContextAdded(source="environment", text=surroundings))
-            if text := conventions.initial(_global_conventions(host, settings), worktree.path):
-                session.emit(ev.ContextAdded(source="conventions", text=text))
-            self._say(conventions.warnings())
+        return judge
+
+    async def _set_prefix(self, session: Session, toolbox: Toolbox, settings: Settings, profile: Profile) -> None:
+        """Once a session: what every request begins with. A resumed one keeps its bytes."""
+        prefix = session.state.prefix
+        if prefix is not None:
+            await toolbox.settle(SETTLE_SECONDS, offered=[tool for tool in prefix.tools if tool.extension])
+            return
+        prefix = prefix_of(self._spec, settings, profile, await self._settled(toolbox))
+        session.emit(prefix)
+        if (warning := window_warning(prefix.system, prefix.tools, profile)) is not None:
+            self._early.warn((warning,))
+
+    async def _settled(self, toolbox: Toolbox) -> tuple[ToolSpec, ...]:
+        """What is on offer. Tools that are not known from the bundle or from an earlier session have to be asked for, and then
+        nothing can wait for the first request."""
+        settling = self._meanwhile(toolbox.settle(SETTLE_SECONDS))
+        await asyncio.wait({settling}, timeout=AT_ONCE)
+        if not settling.done():
+            self._later.now()
+        return await settling
+
+    async def _begin(self, session: Session, settings: Settings, place: _Place, words: _FirstWords) -> None:
+        """What the model is told before the first prompt."""
+        sandbox = place.confinement.found.sentence
+        surroundings = describe(self._host, place.workspace.worktree, place.files, sandbox)
+        if settings.worktree.setup is not None:
+            runner = place.checks.with_timeout(settings.worktree.setup_timeout)
+            went, failed = await set_up(settings.worktree.setup, runner)
+            surroundings += f"\n{went}"
+            self._early.warn(() if failed is None else (failed,))
+        session.emit(ev.ContextAdded(source="environment", text=surroundings))
+        if words.text:
+            session.emit(ev.ContextAdded(source="conventions", text=words.text))
+        self._early.warn(words.warnings)
+
+    def _changes_of(self, session: Session, place: _Place) -> Callable[[], "TaskChanges"]:
+        host, folder, worktree = self._host, self._folder, place.workspace.worktree
 
         @functools.cache
         def open_changes() -> "TaskChanges":
@@ -250,153 +428,13 @@ class _Opening:
                 ),
             )
 
-        if spec.interactive and (begun or not spec.prompt):
-            self._later.now()  # nobody waits for an answer yet
-        self._stack.callback(self.give_up)
-        return OpenTask(spec, folder, session, bus, checks, models, open_changes)
-
-    def give_up(self) -> None:
-        """Where no request is ever made, what waits for one must not keep the rest from being closed."""
-        self._later.now()
-
-    def _open_log(self) -> tuple[Log, tuple[ev.Record, ...], tuple[str, ...]]:
-        """The log, what it holds, and what a person should know of its damage."""
-        folder = self._folder.path
-        if (folder / LOG_NAME).exists():
-            log, contents = Log.open(folder, self._host.now)
-            records, problems = contents.records, contents.warnings()
-        else:
-            log, records, problems = Log.create(folder, self._spec.task_id, self._host.now), (), ()
-        self._stack.callback(log.close)
-        return log, records, problems
-
-    async def _who_answers(self, settings: Settings, records: Sequence[ev.Record]) -> tuple[ModelRef, Profile, Answers]:
-        """The model that the session used last, else the settings' choice. That a key is missing is found out here, before
-        anything is made."""
-        used = (r.event.model for r in reversed(records) if isinstance(r.event, (ev.ModelSet, ev.SessionStarted)))
-        ref = next(used, None) or chosen_model(settings)
-        default = default_model(settings, self._spec.overrides)
-        models = self._answers or Models(self._host, settings, self._secrets, default)
-        self._stack.push_async_callback(models.close)
-        model = await models.open(ref)
-        # What the first request needs is loaded while the worktree is made.
-        self._meanwhile(self._later.alone(model.prepare))
-        return ref, model.profile, models
+        return open_changes
 
     def _meanwhile(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Starts what need not be waited for yet, and does not outlive the task."""
         task = asyncio.create_task(work)
-        self._stack.push_async_callback(_settled, task)
+        self.stack.push_async_callback(_settled, task)
         return task
-
-    async def _toolbox(self, settings: Settings, confinement: Confinement) -> Toolbox:
-        spec, folder = self._spec, self._folder
-        extensions = [] if spec.own_extensions else configured(settings)
-        added, warnings = of_recipe(spec.extensions)
-        self._say(warnings)
-        sandbox, policy = confinement.found.sandbox, confinement.policy
-
-        def launch(argv: Sequence[str], env: Mapping[str, str], cwd: str) -> tuple[Sequence[str], Mapping[str, str]]:
-            wrapped = sandbox.wrap(argv, cwd, env, policy)
-            return wrapped.argv, wrapped.env
-
-        secrets = self._secrets
-        granted = {
-            name: await secrets.get(name) for extension in (*extensions, *added) for name in getattr(extension, "env_keys", ())
-        }
-        processes = ProcessList(folder.path / "processes.json")
-        if count := processes.reap():
-            self._say((f"{count} server processes that an earlier run had left behind were ended.",))
-        toolbox = Toolbox(
-            [*extensions, *added],
-            host=ExtensionHost(
-                workspace=policy.workspace,
-                spawn=confinement.spawn_while(self._planning),
-                state=folder.logs,
-                env=confinement.env,
-                environment=confinement.env,
-                launch=launch,
-                secret=granted.get,
-                on_process=processes.note,
-                redact=self._redact,
-                cleaner=lambda: RedactingStream(self._redact),
-            ),
-            bundled=bundled.extensions(),
-            on_change=self._extension_changed,
-            places=Places(catalogue=self._host.paths.state / "tools", results=folder.logs, logs=folder.logs),
-            version=__version__,
-            load=self._later.load,
-        )
-        toolbox.start()
-        self._stack.push_async_callback(toolbox.close)
-        return toolbox
-
-    async def _set_prefix(self, session: Session, toolbox: Toolbox, settings: Settings, profile: Profile) -> None:
-        """Once a session: what every request begins with. A resumed one keeps its bytes."""
-        prefix = session.state.prefix
-        if prefix is not None:
-            await toolbox.settle(SETTLE_SECONDS, offered=[tool for tool in prefix.tools if tool.extension])
-            return
-        planning = settings.plan_approval != "off"
-        tools = _for_model(await self._settled(toolbox), profile)
-        if planning:
-            tools.append(UPDATE_PLAN_SPEC)
-        if self._spec.response_schema is not None:
-            tools.append(final_output_spec(self._spec.response_schema))
-        system = system_prompt(interactive=self._spec.interactive, instructions=self._spec.instructions, planning=planning)
-        offered = tuple(sorted(tools, key=lambda tool: tool.name))
-        session.emit(ev.PrefixSet(system=system, tools=offered))
-        if (warning := window_warning(system, offered, profile)) is not None:
-            self._say((warning,))
-
-    async def _settled(self, toolbox: Toolbox) -> tuple[ToolSpec, ...]:
-        """What is on offer. Tools that are not known from the bundle or from an earlier session have to be asked for, and then
-        nothing can wait for the first request."""
-        settling = self._meanwhile(toolbox.settle(SETTLE_SECONDS))
-        await asyncio.wait({settling}, timeout=AT_ONCE)
-        if not settling.done():
-            self._later.now()
-        return await settling
-
-    async def _set_up(self, command: str, runner: CheckRunner) -> str:
-        """Runs what makes a new worktree ready, a second time where it failed (it may have been the network), and says how it
-        went: to the model, and to the person where it failed."""
-        result = await runner.run(command, None)
-        if result.exit_code not in (0, None):
-            result = await runner.run(command, None)
-        if result.exit_code == 0:
-            return f"Setup: `{command}` has run."
-        how = f"exit code {result.exit_code}" if result.exit_code is not None else "it did not end"
-        failed = f"The setup command `{command}` failed ({how}): {result.output.strip()[-400:]}"
-        self._say((f"{failed} The full output is in {result.log}.",))
-        return failed
-
-    def _base_tree(self) -> str | None:
-        return self._session.state.base_tree if self._session is not None else None
-
-    def _planning(self) -> bool:
-        return self._session is not None and self._session.state.mode == "plan"
-
-    def _extension_changed(self, change: StateChange) -> None:
-        self._tell(
-            ev.ExtensionChanged(extension=change.extension, state=change.state, detail=change.detail, tools=change.tools)
-        )
-        for warning in change.warnings:
-            self._tell(ev.Warned(text=warning))
-        if change.late:
-            text = f"The tools of the extension {change.extension} are there now: tool_search finds them."
-            self._tell(ev.ContextAdded(source="extensions", text=text))
-
-    def _say(self, warnings: Iterable[str]) -> None:
-        for warning in warnings:
-            self._tell(ev.Warned(text=warning))
-
-    def _tell(self, event: ev.DurableEvent) -> None:
-        """What happens before there is a session to log it waits until there is one."""
-        if self._session is None:
-            self._early.append(event)
-        else:
-            self._session.emit(event)
 
 
 def begun_here(records: Iterable[ev.Record], task_id: str) -> bool:
@@ -406,17 +444,6 @@ def begun_here(records: Iterable[ev.Record], task_id: str) -> bool:
 
 async def _settled(task: asyncio.Task[Any]) -> None:
     await asyncio.wait({task})
-
-
-def _for_model(tools: Sequence[ToolSpec], profile: Profile) -> list[ToolSpec]:
-    """What this model is offered: the edit tool that it was trained on and, where it is small, few tools."""
-    names = {tool.name for tool in tools}
-    left_out = set()
-    if {"edit", "apply_patch"} <= names:
-        left_out.add("apply_patch" if profile.edit_format == "edit" else "edit")
-    if profile.tool_set == "small":
-        left_out |= {"job", "glob", "list"}
-    return [tool for tool in tools if not (tool.trusted and tool.name in left_out)]
 
 
 def _started(spec: TaskSpec, settings: Settings, ref: ModelRef, workspace: OpenWorkspace) -> ev.SessionStarted:
@@ -439,7 +466,3 @@ def _started(spec: TaskSpec, settings: Settings, ref: ModelRef, workspace: OpenW
         program=__version__,
         recipe=spec.recipe,
     )
-
-
-def _global_conventions(host: Host, settings: Settings) -> list[Path]:
-    return [host.paths.config / name for name in settings.context_files] + [host.home / ".agents" / "AGENTS.md"]

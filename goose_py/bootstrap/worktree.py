@@ -3,7 +3,7 @@
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from goose_py.bootstrap.orientation import dirty_refusal
 from goose_py.config.settings import Settings
 from goose_py.git.base import Base, base_from_head, base_from_revision, base_with_changes, uncommitted_paths
 from goose_py.git.errors import GitError, NotARepository, UnbornHead
-from goose_py.git.included import copy_included
+from goose_py.git.included import FILE_NAME, copy_included
 from goose_py.git.paths import located
 from goose_py.git.repository import Repository
 from goose_py.git.runner import Git
@@ -28,21 +28,35 @@ from goose_py.tasks.store import TaskFolder
 from goose_py.tasks.trial import end_trial
 
 
+async def _nothing() -> None:
+    """The files are there."""
+
+
 @dataclass(frozen=True)
 class OpenWorkspace:
+    """`fill` puts the files in place where that is still to be done. They are then those of the base and nothing besides."""
+
     worktree: TaskWorktree
     warnings: tuple[str, ...] = ()
+    fill: Callable[[], Awaitable[None]] = _nothing
+
+    @property
+    def filled(self) -> bool:
+        return self.fill is _nothing
 
 
 async def open_workspace(
     host: Host, folder: TaskFolder, spec: TaskSpec, settings: Settings, records: Sequence[Record]
 ) -> OpenWorkspace:
     """Raises UserError and GitError, each with one sentence. A worktree that was removed is made again from its last
-    snapshot."""
+    snapshot, one whose files a crash kept from arriving from its base. What a worktree needs besides its base is there when
+    this returns."""
     git = Git.create(host.which("git"), host.env)
     started = start_of(records)
     if started is not None and started.session_id == spec.task_id and started.repository is not None:
         repository = await Repository.open(git, Path(started.repository))
+        if not _made_before(folder):
+            return await _filled(await TaskWorktree.begin_again(repository, folder.store), repository, folder, settings)
         worktree = await TaskWorktree.open(repository, folder.store)
         if await end_trial(worktree, folder.scratch):
             told = "The program ended while it checked a merge; the files of the task are back as they were."
@@ -53,11 +67,23 @@ async def open_workspace(
         return OpenWorkspace(await TaskWorktree.open(repository, folder.store))
     base = await _base(host, repository, spec, folder)
     where = place_of_worktree(folder, repository, settings)
-    worktree = await TaskWorktree.create(repository, spec.task_id, where=where, store=folder.store, base=base)
-    included = await copy_included(repository, worktree.path, folder.scratch, settings.worktree.include)
+    worktree = await TaskWorktree.begin(repository, spec.task_id, where=where, store=folder.store, base=base)
+    made = await _filled(worktree, repository, folder, settings)
+    return replace(made, warnings=(*base.warnings, *made.warnings, *_empty_submodules(worktree)))
+
+
+async def _filled(
+    worktree: TaskWorktree, repository: Repository, folder: TaskFolder, settings: Settings
+) -> OpenWorkspace:
+    """A worktree that was begun, with what it needs besides its base, or with its files still to come where that is nothing."""
+    wanted = settings.worktree
+    if not (wanted.include or wanted.caches or (repository.root / FILE_NAME).exists()):
+        return OpenWorkspace(worktree, fill=worktree.fill)
+    await worktree.fill()
+    included = await copy_included(repository, worktree.path, folder.scratch, wanted.include)
     skipped = tuple(f"{path} was not copied into the worktree: {reason}." for path, reason in included.skipped)
-    cloned = await clone_caches(repository.root, worktree.path, settings.worktree.caches, sys.platform)
-    return OpenWorkspace(worktree, (*base.warnings, *skipped, *cloned, *_empty_submodules(worktree)))
+    cloned = await clone_caches(repository.root, worktree.path, wanted.caches, sys.platform)
+    return OpenWorkspace(worktree, (*skipped, *cloned))
 
 
 def _empty_submodules(worktree: TaskWorktree) -> tuple[str, ...]:
@@ -74,7 +100,8 @@ def _why_empty(repository: Repository, name: str) -> str:
 
 
 def _made_before(folder: TaskFolder) -> bool:
-    """A crash came between the making of the worktree and the first record of the log: nobody has worked in it yet."""
+    """Where the log has no record yet, a crash came between the making of the worktree and the first one: nobody has worked
+    in it."""
     try:
         return TaskFile.read(folder.store).ready
     except GitError:

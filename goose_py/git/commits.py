@@ -96,7 +96,10 @@ class CommitStore:
             for path in (self._ref.parent, self.folder / "logs" / "refs" / "heads" / Path(self.branch).parent):
                 path.mkdir(mode=0o700, parents=True)
             (self.folder / "objects" / "info").mkdir(mode=0o700, parents=True)
-            shutil.copytree(admin, self.folder / "worktree", ignore=shutil.ignore_patterns("locked"))
+            # The index may be handed out at the same time: it comes either with the copy, or after the folder is there.
+            (self.folder / "worktree").mkdir()
+            left_out = shutil.ignore_patterns("locked", ".index.*")
+            shutil.copytree(admin, self.folder / "worktree", ignore=left_out, dirs_exist_ok=True)
             # A user's `git pack-refs` takes empty folders away; ours has to be laid over one.
             (self.repository.common_dir / "refs" / "heads" / self.branch).parent.mkdir(parents=True, exist_ok=True)
             write_small(self._ref, f"{tip}\n")
