@@ -63,10 +63,11 @@ class Conventions:
         return found
 
     def at(self, root: Path) -> "Conventions":
-        """A reader of another copy of the same files, to which what was read here has been read already."""
+        """A reader of another copy of the same files, for which what was read here has been read already."""
         moved = Conventions(root, self._names, self._ignored, self._known)
         moved._seen_folders = {moved._root / folder.relative_to(self._root) for folder in self._seen_folders}
         moved._seen_files = {moved._root / file.relative_to(self._root) for file in self._seen_files}
+        moved._warnings = self._warnings
         return moved
 
     def initial(self, global_files: Sequence[Path], working: Path) -> str:

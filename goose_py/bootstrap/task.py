@@ -305,7 +305,9 @@ class _Opening:
     def _asks_early(self, settings: Settings, place: _Place) -> bool:
         """Whether the first request may leave before the files are there: where they are many, and nothing reads them before.
         A setup command does; so may a server of somebody else when it starts. A sparse checkout is not what its base says."""
-        if self._files_first or settings.worktree.setup is not None or not all_ours(place.extensions):
+        if self._files_first or place.workspace.filled or settings.worktree.setup is not None:
+            return False
+        if not all_ours(place.extensions):
             return False
         return len(place.files) > FEW_FILES and not place.workspace.worktree.store.settings.sparse
 
