@@ -304,12 +304,12 @@ class _Opening:
 
     def _asks_early(self, settings: Settings, place: _Place) -> bool:
         """Whether the first request may leave before the files are there: where they are many, and nothing reads them before.
-        A setup command does; so may a server of somebody else when it starts. A sparse checkout is not what its base says."""
-        if self._files_first or place.workspace.filled or settings.worktree.setup is not None:
-            return False
-        if not all_ours(place.extensions):
-            return False
-        return len(place.files) > FEW_FILES and not place.workspace.worktree.store.settings.sparse
+        A setup command does; so may a server of somebody else when it starts. With submodules, or a sparse checkout, a
+        worktree does not hold just what its base lists."""
+        worktree = place.workspace.worktree
+        wanted = not (self._files_first or place.workspace.filled) and len(place.files) > FEW_FILES
+        as_listed = not (worktree.submodules or worktree.store.settings.sparse)
+        return wanted and as_listed and settings.worktree.setup is None and all_ours(place.extensions)
 
     async def _toolbox(self, place: _Place) -> Toolbox:
         ports = ToolPorts(
