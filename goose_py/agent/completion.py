@@ -1,7 +1,7 @@
 """What stands between "the model stopped" and "done".
 
 The harness runs the checks, not the model; a failing check goes back with its output; a checklist is asked once, with the
-diff and the checks in view. The order is always the same: unfinished plan, checks, checklist, final output.
+diff and the checks in view. The order is always the same: unfinished plan, conflicts, checks, checklist, final output.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -13,6 +13,7 @@ from goose_py.agent.planner import PlanState
 from goose_py.protocol import events as ev
 
 MAX_REPAIRS = 3
+MAX_RESOLUTIONS = 3
 MAX_PLAN_NUDGES = 2
 MAX_OUTPUT_NUDGES = 2
 CHECKLIST_SOURCE = "completion"
@@ -31,13 +32,15 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """What the session knows when the model stops. `tree` None: nothing can be recorded in this workspace. `changed`: this
     piece of work changed something. `differs`: the files are not those that the task began with, or the checks were asked for
     whatever was changed. `checks` are the results of all checks on exactly these files, None where one has not run on them.
-    `diff` is a bounded text of the changes, "" where there are none."""
+    `diff` is a bounded text of the changes, "" where there are none. `unresolved` are files that a rebase left with conflict
+    markers, and that still hold some."""
 
     tree: str | None
     changed: bool
     differs: bool
     checks: tuple[ev.VerificationFinished, ...] | None
     diff: str = ""
+    unresolved: tuple[str, ...] = ()
 
 
 class CompletionPorts(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,8 +63,11 @@ class Completion:
         self._plan_nudges = 0
         self._output_nudges = 0
         self._repairs = 0
+        self._resolutions = 0
         self._asked = False
         self._results: Sequence[ev.VerificationFinished] = ()
+        self.unresolved: tuple[str, ...] = ()
+        """Files that held conflict markers when the model last stopped."""
 
     @property
     def failed(self) -> tuple[ev.VerificationFinished, ...]:
@@ -71,7 +77,7 @@ class Completion:
     @property
     def verified(self) -> bool:
         """True where checks ran on the final changes and all passed."""
-        return bool(self._results) and not self.failed
+        return bool(self._results) and not self.failed and not self.unresolved
 
     async def may_finish(self) -> ev.ContextAdded | None:
         """None: the turn may end. It may also end when a check keeps failing: the log says so, and the exit code."""
@@ -80,7 +86,13 @@ class Completion:
         return self._unfinished_plan() or await self._unchecked() or self._missing_output()
 
     async def _unchecked(self) -> ev.ContextAdded | None:
-        evidence = await self._checked(await self._ports.evidence())
+        found = await self._ports.evidence()
+        self.unresolved = found.unresolved
+        if self.unresolved:
+            # What is no program any more need not be checked.
+            self._resolutions += 1
+            return None if self._resolutions > MAX_RESOLUTIONS else _conflict_note(self.unresolved)
+        evidence = await self._checked(found)
         if self.failed:
             self._repairs += 1
             return None if self._repairs > MAX_REPAIRS else _repair_note(self.failed, last=self._repairs == MAX_REPAIRS)
@@ -106,7 +118,7 @@ class Completion:
         return evidence
 
     def _missing_output(self) -> ev.ContextAdded | None:
-        if self.failed or not self._ports.output_missing() or self._output_nudges >= MAX_OUTPUT_NUDGES:
+        if self.failed or self.unresolved or not self._ports.output_missing() or self._output_nudges >= MAX_OUTPUT_NUDGES:
             return None
         self._output_nudges += 1
         return ev.ContextAdded(source="final output", text=MISSING)
@@ -125,6 +137,14 @@ class Completion:
             + ". Do them, or call update_plan to mark what is done and to drop what is no longer needed, with a note why."
         )
         return ev.ContextAdded(source="plan", text=text)
+
+
+def _conflict_note(files: Sequence[str]) -> ev.ContextAdded:
+    text = (
+        f"The task is not done: conflict markers are left in {', '.join(files)}. Resolve each conflict so that both changes "
+        "keep their meaning, and remove every line that begins with <<<<<<<, |||||||, ======= or >>>>>>>."
+    )
+    return ev.ContextAdded(source="conflict", text=text)
 
 
 def _repair_note(failed: Sequence[ev.VerificationFinished], *, last: bool) -> ev.ContextAdded:

@@ -10,16 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from goose_py.bootstrap.host import Host
+from goose_py.git.conflicts import left_in_conflict
 from goose_py.git.worktree import TaskWorktree
 from goose_py.protocol import events as ev
 from goose_py.protocol.errors import GooseError, UserError
+from goose_py.protocol.resolving import resolving
 from goose_py.review.approval import Approval
+from goose_py.review.errors import listed
 from goose_py.review.landing import commit_on_task_branch
 from goose_py.tasks.pull_request import body, title
 from goose_py.tasks.review_base import review_base
 from goose_py.tasks.spec import Delivery
 from goose_py.tasks.store import TaskFolder
-from goose_py.tasks.summary import DELIVERED, TaskSummary, summarise
+from goose_py.tasks.summary import TaskSummary, summarise
 
 TIMEOUT = 300.0
 FORGES = {"gh": "github", "glab": "gitlab"}
@@ -50,6 +53,8 @@ async def deliver(
     records = tuple(history())
     summary = summarise(folder.task_id, records)
     approval = await _approval(worktree, records)
+    if left := await left_in_conflict(worktree.store, resolving(records), approval.tree):
+        raise NotDelivered(f"Conflict markers are left in {listed(left)}.")
     if not approval.empty:
         text = body(summary, records)
         message = f"{title(summary)}\n\n{text}"
@@ -66,7 +71,7 @@ async def deliver(
             base_tree=approval.base_tree,
             result_tree=approval.result_tree,
             tree=approval.tree,
-            how=DELIVERED,
+            how=ev.DELIVERED,
             target=found.where,
             commit=commit,
         )

@@ -13,6 +13,7 @@ from goose_py.bootstrap.cut_off import end_cut_off
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.known_secrets import redaction
 from goose_py.bootstrap.worktree import start_of
+from goose_py.git.conflicts import left_in_conflict
 from goose_py.git.diff import changeset_summary
 from goose_py.git.repository import Repository
 from goose_py.git.runner import Git
@@ -21,6 +22,7 @@ from goose_py.protocol.changes import ChangeSet
 from goose_py.protocol.commands import AnyCommand
 from goose_py.protocol.errors import UserError
 from goose_py.protocol.events import DurableEvent, Record, VerificationFinished
+from goose_py.protocol.resolving import resolving
 from goose_py.session.log import Log, read_log
 from goose_py.session.redaction import redacted
 from goose_py.tasks.changes import ChangePorts, TaskChanges
@@ -57,9 +59,10 @@ async def look(host: Host, folder: TaskFolder, *, again: bool = False) -> Looked
     """The changes since what was applied last or, with `again`, since the task's base. Raises UserError where the task has
     not got as far as a worktree."""
     contents = read_log(folder.path)
-    summary = summarise(folder.task_id, contents.records, alive=folder.owned())
+    alive = folder.owned()
+    summary = summarise(folder.task_id, contents.records, alive=alive)
     worktree = await open_worktree(host, folder, contents.records)
-    if not folder.owned():
+    if not alive:
         await end_trial(worktree, folder.scratch)
     result = (await worktree.snapshot()).tree if worktree.exists else summary.result_tree
     if result is None:
@@ -68,10 +71,11 @@ async def look(host: Host, folder: TaskFolder, *, again: bool = False) -> Looked
     changes = await changeset_summary(worktree.store, base, result)
     # What is said of them is that of the files in front of us: the log knows those of the last turn's end.
     summary = msgspec.structs.replace(
-        summarise(folder.task_id, contents.records, alive=summary.alive, tree=result),
+        summarise(folder.task_id, contents.records, alive=alive, tree=result),
         files=len(changes.files),
         added=changes.added,
         removed=changes.removed,
+        unresolved=await left_in_conflict(worktree.store, resolving(contents.records), result),
     )
     return Looked(folder=folder, summary=summary, records=contents.records, worktree=worktree, changes=changes)
 

@@ -17,6 +17,7 @@ from goose_py.protocol import commands as cmd
 from goose_py.protocol.changes import ChangeSet, FileChange, Hunk
 from goose_py.protocol.errors import GooseError, UserError
 from goose_py.protocol.events import ChangesApplied, Rebased, Verdict
+from goose_py.review.errors import listed
 from goose_py.review.selection import reviewed
 from goose_py.review.verdicts import FileReview, HunkReview, Review, decisions_of, fold
 from goose_py.session.log import read_log
@@ -186,6 +187,8 @@ async def _question(looked: Looked, request: ApplyRequest) -> str:
     question = f"Apply {'everything' if request.everything else f'{kept} kept files'} to {target}?"
     if undecided and not request.everything:
         question = f"{undecided} files are undecided and stay out. {question}"
+    if looked.summary.unresolved:
+        question = f"Conflict markers are left in {listed(looked.summary.unresolved)}. {question}"
     if looked.summary.checks != "passed":
         question = f"The checks are: {looked.summary.checks}. {question}"
     return question

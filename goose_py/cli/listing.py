@@ -38,7 +38,8 @@ def print_tasks(tasks: Sequence[TaskSummary], host: Host, *, as_json: bool, ever
         table.add_column(name, no_wrap=name != "task", overflow="ellipsis")
     for task in sorted(tasks, key=_urgency):
         diff = f"+{task.added} −{task.removed}" if task.files else ""
-        said = task.question or reasons.get(task.task_id, "")
+        left = f"conflict markers in {', '.join(task.unresolved)}" if task.unresolved else ""
+        said = task.question or reasons.get(task.task_id, "") or left
         state = task.state + (f": {said}" if said else "")
         cells = (task.task_id, state, CHECKS[task.checks], diff, f"${task.cost:.2f}" if task.cost else "", task.title)
         table.add_row(*(Text(safe_text(cell).replace("\n", " ")) for cell in cells))

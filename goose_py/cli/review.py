@@ -71,7 +71,7 @@ def reject(id: str | None, file: str | None, hunks: tuple[str, ...], comment: st
 )
 @click.option("--into", default="", metavar="BRANCH", help="Branch to merge into; the one the task began at by default.")
 @click.option("-m", "--message", default="", help="Message of the commit; the task's title by default.")
-@click.option("--no-verify", is_flag=True, help="Merge without running the checks on the merged result.")
+@click.option("--no-verify", is_flag=True, help="Run no checks on the merged result; apply also conflict markers.")
 @click.option("--again", is_flag=True, help="Also what was applied before.")
 @click.option("--send-back", is_flag=True, help="Where it does not fit any more, rebase the task and let it resolve that.")
 def apply(id: str | None, everything: bool, yes: bool, how: Any, no_verify: bool, **options: Any) -> int:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+import re
+import shutil
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from goose_py.git.errors import GitUnavailable
 from goose_py.git.paths import parents
 from goose_py.git.private import ABSENT, PrivateStore
 from goose_py.git.submodules import LINK, made_among, made_commit, readable_commits
 from goose_py.protocol.changes import path_from_bytes, path_to_bytes
+from goose_py.protocol.resolving import Resolving
 
 _MERGE_TREE = (2, 38)
+_MARKER = re.compile(rb"(?:<<<<<<<|>>>>>>>|\|\|\|\|\|\|\|)[ \t\r]|(?:=======|<<<<<<<|>>>>>>>|\|\|\|\|\|\|\|)\s*\Z")
 
 
 @dataclass(frozen=True)
@@ -37,7 +44,8 @@ class MergePreview:
 
 @dataclass(frozen=True)
 class Side:
-    """A tree and the commit that it started from."""
+    """A tree and the commit that it started from. `name` is what conflict markers call it: one that a branch may have, and not
+    the other side's."""
 
     tree: str
     base: str
@@ -50,14 +58,18 @@ async def preview_merge(store: PrivateStore, ours: Side, theirs: Side) -> MergeP
     older than 2.38."""
     if await store.git.version() < _MERGE_TREE:
         raise GitUnavailable("previewing merge conflicts needs git 2.38 or newer.")
-    bound = store.bound
-    commits = [
-        await bound.line("commit-tree", "-p", side.base, side.tree, stdin=side.name.encode()) for side in (ours, theirs)
-    ]
-    done = await bound.run(
-        "-c", "merge.conflictStyle=diff3", "merge-tree", "--write-tree", "-z", "--messages",
-        "--allow-unrelated-histories", *commits, ok=(0, 1),
-    )  # fmt: skip
+    commits = {
+        side.name: await store.bound.line("commit-tree", "-p", side.base, side.tree, stdin=side.name.encode() + b"\n")
+        for side in (ours, theirs)
+    }
+    with store.scratch("merge") as folder:
+        # Git calls the sides in its markers as it is given them, so they get their names in a git directory of their own.
+        await asyncio.to_thread(_name_commits, Path(folder), store, commits)
+        on = store.git.at(Path(folder), objects=store.path / "objects", alternates=store.others)
+        done = await on.with_env(**store.identity()).run(
+            "-c", "merge.conflictStyle=diff3", "merge-tree", "--write-tree", "-z", "--messages",
+            "--allow-unrelated-histories", *commits, ok=(0, 1),
+        )  # fmt: skip
     preview = _parsed(done.stdout, conflicted=done.exit_code == 1)
     return preview if preview.clean else await _with_submodules(store, preview, ours, theirs)
 
@@ -88,6 +100,41 @@ async def _with_submodules(store: PrivateStore, preview: MergePreview, ours: Sid
 def _below(path: bytes, conflict: Conflict) -> Conflict:
     names = tuple(path_from_bytes(path + b"/" + path_to_bytes(name)) for name in conflict.paths)
     return replace(conflict, paths=names, message=f"{conflict.message} (in the submodule {path_from_bytes(path)})")
+
+
+def _name_commits(folder: Path, store: PrivateStore, commits: Mapping[str, str]) -> None:
+    """A bare git directory with these commits as branches, configured as the store is."""
+    (folder / "refs").mkdir()
+    shutil.copyfile(store.path / "HEAD", folder / "HEAD")
+    shutil.copyfile(store.path / "config", folder / "config")
+    if (attributes := store.path / "info" / "attributes").exists():
+        (folder / "info").mkdir()
+        shutil.copyfile(attributes, folder / "info" / "attributes")
+    refs = "".join(f"{oid} refs/heads/{name}\n" for name, oid in commits.items())
+    (folder / "packed-refs").write_bytes(refs.encode("utf-8", "surrogateescape"))
+
+
+async def left_in_conflict(store: PrivateStore, resolving: Sequence[Resolving], tree: str) -> tuple[str, ...]:
+    """Those of the files that hold more conflict markers in `tree` than all sides held together, in order."""
+    if not resolving:
+        return ()
+    trees = sorted({tree, *(side for each in resolving for side in each.sides)})
+    paths = sorted({path_to_bytes(each.path) for each in resolving})
+    entries = {each: await store.entries(each, paths) for each in trees}
+    texts = {entry for found in entries.values() for entry in found.values() if entry[0] in ("100644", "100755")}
+    blobs = await store.read_blobs(oid for _, oid in texts)
+
+    def markers(path: str, *of_trees: str) -> Counter[bytes]:
+        found = (entries[each].get(path_to_bytes(path)) for each in of_trees)
+        return sum((conflict_markers(blobs[entry[1]]) for entry in found if entry in texts), Counter())
+
+    return tuple(sorted(each.path for each in resolving if markers(each.path, tree) - markers(each.path, *each.sides)))
+
+
+def conflict_markers(content: bytes) -> Counter[bytes]:
+    """The lines that `git diff --check` takes for leftover conflict markers: seven of a kind, followed by white space. They
+    are counted by their kind, since a label may be edited. Pure."""
+    return Counter(line[:7] for line in content.split(b"\n") if _MARKER.match(line))
 
 
 async def conflicting_text(store: PrivateStore, preview: MergePreview, path: str) -> str:

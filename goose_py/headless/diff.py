@@ -41,6 +41,8 @@ def _lines(task: TaskSummary, changes: ChangeSet, review: Review, *, stat: bool)
     yield Text(safe_text(f"{task.task_id}  {task.title}".replace("\n", " ")), "bold")
     text, style = EVIDENCE[task.checks]
     yield Text(text + (f": {safe_text(task.failed_check)}" if task.failed_check and task.checks == "failed" else ""), style)
+    if task.unresolved:
+        yield Text(f"✗ conflict markers are left in {safe_line(', '.join(task.unresolved))}", "red")
     if not changes.files:
         applied = task.state == "merged"
         yield Text("Nothing is left to review: what was kept is applied." if applied else "Nothing was changed.")

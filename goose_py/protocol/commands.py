@@ -84,8 +84,8 @@ class DecideChange(Command, frozen=True, kw_only=True, tag="decide_change"):
 class ApplyChanges(Command, frozen=True, kw_only=True, tag="apply_changes"):
     """Apply what was kept. `base_tree` and `result_tree` are those the user looked at: it is refused when they are no
     longer the task's. `all`: keep everything that is undecided. "squash" and "commits" rebase it on the tip of `into` (the
-    branch that the task began at, by default), run the task's checks on the result unless `verify` is false, and fast-forward
-    the branch; `message` is the commit's, the task's title by default."""
+    branch that the task began at, by default), run the task's checks on the result, and fast-forward the branch; `message` is
+    the commit's, the task's title by default. Unless `verify`, no checks run and conflict markers are applied as well."""
 
     base_tree: str
     result_tree: str

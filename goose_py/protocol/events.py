@@ -18,6 +18,9 @@ Outcome = Literal["done", "failed", "interrupted", "limit", "provider_error", "d
 """How a turn ended. `done`: the model stopped and nothing stood against it. `denied`: it needed an approval that nobody
 could give. `stuck`: the loop guard ended it. `awaiting_plan`: a plan waits for a decision."""
 
+DELIVERED = "pull request"
+"""`ChangesApplied.how` of a result that went to a branch of its own for others to review."""
+
 Phase = Literal["plan", "execute", "verify", "summarise"]
 Verdict = Literal["keep", "drop", "undecided"]
 
@@ -226,7 +229,8 @@ class ContextCompacted(Event, frozen=True, kw_only=True, tag="context_compacted"
 
 
 class ChangesRecorded(Event, frozen=True, kw_only=True, tag="changes_recorded"):
-    """The workspace's tree at the start and the end of a turn. Trees are git object ids in the task's private repository."""
+    """The workspace's tree at the start and the end of a turn. Trees are git object ids in the task's private repository.
+    `unresolved` are files of a rebase that still hold conflict markers in `tree_after`."""
 
     tree_before: str
     tree_after: str
@@ -234,6 +238,7 @@ class ChangesRecorded(Event, frozen=True, kw_only=True, tag="changes_recorded"):
     added: int = 0
     removed: int = 0
     warnings: tuple[str, ...] = ()
+    unresolved: tuple[str, ...] = ()
 
 
 class VerificationFinished(Event, frozen=True, kw_only=True, tag="verification_finished"):

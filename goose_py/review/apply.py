@@ -66,7 +66,7 @@ class Outlook:
 def base_moved(paths: Sequence[str]) -> BaseMoved:
     return BaseMoved(
         f"{listed(paths)} changed in the repository since the task began, in the same places; nothing was changed. "
-        "Send the task back to revise it on the current state, or leave these files out of what you approve.",
+        "Leave these files out of what you approve, or have the task revised on the current state.",
         paths,
     )
 

@@ -76,7 +76,7 @@ async def merged_onto(store: PrivateStore, base_tree: str, tree: str, tip_tree: 
     if conflicts:
         raise BaseMoved(
             f"{listed(conflicts)} changed in the repository since the task began, in the same places; nothing was changed. "
-            "Send the task back to revise it on the current state, or leave these files out.",
+            "Leave these files out of what you approve, or have the task revised on the current state.",
             conflicts,
         )
     return Merged(tuple(changes), tuple(merged))

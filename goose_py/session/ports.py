@@ -1,6 +1,6 @@
 """What a session is handed by the composition root: everything that reaches outside it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -10,6 +10,7 @@ from goose_py.protocol import commands as cmd
 from goose_py.protocol import events as ev
 from goose_py.protocol.messages import ModelRef, ToolCall, Usage
 from goose_py.protocol.modes import Mode
+from goose_py.protocol.resolving import Resolving
 from goose_py.protocol.tools import ToolSpec
 from goose_py.session.approvals import Judgement
 
@@ -31,12 +32,13 @@ class Workspace(msgspec.Struct, frozen=True, kw_only=True):
     """The workspace as far as a session sees it. All of it works on git trees; none touches the user's repository.
 
     `snapshot` records the files as they are and returns the tree, None where nothing can be recorded. `changes` compares two
-    trees; `diff` is their difference as text, cut to a number of characters. `verify` runs one check command on the present
-    files, whose tree is given."""
+    trees; `diff` is their difference as text, cut to a number of characters. `unresolved` tells which files of a rebase still
+    hold conflict markers in a tree. `verify` runs one check command on the present files, whose tree is given."""
 
     snapshot: Callable[[], Awaitable[str | None]]
     changes: Callable[[str, str], Awaitable[ev.ChangesRecorded]]
     diff: Callable[[str, str, int], Awaitable[str]]
+    unresolved: Callable[[Sequence[Resolving], str], Awaitable[tuple[str, ...]]]
     verify: Callable[[str, str | None], Awaitable[ev.VerificationFinished]]
 
 

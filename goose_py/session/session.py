@@ -7,6 +7,8 @@ import asyncio
 from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any
 
+import msgspec
+
 from goose_py.agent.history import PROMPT
 from goose_py.agent.limits import exceeded
 from goose_py.agent.loop import Ending
@@ -268,13 +270,18 @@ class Session:
         """The tree as it is now, logged where it is not the one before."""
         try:
             now = await self._ports.workspace.snapshot()
-            changes = await self._ports.workspace.changes(before, now) if before and now and before != now else None
+            changes = await self._changes(before, now) if before and now and before != now else None
         except GooseError as error:
             self.emit(ev.Warned(text=f"The changes could not be recorded: {error}"))
             return before
         if changes is not None:
             self.emit(changes)
         return now
+
+    async def _changes(self, before: str, now: str) -> ev.ChangesRecorded:
+        changes = await self._ports.workspace.changes(before, now)
+        left = await self._ports.workspace.unresolved(self.state.resolving, now)
+        return msgspec.structs.replace(changes, unresolved=left)
 
     def _follow_up(self, ending: Ending) -> None:
         """Steering that came too late goes in whole, queued prompts one a turn. After an interrupt only what was said since

@@ -8,6 +8,7 @@ from goose_py.agent.planner import PlanState
 from goose_py.protocol import events as ev
 from goose_py.protocol.messages import ModelRef
 from goose_py.protocol.modes import Mode
+from goose_py.protocol.resolving import Resolving, resolving_after
 
 
 class SessionState:
@@ -17,7 +18,8 @@ class SessionState:
     or what of it was applied last; `work_from` is
     the tree that a piece of work began with whose last turn was cut short, None where none was; `checked` is the last result of
     each check; `answered`: the last turn handed over a final output; `questions` are the approvals that were asked for and not
-    resolved; `measured` is what the provider counted last, as (tokens, number of the conversation's entries they stand for)."""
+    resolved; `measured` is what the provider counted last, as (tokens, number of the conversation's entries they stand for);
+    `resolving` are the files that a rebase left with conflict markers."""
 
     def __init__(self, records: Iterable[ev.Record] = ()) -> None:
         self.conversation = Conversation()
@@ -44,6 +46,7 @@ class SessionState:
         self.queued: tuple[str, ...] = ()
         self.last_seq = 0
         self.questions: tuple[str, ...] = ()
+        self.resolving: tuple[Resolving, ...] = ()
         self.measured: tuple[int, int] | None = None
         for record in records:
             self.feed(record)
@@ -54,6 +57,7 @@ class SessionState:
         self.spending = spend(self.spending, record)
         self.last_seq = record.seq
         event = record.event
+        self.resolving = resolving_after(self.resolving, event)
         match event:
             case ev.SessionStarted():
                 self.started, self.mode, self.model, self.title = event, event.mode, event.model, event.title

@@ -194,6 +194,8 @@ class Turn:
             return ending
         if self._state.plan.undecided:
             return Ending(outcome="awaiting_plan", detail="The plan waits for a decision.")
+        if left := self._completion.unresolved:
+            return Ending(outcome="failed", detail=f"Conflict markers are left in {', '.join(left)}.")
         if failed := self._completion.failed:
             return Ending(outcome="failed", detail=f"The check `{failed[0].command}` does not pass.")
         if self._output_missing():
@@ -212,8 +214,11 @@ class Turn:
         changed = tree != (self._state.work_from or before)
         base = self._state.base_tree or before
         diff = await self._ports.workspace.diff(base, tree, DIFF_FOR_CHECKLIST) if changed else ""
+        unresolved = await self._ports.workspace.unresolved(self._state.resolving, tree)
         differs = tree != base or (self._ports.check_unchanged and bool(self._started.checks))
-        return Evidence(tree=tree, changed=changed, differs=differs, checks=self._checks_of(tree), diff=diff)
+        return Evidence(
+            tree=tree, changed=changed, differs=differs, checks=self._checks_of(tree), diff=diff, unresolved=unresolved
+        )
 
     def _checks_of(self, tree: str) -> tuple[ev.VerificationFinished, ...] | None:
         results = [self._state.checked.get(command) for command in self._started.checks]

@@ -1,10 +1,12 @@
 """What becomes of a task's changes: decisions, feedback, merging, going back. Works with and without a running session."""
 
+import shlex
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from goose_py.git.base import Base
+from goose_py.git.conflicts import left_in_conflict
 from goose_py.git.diff import changeset_summary, file_change
 from goose_py.git.worktree import TaskWorktree
 from goose_py.protocol import commands as cmd
@@ -12,15 +14,16 @@ from goose_py.protocol import events as ev
 from goose_py.protocol.changes import ChangeSet
 from goose_py.protocol.errors import UserError
 from goose_py.protocol.messages import Text
+from goose_py.protocol.resolving import resolving
 from goose_py.review.apply import apply_to_working_tree
 from goose_py.review.approval import Approval
-from goose_py.review.errors import ApprovalOutdated
+from goose_py.review.errors import ApprovalOutdated, BaseMoved
 from goose_py.review.feedback import feedback
 from goose_py.review.selection import reviewed, selected_tree
 from goose_py.review.verdicts import Decision, decisions_of, keep_undecided
 from goose_py.tasks.merging import Merge, RunChecks, merge, rest_after
-from goose_py.tasks.rebasing import plan_rebase, rebase
-from goose_py.tasks.review_base import review_base
+from goose_py.tasks.rebasing import ConflictsLeft, plan_rebase, rebase
+from goose_py.tasks.review_base import recorded_tree, review_base
 from goose_py.tasks.trial import end_trial
 from goose_py.tasks.workspace import changes_recorded
 
@@ -130,10 +133,40 @@ class TaskChanges:
         approval = await self._approval(changes, all_of_it=command.all)
         if approval.empty:
             raise UserError("Nothing was kept, so there is nothing to apply. Approve files or hunks first.")
+        if command.verify:
+            await self._refuse_markers(approval.tree)
+        await self._record(changes.result_tree)
+        try:
+            if command.how == "worktree":
+                await self._leave_in_checkout(approval)
+            else:
+                await self._merge(approval, command)
+        except BaseMoved as moved:
+            raise self._with_way_back(moved, command) from None
+
+    def _with_way_back(self, moved: BaseMoved, command: cmd.ApplyChanges) -> BaseMoved:
+        """Names the command that lets the task resolve what conflicts."""
+        branch = command.into
         if command.how == "worktree":
-            await self._leave_in_checkout(approval)
-        else:
-            await self._merge(approval, command)
+            branch = self.worktree.repository.head.branch or ""
+        into = f" --into {shlex.quote(branch)}" if branch not in ("", self.worktree.base.branch) else ""
+        if not moved.paths:
+            return moved
+        back = f"`goose-py task rebase {self.worktree.task_id}{into}` sends it back to resolve that."
+        return BaseMoved(f"{moved} {back}", moved.paths)
+
+    async def _refuse_markers(self, tree: str) -> None:
+        left = await left_in_conflict(self.worktree.store, resolving(self._ports.history()), tree)
+        if left:
+            raise ConflictsLeft(self.worktree.task_id, left)
+
+    async def _record(self, tree: str) -> None:
+        """What somebody changed by hand since the last turn is known from here on: it is not what was checked then."""
+        records = tuple(self._ports.history())
+        before = recorded_tree(records)
+        if before not in (None, tree):
+            base = review_base(records, self.worktree.base.tree)
+            self._emit(await changes_recorded(self.worktree.store, base, before, tree, resolving=resolving(records)))
 
     async def _leave_in_checkout(self, approval: Approval) -> None:
         repository = await self.worktree.repository.reopened()
@@ -170,7 +203,8 @@ class TaskChanges:
     async def _move(self, base: Base, tree: str, conflicts: tuple[str, ...] = ()) -> None:
         self.worktree, moved = await rebase(self.worktree, base, tree, conflicts)
         self._emit(moved)
-        self._emit(await changes_recorded(self.worktree.store, base.tree, moved.undo, tree))
+        left = resolving(self._ports.history())
+        self._emit(await changes_recorded(self.worktree.store, base.tree, moved.undo, tree, resolving=left))
 
     async def _approval(self, changes: ChangeSet, *, all_of_it: bool) -> Approval:
         """The content that the decisions in the log add up to; with `all_of_it`, what nobody decided on is kept."""

@@ -7,6 +7,7 @@ from itertools import combinations
 from goose_py.git.conflicts import Side, preview_merge
 from goose_py.git.diff import changeset_summary
 from goose_py.git.worktree import TaskWorktree
+from goose_py.tasks.rebasing import name_in_markers
 
 
 @dataclass(frozen=True)
@@ -40,10 +41,14 @@ async def conflicts_between(works: Sequence[Work]) -> tuple[TaskConflict, ...]:
         store = one.worktree.store.beside(other.worktree.store)
         preview = await preview_merge(
             store,
-            Side(one.tree, one.worktree.base.commit, f"{one.task_id}\n"),
-            Side(other.tree, other.worktree.base.commit, f"{other.task_id}\n"),
+            Side(one.tree, one.worktree.base.commit, name_in_markers(one.task_id)),
+            Side(other.tree, other.worktree.base.commit, name_in_markers(other.task_id)),
         )
-        paths = tuple(sorted({path for conflict in preview.conflicts for path in conflict.paths}))
+        conflicting = {path for conflict in preview.conflicts for path in conflict.paths}
+        if one.worktree.base.commit != other.worktree.base.commit:
+            # What the branch did between the two beginnings is the doing of neither.
+            conflicting = {path for path in conflicting if all(_touch({path}, changed[each.task_id]) for each in (one, other))}
+        paths = tuple(sorted(conflicting))
         if paths:
             found.append(TaskConflict(one.task_id, other.task_id, paths))
     return tuple(found)

@@ -42,7 +42,10 @@ def questions(summary: TaskSummary, records: Iterable[ev.Record]) -> tuple[Quest
             return (_plan(summary, records),)
         case "awaiting review":
             details = (f"{summary.files} files, +{summary.added} −{summary.removed}", f"checks: {summary.checks}")
-            return (_question(summary, "review", "review", "Its changes are ready to be reviewed", details),)
+            text = "Its changes are ready to be reviewed"
+            if summary.unresolved:
+                text = f"It left conflict markers in {', '.join(summary.unresolved)}"
+            return (_question(summary, "review", "review", text, details),)
         case "failed":
             return (_question(summary, "trouble", "trouble", summary.detail or "It failed"),)
         case _:

@@ -7,6 +7,7 @@ from goose_py.git.conflicts import MergePreview, Side, conflicting_text, preview
 from goose_py.git.worktree import TaskWorktree
 from goose_py.protocol.errors import UserError
 from goose_py.protocol.events import Rebased
+from goose_py.review.errors import listed
 
 CONTEXT = 3
 SHOWN_PER_FILE = 6000
@@ -33,12 +34,30 @@ async def plan_rebase(worktree: TaskWorktree, branch: str) -> Rebasing | None:
         return None
     base = Base(tip, await repository.tree_of(tip), branch)
     result = (await worktree.snapshot()).tree
+    # What the task changed counts from its own base, wherever the branch has gone from there: it may have been rewritten, and
+    # the base may hold work of the user's that was never committed.
+    since = worktree.base.commit
     preview = await preview_merge(
-        store, Side(base.tree, tip, f"{branch}\n"), Side(result, worktree.base.commit, f"task {worktree.task_id}\n")
+        store, Side(base.tree, since, branch), Side(result, since, name_in_markers(worktree.task_id))
     )
     conflicts = tuple(sorted({path for conflict in preview.conflicts for path in conflict.paths}))
     prompt = await _prompt(worktree, preview, base, conflicts) if conflicts else ""
     return Rebasing(base, preview.tree, conflicts, prompt)
+
+
+class ConflictsLeft(UserError):
+    """What was approved still holds conflict markers of a rebase. `paths` names the files."""
+
+    def __init__(self, task_id: str, paths: tuple[str, ...]) -> None:
+        super().__init__(
+            f"Conflict markers are left in {listed(paths)}; nothing was applied. `goose-py task say {task_id} 'Resolve them'` "
+            "sends the task back, leaving these files out of what you approve applies the rest, `--no-verify` all of it."
+        )
+        self.paths = paths
+
+
+def name_in_markers(task_id: str) -> str:
+    return f"task-{task_id}"
 
 
 async def rebase(

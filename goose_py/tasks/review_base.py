@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from goose_py.protocol.events import ChangesApplied, Rebased, Record, SessionStarted
+from goose_py.protocol.events import ChangesApplied, ChangesRecorded, Rebased, Record, Rewound, SessionStarted
 
 
 def review_base(records: Iterable[Record], default: str) -> str:
@@ -12,6 +12,18 @@ def review_base(records: Iterable[Record], default: str) -> str:
     for record in records:
         match record.event:
             case SessionStarted(base_tree=str(tree)) | Rebased(base_tree=tree) | ChangesApplied(tree=tree):
+                found = tree
+            case _:
+                pass
+    return found
+
+
+def recorded_tree(records: Iterable[Record]) -> str | None:
+    """The tree that the files had when they were last recorded; None for a log that does not say."""
+    found = None
+    for record in records:
+        match record.event:
+            case SessionStarted(base_tree=tree) | ChangesRecorded(tree_after=tree) | Rewound(tree=tree) | Rebased(tree=tree):
                 found = tree
             case _:
                 pass

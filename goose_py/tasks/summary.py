@@ -29,14 +29,11 @@ TaskState = Literal[
 ]
 
 
-DELIVERED = "pull request"
-"""`ChangesApplied.how` of a result that went to a branch of its own for others to review."""
-
-
 class TaskSummary(msgspec.Struct, frozen=True, kw_only=True):
     """`alive`: a process works on it or waits for its commands. `result_tree` is the tree after the last turn; `changed` tells
     whether it differs from the base and from what was applied. `missing`: what of the worktree was not ready when the task
-    began, in sentences. `seconds` that its turns took; `delivered` is where its result was sent, a branch or an address."""
+    began, in sentences. `seconds` that its turns took; `delivered` is where its result was sent, a branch or an address.
+    `unresolved` are the files in which a rebase has left conflict markers."""
 
     task_id: str
     title: str = ""
@@ -62,6 +59,7 @@ class TaskSummary(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: float = 0.0
     question: str = ""
     missing: tuple[str, ...] = ()
+    unresolved: tuple[str, ...] = ()
     seconds: float = 0.0
     delivered: str = ""
 
@@ -86,6 +84,7 @@ class _Fold:
         self._checked: list[ev.VerificationFinished] = []
         self._tree: str | None = None
         self._counts: dict[str, tuple[int, int, int]] = {}
+        self._unresolved: dict[str, tuple[str, ...]] = {}
 
     def feed(self, record: ev.Record) -> None:
         event = record.event
@@ -140,6 +139,7 @@ class _Fold:
                 self._set(cost=self.value.cost + (event.cost or 0.0), usage=self.value.usage + event.usage)
             case ev.ChangesRecorded():
                 self._counts[event.tree_after] = event.files, event.added, event.removed
+                self._unresolved[event.tree_after] = event.unresolved
                 self.found(event.tree_after)
             case ev.Rewound():
                 self.found(event.tree)
@@ -149,7 +149,7 @@ class _Fold:
             case ev.ChangesApplied():
                 self._tree = event.result_tree
                 self._set(applied_tree=event.result_tree)
-                if event.how == DELIVERED:
+                if event.how == ev.DELIVERED:
                     self._set(delivered=event.target)
             case ev.TurnEnded():
                 self._set(seconds=self.value.seconds + max(0.0, record.at - self._since))
@@ -168,7 +168,8 @@ class _Fold:
 
     def result(self, alive: bool) -> TaskSummary:
         state, detail = self._state(alive)
-        standing = evidence(self._checks, self._checked, self._tree or "")
+        tree = self._tree or ""
+        standing = evidence(self._checks, self._checked, tree)
         failed = next((check for check in standing if check.standing == "failed"), None)
         return msgspec.structs.replace(
             self.value,
@@ -177,6 +178,7 @@ class _Fold:
             detail=detail,
             checks=overall(standing),
             failed_check=failed.command if failed else "",
+            unresolved=self._unresolved.get(tree, ()) if state not in ("merged", "rejected") else (),
             question=next(iter(self._questions.values()), ""),
         )
 

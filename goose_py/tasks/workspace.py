@@ -1,12 +1,14 @@
 """A worktree as a session sees it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypedDict
 
+from goose_py.git.conflicts import left_in_conflict
 from goose_py.git.diff import changeset_summary
 from goose_py.git.private import PrivateStore
 from goose_py.git.worktree import TaskWorktree
 from goose_py.protocol.events import ChangesRecorded
+from goose_py.protocol.resolving import Resolving
 from goose_py.tasks.diff_text import diff_text
 
 
@@ -14,6 +16,7 @@ class TreePorts(TypedDict):
     snapshot: Callable[[], Awaitable[str | None]]
     changes: Callable[[str, str], Awaitable[ChangesRecorded]]
     diff: Callable[[str, str, int], Awaitable[str]]
+    unresolved: Callable[[Sequence[Resolving], str], Awaitable[tuple[str, ...]]]
 
 
 def workspace_of(worktree: TaskWorktree, base_tree: Callable[[], str | None] = lambda: None) -> TreePorts:
@@ -33,11 +36,19 @@ def workspace_of(worktree: TaskWorktree, base_tree: Callable[[], str | None] = l
     async def diff(before: str, after: str, limit: int) -> str:
         return await diff_text(worktree.store, before, after, limit)
 
-    return TreePorts(snapshot=snapshot, changes=changes, diff=diff)
+    async def unresolved(resolving: Sequence[Resolving], tree: str) -> tuple[str, ...]:
+        return await left_in_conflict(worktree.store, resolving, tree)
+
+    return TreePorts(snapshot=snapshot, changes=changes, diff=diff, unresolved=unresolved)
 
 
 async def changes_recorded(
-    store: PrivateStore, base: str, before: str, after: str, warnings: tuple[str, ...] = ()
+    store: PrivateStore,
+    base: str,
+    before: str,
+    after: str,
+    warnings: tuple[str, ...] = (),
+    resolving: Sequence[Resolving] = (),
 ) -> ChangesRecorded:
     """Counts are of all that is to be reviewed, from the tree `base` on: that is what a person is shown."""
     summary = await changeset_summary(store, base, after)
@@ -48,4 +59,5 @@ async def changes_recorded(
         added=summary.added,
         removed=summary.removed,
         warnings=warnings,
+        unresolved=await left_in_conflict(store, resolving, after),
     )

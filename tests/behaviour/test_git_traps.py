@@ -62,8 +62,8 @@ async def everything_after_a_turn(place: Place, worktree: TaskWorktree) -> None:
     snapshot = await worktree.snapshot()
     store, base_tree = worktree.store, worktree.base.tree
     await diff(store, base_tree, snapshot.tree)
-    side = Side(snapshot.tree, worktree.base.commit, "task")
-    await preview_merge(store, side, side)
+    base = worktree.base
+    await preview_merge(store, Side(snapshot.tree, base.commit, "task"), Side(base.tree, base.commit, "main"))
     approval = Approval(base_tree, snapshot.tree, snapshot.tree)
     place.write({"a.txt": "one\ntwo\nthree\n"})
     await apply_to_working_tree(await place.open(), store, approval, place.scratch)

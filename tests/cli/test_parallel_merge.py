@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from command import CHECK, FIX, FIXING, PLAN, PLAN_DONE, User, answered, calls
-from parallel import ended, folder_of
+from parallel import ended, folder_of, kill_worker, until
 
 from goose_py.protocol import events as ev
 from goose_py.session.log import read_log
@@ -219,3 +219,89 @@ async def test_tasks_that_are_merged_at_the_same_moment_wait_for_each_other(user
     assert [done.code for done in await asyncio.gather(*merges)] == [0, 0, 0]
     assert user.git("rev-list", "--count", "main").strip() == "5" and user.git("status", "--porcelain") == ""
     assert (user.repository / "notes.txt").read_text().count("!") == 3
+
+
+async def _conflicting(user: User) -> str:
+    """A task that changed a line which has changed on main since."""
+    task = await _made(user, _edit("notes.txt", "line 2\n", "line two\n"))
+    (user.repository / "notes.txt").write_text(LINES.replace("line 2\n", "line 2!\n"))
+    user.commit("Mine")
+    return task
+
+
+async def test_conflict_markers_that_are_left_go_back_to_the_model_are_said_everywhere_and_not_applied(user):
+    task = await _conflicting(user)
+    refused = await user.goose("apply", task, "--all", "--yes", "--how", "squash")
+    assert refused.code == 2 and f"`goose-py task rebase {task}`" in refused.err, refused
+    async with answered(user, DONE, config='mode = "auto"') as server:
+        assert (await user.goose("task", "rebase", task)).code == 0
+        await ended(user, task, "awaiting review")
+        await until(lambda: bool(_events(user, task, ev.TurnEnded)[1:]))
+    asked = [request.body["messages"][-1] for request in server.requests]
+    assert "<<<<<<< main" in str(asked[0]) and f">>>>>>> task-{task}" in str(asked[0])
+    assert ["conflict markers are left in notes.txt" in str(each) for each in asked[1:]] == [True] * 3
+    assert "notes.txt" in _events(user, task, ev.TurnEnded)[-1].detail
+    for command in (("task", "list"), ("inbox",), ("review", task)):
+        said = await user.goose(*command)
+        assert "conflict markers" in said.out and "notes.txt" in said.out, said
+    for how in ("squash", "worktree"):
+        refused = await user.goose("apply", task, "--all", "--yes", "--how", how)
+        assert refused.code == 2 and "Conflict markers are left in notes.txt" in refused.err, refused
+    assert "<<<" not in (user.repository / "notes.txt").read_text()
+    assert (await user.goose("apply", task, "--all", "--yes", "--how", "squash", "--no-verify")).code == 0
+    assert "<<<<<<< main" in (user.repository / "notes.txt").read_text(), "the user insisted"
+    kill_worker(folder_of(user, task))
+    await until(lambda: not folder_of(user, task).owned())
+    more = [calls(PLAN, _edit("notes.txt", "line 20\n", "line twenty\n")), calls(PLAN_DONE), *DONE]
+    async with answered(user, more):
+        assert (await user.goose("run", "--resume", task, "-t", "One more")).code == 0, "what the user took is theirs"
+
+
+@pytest.mark.parametrize("rewrite", ["reset", "amend"])
+async def test_a_rebase_onto_a_branch_that_was_rewritten_brings_back_nothing_that_the_user_has_removed(user, rewrite):
+    (user.repository / "secret.txt").write_text("secret\n")
+    (user.repository / "notes.txt").write_text(LINES.replace("line 28\n", "line 28!\n"))
+    user.commit("To be regretted")
+    task = await _made(user, _edit("notes.txt", "line 2\n", "line two\n"))
+    if rewrite == "reset":
+        user.git("reset", "-q", "--hard", "HEAD~1")
+        (user.repository / "mine.txt").write_text("mine\n")
+        user.commit("Something else")
+    else:
+        (user.repository / "notes.txt").write_text(LINES)
+        (user.repository / "secret.txt").unlink()
+        user.git("add", "-A")
+        user.git("commit", "-q", "--amend", "--allow-empty", "-m", "Rewritten")
+    back = await user.goose("task", "rebase", task)
+    assert back.code == 0 and "nothing conflicted" in back.out, back
+    reviewed = await user.goose("review", task, "--stat")
+    assert "notes.txt" in reviewed.out and "secret.txt" not in reviewed.out
+    assert (await user.goose("apply", task, "--all", "--yes", "--how", "squash")).code == 0
+    assert (user.repository / "notes.txt").read_text() == LINES.replace("line 2\n", "line two\n")
+    assert not (user.repository / "secret.txt").exists()
+
+
+async def test_a_rebase_leaves_the_work_that_a_task_began_with_to_the_user(user):
+    (user.repository / "mine.txt").write_text("not for anybody\n")
+    (user.repository / "cart.py").write_text("# an idea\n")
+    async with answered(user, [calls(PLAN, _edit("notes.txt", "line 2\n", "line two\n")), calls(PLAN_DONE), *DONE]):
+        done = await user.goose("run", "-t", "Do it", "--base", "changes", "--output-format", "json")
+    task = done.json["session_id"]
+    user.git("checkout", "-q", "cart.py")
+    user.git("commit", "-q", "--allow-empty", "-m", "Mine")
+    assert (await user.goose("task", "rebase", task)).code == 0
+    assert (await user.goose("apply", task, "--all", "--yes", "--how", "squash")).code == 0
+    assert user.git("show", "--format=", "--name-only", "main").split() == ["notes.txt"]
+    assert user.git("status", "--porcelain") == "?? mine.txt\n" and "an idea" not in (user.repository / "cart.py").read_text()
+
+
+async def test_what_was_edited_by_hand_after_the_checks_is_not_called_checked(user):
+    task = await _made(user, _edit("notes.txt", "line 2\n", "line two\n"), check="! grep -q broken notes.txt")
+    worktree = Path(summary_of(folder_of(user, task)).workspace)
+    (worktree / "notes.txt").write_text("broken\n")
+    reviewed = await user.goose("review", task, "--json")
+    assert reviewed.json["task"]["checks"] == "stale"
+    asked = await user.goose("apply", task, "--all")
+    assert "The checks are: stale" in asked.err
+    assert (await user.goose("apply", task, "--all", "--yes")).code == 0
+    assert summary_of(folder_of(user, task)).checks == "stale"
