@@ -69,7 +69,7 @@ async def connected(workspace: Path, **options: Any) -> AsyncIterator[Tools]:
         yield Tools(client, workspace)
 
 
-async def until(condition: Callable[[], bool | Awaitable[bool]], seconds: float = 10.0) -> None:
+async def until(condition: Callable[[], bool | Awaitable[bool]], seconds: float = 30.0) -> None:
     """Waits until something becomes true. Raises TimeoutError."""
     async with asyncio.timeout(seconds):
         while True:

@@ -61,9 +61,9 @@ def sleepers(workspace: Path) -> list[psutil.Process]:
 async def test_a_daemon_ends_with_its_command_and_holds_nothing_up(tmp_path: Path) -> None:
     env = {"PATH": "/usr/bin", "TEST_WORKSPACE": str(tmp_path)}
     async with connected(tmp_path, spawn=sandboxed, env=env) as tools:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             assert await tools("shell", command="setsid sleep 600 & echo ok") == "ok\n[exit code 0]"
-        await until(lambda: not sleepers(tmp_path), 2)
+        await until(lambda: not sleepers(tmp_path))
 
 
 @pytest.mark.case("R25")

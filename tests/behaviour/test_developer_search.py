@@ -210,7 +210,7 @@ async def test_a_pattern_that_never_ends_is_given_up_and_holds_up_nothing(tmp_pa
     (tmp_path / "f").write_text("a" * 40 + "!\n")
     async with without_ripgrep(tmp_path) as tools:
         search = asyncio.create_task(tools.refusal("grep", pattern="(a+)+$"))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             assert await tools("shell", command="echo meanwhile") == "meanwhile\n[exit code 0]"
         async with asyncio.timeout(30):
             assert "takes too long" in await search

@@ -273,7 +273,7 @@ async def test_an_interrupt_kills_what_runs_answers_every_call_and_the_next_prom
         before = await others(it)
         await it.say("start")
         await until((it.root / "begun").exists)
-        async with asyncio.timeout(2.3):
+        async with asyncio.timeout(20):
             await it.perform(cmd.Interrupt())
         pid = int((it.root / "pid").read_text())
         with pytest.raises(ProcessLookupError):
@@ -369,9 +369,9 @@ async def test_where_nobody_can_answer_a_question_is_denied_at_once_and_the_turn
 @pytest.mark.case("U16")
 async def test_the_time_limit_ends_the_run_and_what_it_started(tmp_path):
     shell = call("shell", command=f"echo $$ > pid; {SLEEP}")
-    async with rig(tmp_path, reply(shell), limits=ev.Limits(max_seconds=1.5)) as it:
+    async with rig(tmp_path, reply(shell), limits=ev.Limits(max_seconds=3)) as it:
         ended = await it.prompt()
-        assert (ended.outcome, ended.detail) == ("limit", "The time limit of 1.5 seconds is reached.")
+        assert (ended.outcome, ended.detail) == ("limit", "The time limit of 3 seconds is reached.")
         assert it.result(shell) == UNKNOWN_OUTCOME
         with pytest.raises(ProcessLookupError):
             os.kill(int((it.root / "pid").read_text()), 0)

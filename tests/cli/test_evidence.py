@@ -3,12 +3,7 @@
 from pathlib import Path
 
 import pytest
-from command import CHECK, FIXING, User, answered
-
-
-@pytest.fixture
-def user(tmp_path):
-    return User(tmp_path)
+from command import CHECK, FIXING, answered
 
 
 @pytest.mark.case("U13")

@@ -3,15 +3,14 @@
 import os
 
 import pytest
-from command import FIX, FIXING, PLAN, PLAN_DONE, User, answered, calls
+from command import FIX, FIXING, PLAN, PLAN_DONE, answered, calls
 
 MAKEFILE = "test:\n\tpython3 -c 'import cart; assert cart.total([10, 5], discount=3) == 12'\n"
 BREAKING = [calls(PLAN, ("edit", {**FIX[1], "new_string": "0"}), PLAN_DONE), *[{"text": "Done."}] * 12]
 
 
 @pytest.fixture
-def user(tmp_path):
-    user = User(tmp_path)
+def user(user):
     (user.repository / "Makefile").write_text(MAKEFILE)
     user.commit("A test command")
     return user

@@ -104,6 +104,6 @@ async def _send(user, task_id, command):
     finally:
         await client.close()
         await reading_frames
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while TaskFolder(user.state / "tasks" / task_id, socket.parent).owned():
             await asyncio.sleep(0.02)

@@ -57,7 +57,7 @@ async def background(user: User, *args: str):
         yield folder, person
     finally:
         await person.client.close()
-        await asyncio.wait_for(reading, 5)
+        await asyncio.wait_for(reading, 30)
 
 
 @pytest.mark.case("U06")

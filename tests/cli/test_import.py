@@ -73,5 +73,5 @@ async def test_going_on_without_a_screen_denies_what_would_be_asked_also_where_t
     turns = [calls(("shell", {"command": "git reset --hard"})), {"text": "I could not."}]
     async with answered(user, turns):
         flags = ("--mode", "ask", "--output-format", "json")
-        ended = await user.goose("run", "--resume", task_id, "-t", "Reset", *flags, seconds=30)
+        ended = await user.goose("run", "--resume", task_id, "-t", "Reset", *flags)
     assert ended.code == 3 and ended.json["denied"], ended

@@ -127,7 +127,7 @@ async def test_a_model_without_tools_is_told_of_them_in_words_and_its_answer_is_
 
 async def test_a_server_that_does_not_answer_does_not_keep_a_session_from_beginning(user):
     user.configure('provider = "ollama"\nmodel = "m"\n[providers.ollama]\nbase_url = "http://127.0.0.1:9"\n')
-    ended = await run(user, "--max-seconds", "2")
+    ended = await run(user, "--max-seconds", "4")
     retried = [event.reason for event in events(user, ended.json["session_id"]) if isinstance(event, ev.ModelRetried)]
     assert ended.code == 124 and all("127.0.0.1" in reason for reason in retried) and retried
 

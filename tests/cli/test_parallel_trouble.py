@@ -236,7 +236,7 @@ async def test_no_process_of_a_killed_task_lives_on(user):
         pid = pid_of(folder_of(user, task))
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
-        await until(lambda: not running("sleep", marker) and not running("python3", f"# {marker}"), seconds=5)
+        await until(lambda: not running("sleep", marker) and not running("python3", f"# {marker}"))
 
 
 @pytest.mark.case("R33")

@@ -66,7 +66,7 @@ async def test_a_turn_that_was_interrupted_or_failed_ends_so_again(user):
         await server.received(2)
         task_id = await _started(user, "sleep 302")
         process.send_signal(signal.SIGINT)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await process.communicate()
         failed = await user.goose("run", "--resume", task_id, "-t", "Go on")
         assert failed.code == 5
@@ -124,7 +124,7 @@ async def test_a_session_that_cannot_be_replayed_says_why_and_leaves_nothing(use
 
 
 async def _started(user, command):
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         while True:
             for folder in (user.state / "tasks").iterdir():
                 log = folder / "log.jsonl"

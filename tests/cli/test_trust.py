@@ -103,10 +103,10 @@ async def test_a_run_without_a_person_in_an_untrusted_repository_ignores_it_deni
     turns = [calls(("shell", {"command": f'python3 -c "open(chr(47))" && touch {marker}/asked'})), *DONE]
     user.env["CI"] = "true"
     async with answered(user, turns):
-        denied = await user.goose("run", "recipe", str(recipe), "--output-format", "json", seconds=30)
+        denied = await user.goose("run", "recipe", str(recipe), "--output-format", "json")
     assert denied.code == 3 and denied.json["denied"], denied
     async with answered(user, [calls(PLAN, FIX), calls(PLAN_DONE), *DONE]):
-        failed = await user.goose("run", "recipe", str(recipe), "--check", "false", "--output-format", "json", seconds=30)
+        failed = await user.goose("run", "recipe", str(recipe), "--check", "false", "--output-format", "json")
     assert failed.code == 6, "a failed task is another exit code"
     assert list(marker.iterdir()) == []
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pyte
 
-DEADLINE = 30.0
+DEADLINE = 60.0
 
 
 class Terminal:

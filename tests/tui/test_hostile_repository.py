@@ -27,9 +27,7 @@ async def test_the_screen_the_list_of_tasks_and_the_review_run_nothing_of_the_re
     turns = [calls(PLAN, FIX), calls(PLAN_DONE), *([{"text": "It is done now."}] * 8)]
     async with answered(user, turns, config='mode = "auto"'):
         await terminal.open()
-        await terminal.shows("Say what should be done")
-        await terminal.type("Take the discount off")
-        await terminal.press("Enter")
+        await terminal.ask("Take the discount off")
         await terminal.shows("ready for review")
         await terminal.press("F3")
         await terminal.shows("hunk 1 of 1")

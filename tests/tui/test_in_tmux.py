@@ -34,9 +34,7 @@ async def test_a_change_is_asked_for_watched_reviewed_and_applied_without_leavin
     turns = [calls(("read", {"path": "cart.py"}), text="I look first."), calls(PLAN, FIX), calls(PLAN_DONE), *DONE]
     async with answered(user, turns, config=f'mode = "auto"\nchecks = ["{CHECK}"]'):
         await terminal.open()
-        await terminal.shows("Say what should be done")
-        await terminal.type("Take the discount off")
-        await terminal.press("Enter")
+        await terminal.ask("Take the discount off")
         await terminal.shows("ready for review", "checks passed", "PLAN  1/1")
         await terminal.press("F3")
         await terminal.shows("hunk 1 of 1", "return sum(prices) - discount")
@@ -70,9 +68,7 @@ async def test_hunks_and_lines_are_judged_edited_and_commented_and_only_accepted
     user.env["EDITOR"] = str(editor)
     async with answered(user, REVISED, config='mode = "auto"') as server:
         await terminal.open()
-        await terminal.shows("Say what should be done")
-        await terminal.type("Change the cart")
-        await terminal.press("Enter")
+        await terminal.ask("Change the cart")
         await terminal.shows("ready for review")
         await terminal.press("F3")
         await terminal.shows("hunk 1 of 4", "undecided 4")
@@ -144,9 +140,7 @@ async def test_a_command_of_the_users_own_and_their_editor_get_the_real_terminal
     user.env["EDITOR"] = str(editor)
     async with answered(user, DONE) as server:
         await terminal.open()
-        await terminal.shows("Say what should be done")
-        await terminal.type("!test -t 0 && echo on a terminal in $PWD")
-        await terminal.press("Enter")
+        await terminal.ask("!test -t 0 && echo on a terminal in $PWD")
         await terminal.shows(f"on a terminal in {user.repository}", "[exit code 0")
         await terminal.press("Enter")
         await terminal.shows("Say what should be done")
@@ -178,9 +172,7 @@ async def test_closing_the_screen_stops_nothing_and_opening_it_again_attaches(us
     turns = [calls(("shell", {"command": "until [ -e go ]; do sleep 0.05; done; echo went on"})), *DONE]
     async with answered(user, turns, config='mode = "auto"'):
         await terminal.open()
-        await terminal.shows("Say what should be done")
-        await terminal.type("Wait for me")
-        await terminal.press("Enter")
+        await terminal.ask("Wait for me")
         await terminal.shows("until [ -e go ]")
         await terminal.press("C-q")
         left = await terminal.shows("[ended 0]", "goes on working")
@@ -202,14 +194,12 @@ async def test_escape_gives_the_prompt_back_kills_the_whole_tree_and_the_next_tu
     turns = [calls(("shell", {"command": f"sleep {one} & sleep {other}"})), {"text": "I am still here."}]
     async with answered(user, turns, config='mode = "auto"') as server:
         await terminal.open()
-        await terminal.shows("Say what should be done")
-        await terminal.type("Sleep")
-        await terminal.press("Enter")
+        await terminal.ask("Sleep")
         await terminal.shows(f"sleep {one}")
         await until(lambda: running("sleep", other))
         await terminal.press("Escape")
         await terminal.shows("interrupted")
-        await until(lambda: not running("sleep", one) and not running("sleep", other), seconds=5)
+        await until(lambda: not running("sleep", one) and not running("sleep", other))
         await terminal.type("Are you there?")
         await terminal.press("Enter")
         await terminal.shows("I am still here.")

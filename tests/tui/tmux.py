@@ -35,7 +35,13 @@ class Terminal:
     async def press(self, *keys: str) -> None:
         await self._tmux("send-keys", *keys)
 
-    async def shows(self, *texts: str, within: float = 25) -> str:
+    async def ask(self, text: str) -> None:
+        """Writes a prompt and sends it, once the screen takes one."""
+        await self.shows("Say what should be done")
+        await self.type(text)
+        await self.press("Enter")
+
+    async def shows(self, *texts: str, within: float = 60) -> str:
         """Waits until all of `texts` are on the screen at once, and returns the screen."""
         screen = ""
         try:
@@ -48,7 +54,7 @@ class Terminal:
         except TimeoutError:
             pytest.fail(f"{texts} did not appear within {within} s on\n{screen}")
 
-    async def answer(self, key: str, then: str, within: float = 15) -> None:
+    async def answer(self, key: str, then: str, within: float = 40) -> None:
         """Presses `key` until the screen shows `then`: a question takes no answer for a moment after it was drawn."""
         screen = ""
         try:

@@ -99,12 +99,12 @@ class WireServer:
     def base_url(self, protocol: str) -> str:
         return self.url + _BASES[protocol]
 
-    async def received(self, count: int, within: float = 10.0) -> None:
+    async def received(self, count: int, within: float = 30.0) -> None:
         """Waits until so many requests have arrived; `TimeoutError` where they do not."""
         async with asyncio.timeout(within), self._changed:
             await self._changed.wait_for(lambda: len(self.requests) >= count)
 
-    async def abandoned(self, count: int = 1, within: float = 10.0) -> None:
+    async def abandoned(self, count: int = 1, within: float = 30.0) -> None:
         """Waits until so many answers were given up by the client before their end."""
         async with asyncio.timeout(within), self._changed:
             await self._changed.wait_for(lambda: self.closed_early >= count)
