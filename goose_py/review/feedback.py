@@ -19,6 +19,24 @@ def feedback(changeset: ChangeSet, review: Review) -> str:
     return "\n\n".join([opening, *sections]) + "\n"
 
 
+def remarks(changeset: ChangeSet, review: Review, left: ChangeSet) -> str:
+    """The comments on changes that have been applied; empty where there are none. What of them is still `left` to be reviewed
+    is said by `feedback`. Both changesets have the hunks of what was commented on."""
+    sections = []
+    for file in changeset.files:
+        found, rest = review.of(file.path), left.file(file.path)
+        lines = _comments(found.comments) if rest is None else []
+        waiting = {hunk.id for hunk in rest.hunks or ()} if rest is not None else set()
+        for hunk in file.hunks or ():
+            of_hunk = found.hunks.get(hunk.id, HunkReview())
+            if of_hunk.comments and hunk.id not in waiting:
+                lines += _of_hunk(hunk, of_hunk)
+        if lines:
+            sections.append("\n".join([f"## {file.path}", *lines]))
+    opening = "The reviewer commented on these changes, which are applied by now:"
+    return "\n\n".join([opening, *sections]) + "\n" if sections else ""
+
+
 def _of_file(file: FileChange, review: FileReview) -> str:
     lines: list[str] = []
     if review.attributes == "drop" and (not file.hunks or file.status in ("renamed", "mode")):

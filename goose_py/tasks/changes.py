@@ -1,7 +1,7 @@
 """What becomes of a task's changes: decisions, feedback, merging, going back. Works with and without a running session."""
 
 import shlex
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,9 +18,9 @@ from goose_py.protocol.resolving import resolving
 from goose_py.review.apply import apply_to_working_tree
 from goose_py.review.approval import Approval
 from goose_py.review.errors import ApprovalOutdated, BaseMoved
-from goose_py.review.feedback import feedback
+from goose_py.review.feedback import feedback, remarks
 from goose_py.review.selection import reviewed, selected_tree
-from goose_py.review.verdicts import Decision, decisions_of, keep_undecided
+from goose_py.review.verdicts import decisions_of, keep_undecided
 from goose_py.tasks.merging import Merge, RunChecks, merge, rest_after
 from goose_py.tasks.rebasing import ConflictsLeft, plan_rebase, rebase
 from goose_py.tasks.review_base import recorded_tree, review_base
@@ -116,12 +116,24 @@ class TaskChanges:
     async def _send_feedback(self, command: cmd.SendFeedback) -> None:
         if self._ports.prompt is None:
             raise UserError("Feedback needs the task's worker: resume the task.")
-        decisions = _since_last_feedback(self._ports.history())
-        changeset, review = await reviewed(self.worktree.store, await self.changes(), decisions)
-        text = "\n\n".join(part for part in (command.note, feedback(changeset, review)) if part.strip())
+        recent = _since_last_feedback(self._ports.history())
+        changeset, review = await reviewed(self.worktree.store, await self.changes(), decisions_of(recent))
+        said = [command.note, feedback(changeset, review), *await self._remarks(recent, changeset)]
+        text = "\n\n".join(part for part in said if part.strip())
         if not text:
             raise UserError("There is nothing to send: nothing was rejected, edited or commented since the last time.")
         await self._say(text, FEEDBACK)
+
+    async def _remarks(self, recent: Sequence[ev.Record], left: ChangeSet) -> list[str]:
+        """What was said of changes that were applied since: no changeset shows them any more."""
+        said, begin = [], 0
+        for number, record in enumerate(recent):
+            if isinstance(record.event, ev.ChangesApplied):
+                store, applied = self.worktree.store, record.event
+                changes = await changeset_summary(store, applied.base_tree, applied.result_tree)
+                said.append(remarks(*await reviewed(store, changes, decisions_of(recent[begin:number])), left))
+                begin = number + 1
+        return said
 
     async def _apply(self, command: cmd.ApplyChanges) -> None:
         base = command.base_tree
@@ -287,10 +299,10 @@ def _title(history: Iterable[ev.Record]) -> str:
     return title
 
 
-def _since_last_feedback(history: Iterable[ev.Record]) -> list[Decision]:
+def _since_last_feedback(history: Iterable[ev.Record]) -> list[ev.Record]:
     records = list(history)
     last = 0
     for record in records:
         if isinstance(record.event, ev.PromptReceived) and record.event.prompt_id.startswith(FEEDBACK):
             last = record.seq
-    return list(decisions_of(record for record in records if record.seq > last))
+    return [record for record in records if record.seq > last]

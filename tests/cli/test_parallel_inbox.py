@@ -108,6 +108,22 @@ async def test_what_a_reviewer_rejects_goes_back_as_one_prompt_and_only_what_was
     assert "sum(prices) + discount" in (user.repository / "cart.py").read_text()
 
 
+@pytest.mark.case("U10")
+async def test_a_comment_on_what_was_kept_reaches_the_task_after_it_was_applied(user):
+    async with answered(user, [calls(PLAN, FIX), calls(PLAN_DONE), *DONE]):
+        task = (await user.goose("run", "-t", "Do it", "--output-format", "json")).json["session_id"]
+    said = await user.goose("approve", task, "--file", "cart.py", "--hunk", "1", "-m", "Say what a discount is, next time.")
+    assert said.code == 0
+    assert (await user.goose("apply", task, "--yes")).code == 0
+    async with answered(user, DONE) as server:
+        assert (await user.goose("review", task, "--send")).code == 0
+        await server.received(1)
+    told = json.dumps(server.requests[0].body["messages"][-1])
+    assert "Say what a discount is, next time." in told and "sum(prices) - discount" in told and "applied" in told
+    again = await user.goose("review", task, "--send")
+    assert again.code == 2 and "nothing to send" in again.err
+
+
 async def test_every_hunk_tells_which_turn_which_step_and_which_call_made_it(user):
     turns = [calls(PLAN, FIX), calls(PLAN_DONE), {"text": "One."}, {"text": "One."}, *DONE]
     async with answered(user, turns):

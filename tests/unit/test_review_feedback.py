@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from changesets import ONE, TWO, change, changeset
 
-from goose_py.review.feedback import feedback
+from goose_py.review.feedback import feedback, remarks
 from goose_py.review.verdicts import Decision, decide_file, decide_hunk, fold
 
 
@@ -65,3 +65,16 @@ def test_whole_files_are_named_for_what_was_rejected():
     assert "rejected: that it was added" in said(empty, *decide_file(empty, "drop"))
     mode = change("run", (), status="mode", new_mode="100755")
     assert "rejected: the mode change from 100644 to 100755" in said(mode, *decide_file(mode, "drop"))
+
+
+def test_of_what_is_applied_the_comments_on_what_is_not_left_are_told():
+    file = change()
+    events = [
+        decide_hunk(file, ONE, "undecided", comment="say uno"),
+        decide_hunk(file, TWO, "drop", comment="no y"),
+    ]
+    review = fold(changeset(file), [Decision(event) for event in events])
+    text = remarks(changeset(file), review, changeset(change(hunks=(TWO,))))
+    assert text.splitlines()[2:] == ["## f.py", "about the change near line 1:", "-b", "+B", "comment: say uno"]
+    assert remarks(changeset(file), review, changeset(file)) == ""
+    assert remarks(changeset(file), fold(changeset(file), []), changeset()) == ""
