@@ -59,3 +59,15 @@ async def until(condition: Callable[[], bool], seconds: float = 30) -> None:
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.03)
+
+
+def git_that_kills(user: User, command: str) -> None:
+    """A git on the PATH that kills whoever has run this command (a pattern of the shell), once it is done."""
+    folder = user.root / "programs"
+    folder.mkdir(exist_ok=True)
+    program = folder / "git"
+    program.write_text(
+        f'#!/bin/sh\n/usr/bin/git "$@"; code=$?\ncase "$*" in {command}) kill -9 $PPID;; esac\nexit $code\n'
+    )
+    program.chmod(0o755)
+    user.env["PATH"] = f"{folder}:{user.environment()['PATH']}"

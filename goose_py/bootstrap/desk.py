@@ -63,7 +63,7 @@ async def look(host: Host, folder: TaskFolder, *, again: bool = False) -> Looked
     summary = summarise(folder.task_id, contents.records, alive=alive)
     worktree = await open_worktree(host, folder, contents.records)
     if not alive:
-        await end_trial(worktree, folder.scratch)
+        worktree = await end_trial(worktree, folder.scratch, contents.records) or worktree
     result = (await worktree.snapshot()).tree if worktree.exists else summary.result_tree
     if result is None:
         raise UserError(f"The task {folder.task_id} has recorded nothing yet.")

@@ -58,9 +58,9 @@ async def open_workspace(
         if not _made_before(folder):
             return await _filled(await TaskWorktree.begin_again(repository, folder.store), repository, folder, settings)
         worktree = await TaskWorktree.open(repository, folder.store)
-        if await end_trial(worktree, folder.scratch):
-            told = "The program ended while it checked a merge; the files of the task are back as they were."
-            return OpenWorkspace(worktree, (told,))
+        if (back := await end_trial(worktree, folder.scratch, records)) is not None:
+            told = "The program ended while it switched the files of the task; they are back as they were."
+            return OpenWorkspace(back, (told,))
         return OpenWorkspace(worktree if worktree.exists else await worktree.recreate())
     repository = await _repository(git, folder, spec)
     if _made_before(folder):

@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,9 +23,9 @@ from goose_py.review.feedback import feedback, remarks
 from goose_py.review.selection import reviewed, selected_tree
 from goose_py.review.verdicts import decisions_of, keep_undecided
 from goose_py.tasks.merging import Merge, RunChecks, merge, rest_after
-from goose_py.tasks.rebasing import ConflictsLeft, plan_rebase, rebase
+from goose_py.tasks.rebasing import RESOLVE, ConflictsLeft, plan_rebase, rebase
 from goose_py.tasks.review_base import recorded_tree, review_base
-from goose_py.tasks.trial import end_trial
+from goose_py.tasks.trial import end_trial, switching
 from goose_py.tasks.workspace import changes_recorded
 
 FEEDBACK = "review-"
@@ -64,19 +65,26 @@ class TaskChanges:
             case cmd.SendFeedback():
                 await self._send_feedback(command)
             case cmd.ApplyChanges():
-                await end_trial(self.worktree, self._ports.scratch)
+                await self._end_trial()
                 await self._apply(command)
             case cmd.Rebase():
-                await end_trial(self.worktree, self._ports.scratch)
+                await self._end_trial()
                 await self._rebase(command)
             case cmd.Rewind():
-                await end_trial(self.worktree, self._ports.scratch)
+                await self._end_trial()
                 await self._rewind(command)
             case cmd.Reject():
                 self._emit(ev.TaskEnded(state="rejected", detail=command.reason))
             case _:
                 return False
         return True
+
+    async def _end_trial(self) -> None:
+        scratch = self._ports.scratch
+        self.worktree = await end_trial(self.worktree, scratch, self._ports.history()) or self.worktree
+
+    def _switching(self) -> AbstractAsyncContextManager[None]:
+        return switching(self.worktree, self._ports.scratch, self._ports.history())
 
     async def changes(self, base: str | None = None) -> ChangeSet:
         """What the task changed since its review base (or the tree `base`), as it stands now, without hunks."""
@@ -205,16 +213,27 @@ class TaskChanges:
     async def _rebase(self, command: cmd.Rebase) -> None:
         planned = await plan_rebase(self.worktree, self._branch(command.into))
         if planned is None:
-            raise UserError("The task stands on the tip of that branch already.")
+            await self._resolve_again()
+            return
         if planned.conflicts and self._ports.prompt is None:
             raise UserError("Resolving conflicts needs the task's worker: resume the task.")
         await self._move(planned.base, planned.tree, planned.conflicts)
         if planned.conflicts:
             await self._say(planned.prompt, "rebase-")
 
+    async def _resolve_again(self) -> None:
+        """Nothing is to be rebased: what an earlier rebase has left is still to be resolved."""
+        tree = (await self.worktree.snapshot()).tree
+        left = await left_in_conflict(self.worktree.store, resolving(self._ports.history()), tree)
+        if not left or self._ports.prompt is None:
+            raise UserError("The task stands on the tip of that branch already.")
+        await self._say(f"{', '.join(left)} still hold conflict markers. {RESOLVE}", "rebase-")
+
     async def _move(self, base: Base, tree: str, conflicts: tuple[str, ...] = ()) -> None:
-        self.worktree, moved = await rebase(self.worktree, base, tree, conflicts)
-        self._emit(moved)
+        async with self._switching():
+            worktree, moved = await rebase(self.worktree, base, tree, conflicts)
+            self._emit(moved)
+        self.worktree = worktree
         left = resolving(self._ports.history())
         self._emit(await changes_recorded(self.worktree.store, base.tree, moved.undo, tree, resolving=left))
 
@@ -233,8 +252,9 @@ class TaskChanges:
             return
         if command.tree not in await self.worktree.snapshots():
             raise UserError(f"{command.tree} is not a recorded state of this task.")
-        tree, undo = await self._put_back(command.tree, command.scope)
-        self._emit(ev.Rewound(tree=tree, undo=undo, scope=command.scope, to_seq=command.to_seq))
+        async with self._switching():
+            tree, undo = await self._put_back(command.tree, command.scope)
+            self._emit(ev.Rewound(tree=tree, undo=undo, scope=command.scope, to_seq=command.to_seq))
 
     async def _undo_rewind(self) -> None:
         records = list(self._ports.history())
@@ -248,8 +268,9 @@ class TaskChanges:
         scope = last.event.scope
         if scope != "files" and any(isinstance(r.event, ev.PromptReceived) and r.seq > last.seq for r in records):
             raise UserError("The conversation has gone on since it was rewound, so that cannot be taken back.")
-        tree, undo = await self._put_back(last.event.undo, scope)
-        self._emit(ev.Rewound(tree=tree, undo=undo, scope=scope, undoes=last.seq))
+        async with self._switching():
+            tree, undo = await self._put_back(last.event.undo, scope)
+            self._emit(ev.Rewound(tree=tree, undo=undo, scope=scope, undoes=last.seq))
 
     async def _put_back(self, tree: str, scope: str) -> tuple[str, str]:
         """The tree that the worktree has then, and the one that it had."""

@@ -12,6 +12,7 @@ from goose_py.review.errors import listed
 CONTEXT = 3
 SHOWN_PER_FILE = 6000
 SHOWN_FILES = 20
+RESOLVE = "Resolve them so that both changes keep their meaning, remove every marker, and see that the checks pass."
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,7 @@ async def _prompt(worktree: TaskWorktree, preview: MergePreview, base: Base, con
     sections = [
         f"The branch {base.branch} has moved to {base.commit[:12]} since you began, and your changes conflict with it. Your "
         "workspace now stands on that commit with your changes merged in; the files below carry conflict markers, the "
-        "branch's side first. Resolve them so that both changes keep their meaning, remove every marker, and see that the "
-        "checks pass."
+        f"branch's side first. {RESOLVE}"
     ]
     messages = {path: conflict.message for conflict in preview.conflicts for path in conflict.paths}
     for path in conflicts[:SHOWN_FILES]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from command import CHECK, FIX, FIXING, PLAN, PLAN_DONE, User, answered, calls
-from parallel import ended, folder_of, kill_worker, until
+from parallel import ended, folder_of, git_that_kills, kill_worker, until
 
 from goose_py.protocol import events as ev
 from goose_py.session.log import read_log
@@ -174,22 +174,10 @@ async def test_a_kill_while_the_merged_result_is_checked_leaves_the_branch_and_b
     assert (await user.goose("apply", task, "--all", "--yes", "--how", "squash", "--no-verify")).code == 0
 
 
-def _git_that_kills(user: User, ref: str) -> None:
-    """A git on the PATH that kills whoever has let it move `ref`, once it has."""
-    folder = user.root / "programs"
-    folder.mkdir(exist_ok=True)
-    program = folder / "git"
-    program.write_text(
-        f'#!/bin/sh\n/usr/bin/git "$@"; code=$?\ncase "$*" in update-ref*{ref}*) kill -9 $PPID;; esac\nexit $code\n'
-    )
-    program.chmod(0o755)
-    user.env["PATH"] = f"{folder}:{user.environment()['PATH']}"
-
-
 async def test_a_kill_right_after_the_branch_has_moved_leaves_no_lock_and_a_merge_on_record(user):
     task = await _made(user, FIX)
     (user.repository / "mine.txt").write_text("mine\n")
-    _git_that_kills(user, "refs/heads/main")
+    git_that_kills(user, "update-ref*refs/heads/main*")
     killed = await user.goose("apply", task, "--all", "--yes", "--how", "squash")
     assert killed.code < 0 and (user.repository / ".git" / "index.lock").exists()
     del user.env["PATH"]
@@ -204,7 +192,7 @@ async def test_a_kill_right_after_the_branch_has_moved_leaves_no_lock_and_a_merg
 async def test_merging_again_after_such_a_kill_names_the_commit_that_the_branch_really_has(user):
     task = await _made(user, FIX)
     user.git("checkout", "-q", "-b", "elsewhere")
-    _git_that_kills(user, "refs/heads/main")
+    git_that_kills(user, "update-ref*refs/heads/main*")
     assert (await user.goose("apply", task, "--all", "--yes", "--how", "squash")).code < 0
     del user.env["PATH"]
     tip = user.git("rev-parse", "main").strip()
@@ -305,3 +293,28 @@ async def test_what_was_edited_by_hand_after_the_checks_is_not_called_checked(us
     assert "The checks are: stale" in asked.err
     assert (await user.goose("apply", task, "--all", "--yes")).code == 0
     assert summary_of(folder_of(user, task)).checks == "stale"
+
+
+@pytest.mark.parametrize("command", ["read-tree*-m*-u*", "update-ref*refs/heads/goose/*"])
+async def test_a_rebase_that_is_killed_has_never_begun_and_can_be_done_again(user, command):
+    task = await _conflicting(user)
+    folder = folder_of(user, task)
+    worktree, branch = Path(summary_of(folder).workspace), summary_of(folder).branch
+    files, tip = (worktree / "notes.txt").read_text(), user.git("rev-parse", branch)
+    git_that_kills(user, command)
+    async with answered(user, DONE, config='mode = "auto"') as server:
+        assert (await user.goose("task", "rebase", task)).code != 0
+        del user.env["PATH"]
+        assert "line 2!" in (worktree / "notes.txt").read_text(), "the files had been switched"
+        reviewed = await user.goose("review", task)
+        assert reviewed.code == 0 and "line two" in reviewed.out and "line 2!" not in reviewed.out, reviewed
+        assert (worktree / "notes.txt").read_text() == files and user.git("rev-parse", branch) == tip
+        assert (await user.goose("task", "rebase", task)).code == 0
+        await until(lambda: len(server.requests) > 0)
+        assert "<<<<<<< main" in str(server.requests[0].body["messages"][-1])
+        await ended(user, task, "awaiting review")
+        kill_worker(folder)
+        asked = len(server.requests)
+        assert (await user.goose("task", "rebase", task)).code == 0
+        await until(lambda: len(server.requests) > asked)
+        assert "notes.txt still hold" in str(server.requests[asked].body["messages"][-1]), "it is asked to resolve them again"

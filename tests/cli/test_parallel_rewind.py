@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from command import User, answered, calls
 from git_repos import tree_of_folder
+from parallel import git_that_kills
 
 DONE = [{"text": "Done."}] * 10
 BY_SHELL = (
@@ -77,3 +78,14 @@ async def test_the_conversation_goes_back_too_where_that_is_asked_and_its_undo_b
     assert late.code == 2 and "gone on" in late.err
     wrong = await user.goose("task", "rewind", task, "--to", "99", "--yes")
     assert wrong.code == 2 and "no turn 99" in wrong.err
+
+
+async def test_a_rewind_that_is_killed_before_it_is_logged_has_never_happened(user):
+    task, worktree = await _two_turns(user)
+    after = tree_of_folder(worktree)
+    git_that_kills(user, "read-tree*-m*-u*")
+    assert (await user.goose("task", "rewind", task, "--yes")).code < 0 and tree_of_folder(worktree) != after
+    del user.env["PATH"]
+    assert (await user.goose("review", task)).code == 0 and tree_of_folder(worktree) == after
+    assert (await user.goose("task", "rewind", task, "--yes")).code == 0
+    assert (await user.goose("task", "rewind", task, "--undo")).code == 0 and tree_of_folder(worktree) == after
