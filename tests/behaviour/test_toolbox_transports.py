@@ -182,6 +182,7 @@ async def test_headers_are_sent_with_their_secrets_filled_in_and_nothing_else_of
         async with Watched([spec], tmp_path, host=host) as watched:
             await watched.settled()
             assert await watched.text("web__echo", text="x") == "x"
+    assert app.headers
     for sent in app.headers:
         assert sent["authorization"] == "Bearer s3cret"
         assert sent["x-team"] == "blue-a"

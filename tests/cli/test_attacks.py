@@ -90,7 +90,7 @@ async def test_what_is_denied_is_denied_behind_sixty_others_and_a_megabyte_is_re
     turns = [calls(*(("shell", {"command": command}) for command in commands)), *DONE]
     async with answered(user, turns, config=f'mode = "auto"\n{rule}'):
         ended = await user.goose("run", "-t", "Go", "--output-format", "json")
-    assert all("Not allowed" in text for text in results(user, ended.json["session_id"])), ended
+    assert ["Not allowed" in text for text in results(user, ended.json["session_id"])] == [True, True], ended
 
 
 @pytest.mark.case("A04")

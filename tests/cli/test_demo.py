@@ -1,7 +1,6 @@
 """The first thing that anybody sees."""
 
 
-
 async def test_the_demonstration_goes_the_whole_way_without_a_key(user):
     ended = await user.goose("demo", "--yes", "--folder", "shop", cwd=user.root)
     assert ended.code == 0, ended

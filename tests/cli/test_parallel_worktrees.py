@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from command import User, answered, calls
-from parallel import ended, folder_of
+from parallel import ended, folder_of, until
 
 from goose_py.protocol import events as ev
 from goose_py.session.log import read_log
@@ -78,8 +78,8 @@ async def test_what_a_worktree_needs_is_there_before_the_first_turn_or_the_task_
 
 @pytest.mark.case("U38")
 async def test_tasks_that_run_together_have_ports_names_and_temporary_files_of_their_own_and_no_stash(user):
-    show = 'echo "$PORT|$GOOSE_PY_PORTS|$COMPOSE_PROJECT_NAME"; [ -w "$TMPDIR" ] && ls "$TMPDIR"; echo x > "$TMPDIR/$PORT"'
-    waits = "until [ -e go ]; do sleep 0.02; done"
+    show = 'echo "$PORT|$GOOSE_PY_PORTS|$COMPOSE_PROJECT_NAME"; echo x > "$TMPDIR/port-$PORT"; echo > begun'
+    waits = 'until [ -e go ]; do sleep 0.02; done; cd "$TMPDIR" && ls -d port-*'
     turns = [calls(("shell", {"command": f"{show}; {waits}"}))] * 2 + [calls(("shell", {"command": "git stash"}))] * 2 + DONE
     async with answered(user, turns, config="[tasks]\nports = 5\nfirst_port = 23000"):
         started = await user.goose("task", "start", "--each", "-", "--mode", "auto", stdin="one\ntwo\n")
@@ -87,15 +87,18 @@ async def test_tasks_that_run_together_have_ports_names_and_temporary_files_of_t
         for task in ids:
             await ended(user, task, "running", "planning")
         (user.repository / "mine.txt").write_text("not stashed\n")
-        for task in ids:
-            (Path(summary_of(folder_of(user, task)).workspace) / "go").touch()
+        workspaces = [Path(summary_of(folder_of(user, task)).workspace) for task in ids]
+        await until(lambda: all((workspace / "begun").exists() for workspace in workspaces))
+        for workspace in workspaces:
+            (workspace / "go").touch()
         for task in ids:
             question = (await ended(user, task, "awaiting approval")).question
             assert "stash" in question, "stash is shared by all worktrees, so it is asked about even in auto mode"
-        seen = [_results(user, task)[0].splitlines()[0].split("|") for task in ids]
+        shown = [_results(user, task)[0].splitlines() for task in ids]
+        seen = [lines[0].split("|") for lines in shown]
         first, second = sorted(int(values[0]) for values in seen)
         assert second - first >= 5 and first >= 23000 and seen[0][2] != seen[1][2]
-        assert all(str(port) not in text.splitlines()[1:2] for port in (first, second) for text in _results(user, ids[0]))
+        assert [lines[1:-1] for lines in shown] == [[f"port-{values[0]}"] for values in seen], "each sees its own files alone"
         for task in ids:
             await user.goose("task", "stop", task)
     assert user.git("stash", "list") == "" and (user.repository / "mine.txt").exists()

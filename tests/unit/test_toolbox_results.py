@@ -138,7 +138,9 @@ def test_audio_and_files_are_saved_and_named(tmp_path: Path) -> None:
     assert first.startswith("[audio: audio/wav, 4 bytes, saved as ")
     assert first.endswith(".wav]")
     assert second.startswith("[resource file:///a.pdf: application/pdf, 4 bytes, saved as ")
-    for path in tmp_path.iterdir():
+    saved = list(tmp_path.iterdir())
+    assert len(saved) == 2
+    for path in saved:
         assert path.read_bytes() == b"RIFF"
         assert path.stat().st_mode & 0o777 == 0o600
 
