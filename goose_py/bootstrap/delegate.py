@@ -4,19 +4,19 @@ import asyncio
 import sys
 from dataclasses import replace
 
-import msgspec
-
-from goose_py.bootstrap.deliver import Delivered, deliver
+from goose_py.bootstrap.deliver import deliver
 from goose_py.bootstrap.desk import open_worktree
 from goose_py.bootstrap.host import Host
+from goose_py.bootstrap.launch import tell
 from goose_py.bootstrap.starting import TaskRequest, submit_one
 from goose_py.bootstrap.task import OpenTask
+from goose_py.protocol import commands as cmd
 from goose_py.protocol import events as ev
-from goose_py.protocol.errors import GooseError, UserError
+from goose_py.protocol.errors import GooseError
 from goose_py.session.log import Log
-from goose_py.tasks.spec import Delivery, read_spec
+from goose_py.tasks.spec import Delivery, TaskSpec, read_spec
 from goose_py.tasks.store import TaskFolder
-from goose_py.tasks.summary import summarise
+from goose_py.tasks.summary import summarise, summary_of
 
 
 def delegate(request: TaskRequest, delivery: Delivery) -> int:
@@ -25,7 +25,8 @@ def delegate(request: TaskRequest, delivery: Delivery) -> int:
     print(folder.task_id)
     state = f"Queued: {kicked.waiting[folder.task_id]}." if folder.task_id in kicked.waiting else "Started."
     end = "a pushed branch and a draft pull request" if delivery.push else "a branch here; nothing is pushed without --push"
-    print(f"{state} It ends in {end}. `goose-py task show {folder.task_id}` says when.", file=sys.stderr)
+    how = f"`goose-py task show {folder.task_id}` says when, and how to send it on by hand"
+    print(f"{state} It ends in {end}. {how}.", file=sys.stderr)
     return 0
 
 
@@ -33,16 +34,20 @@ def finish(task_id: str, delivery: Delivery) -> int:
     """Delivers (again) what a task made, from the command line."""
     host = Host.here()
     folder = host.tasks.find(task_id)
-    if folder.owned():
-        raise UserError(f"The task {folder.task_id} is in use: stop it first, and close what shows it.")
-    found = asyncio.run(_finish(host, folder, delivery))
-    print(found.where)
-    for command in found.by_hand:
-        print(f"  {command}")
+    command = cmd.Deliver(push=delivery.push, remote=delivery.remote, into=delivery.into)
+    asyncio.run(_finish(host, folder, command))
+    summary = summary_of(folder)
+    print(summary.delivered)
+    for line in summary.by_hand:
+        print(f"  {line}")
     return 0
 
 
-async def _finish(host: Host, folder: TaskFolder, delivery: Delivery) -> Delivered:
+async def _finish(host: Host, folder: TaskFolder, command: cmd.Deliver) -> None:
+    """Through the task's worker where one runs, else directly."""
+    if folder.owned():
+        await tell(host, folder, command)
+        return
     log, contents = Log.open(folder.path, host.now)
     records = list(contents.records)
 
@@ -51,13 +56,21 @@ async def _finish(host: Host, folder: TaskFolder, delivery: Delivery) -> Deliver
 
     try:
         worktree = await open_worktree(host, folder, contents.records)
-        given = read_spec(folder.path).delivery or Delivery()
-        merged = msgspec.structs.replace(
-            given, push=delivery.push, remote=delivery.remote or given.remote, into=delivery.into or given.into
-        )
-        return await deliver(host, folder, worktree, merged, lambda: records, emit)
+        await deliver(host, folder, worktree, _delivery(read_spec(folder.path), command), lambda: records, emit)
     finally:
         log.close()
+
+
+async def deliver_now(host: Host, task: OpenTask, command: cmd.Deliver) -> None:
+    """The same in the task's worker. Raises UserError where a turn runs."""
+    delivery = _delivery(task.spec, command)
+    work = deliver(host, task.folder, task.changes.worktree, delivery, task.history, task.session.emit)
+    await task.session.aside(work)
+
+
+def _delivery(spec: TaskSpec, command: cmd.Deliver) -> Delivery:
+    given = spec.delivery or Delivery()
+    return Delivery(push=command.push, remote=command.remote or given.remote, into=command.into or given.into)
 
 
 async def deliver_if_done(host: Host, task: OpenTask) -> None:
@@ -74,4 +87,4 @@ async def deliver_if_done(host: Host, task: OpenTask) -> None:
         )
     except GooseError as problem:
         again = f"`goose-py delegate --finish {task.folder.task_id}` tries again."
-        task.session.emit(ev.Warned(text=f"It was not delivered: {problem} {again}"))
+        task.session.emit(ev.Warned(text=f"It was not delivered: {problem} {again}", about="delivery"))

@@ -74,6 +74,7 @@ async def deliver(
             how=ev.DELIVERED,
             target=found.where,
             commit=commit,
+            by_hand=found.by_hand,
         )
     )
     if found.by_hand:
@@ -121,7 +122,7 @@ class _Request:
         await self.run(*self._push(remote))
         forge = await self._forge(remote)
         if forge is None:
-            return Delivered(f"{remote}/{self.branch}", (shlex.join(self._create("gh")),))
+            return Delivered(f"{remote}/{self.branch}", (self._create_by_hand("gh"),))
         printed = await self.run(*self._create(forge))
         address = next((word for word in reversed(printed.split()) if word.startswith(("https://", "http://"))), "")
         return Delivered(address or f"{remote}/{self.branch}")
@@ -133,7 +134,13 @@ class _Request:
             remote = "origin"
         forge = await self._forge(remote) or "gh"
         there = shlex.join(["cd", str(self.repository)])
-        return (there, shlex.join(self._push(remote)), shlex.join(self._create(forge)))
+        return (there, shlex.join(self._push(remote)), self._create_by_hand(forge))
+
+    def _create_by_hand(self, forge: str) -> str:
+        """In one line: glab takes the text of the request itself, which the shell reads from its file."""
+        if forge == "gh":
+            return shlex.join(self._create(forge))
+        return f'{shlex.join(self._create(forge)[:-1])} "$(cat {shlex.quote(str(self.body))})"'
 
     def _push(self, remote: str) -> list[str]:
         name = f"refs/heads/{self.branch}"

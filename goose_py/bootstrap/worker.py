@@ -65,6 +65,10 @@ async def _work(task_id: str, ready_fd: int) -> None:
             if isinstance(command, cmd.Shutdown):
                 await task.session.interrupt()
                 stop.set()
+            elif isinstance(command, cmd.Deliver):
+                from goose_py.bootstrap.delegate import deliver_now
+
+                await deliver_now(host, task, command)
             else:
                 await task.perform(command)
 

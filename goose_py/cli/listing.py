@@ -44,6 +44,9 @@ def print_tasks(tasks: Sequence[TaskSummary], host: Host, *, as_json: bool, ever
         cells = (task.task_id, state, CHECKS[task.checks], diff, f"${task.cost:.2f}" if task.cost else "", task.title)
         table.add_row(*(Text(safe_text(cell).replace("\n", " ")) for cell in cells))
     Console(width=None if sys.stdout.isatty() else 160, markup=False, highlight=False).print(table)
+    for task in tasks:
+        if task.state == "delivered" and task.by_hand:
+            print(safe_text(f"{task.task_id} was not sent anywhere. To send it on: {' && '.join(task.by_hand)}"))
     for line in conflicts_of_list(host, tuple(tasks)):
         print(line)
     return 0
@@ -59,6 +62,8 @@ def print_task(folder: TaskFolder, task: TaskSummary) -> int:
         ("cost", f"${task.cost:.4f}, {task.usage.input_tokens} uncached and {task.usage.cache_read_tokens} cached tokens in, "
          f"{task.usage.output_tokens} out" + (" (estimated)" if task.usage.estimated else "")),
         *(("not ready", sentence) for sentence in task.missing),
+        ("delivered", task.delivered),
+        *(("to send it", command) for command in task.by_hand),
         ("repository", task.repository),
         ("worktree", task.workspace),
         ("branch", f"{task.branch or ''} from {(task.base or '')[:12]}" if task.base else ""),

@@ -136,6 +136,15 @@ class Reject(Command, frozen=True, kw_only=True, tag="reject"):
     reason: str = ""
 
 
+class Deliver(Command, frozen=True, kw_only=True, tag="deliver"):
+    """Put what the task made on a branch of its own and, with `push`, send it on as a draft pull request. `remote` and `into`
+    as in the task's `Delivery`, whose values stand where they are empty."""
+
+    push: bool = False
+    remote: str = ""
+    into: str = ""
+
+
 class Shutdown(Command, frozen=True, kw_only=True, tag="shutdown"):
     """End the worker after the running turn was interrupted. The task stays and can be resumed."""
 
@@ -159,5 +168,6 @@ AnyCommand = (
     | Rewind
     | Compact
     | Reject
+    | Deliver
     | Shutdown
 )

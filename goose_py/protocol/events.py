@@ -273,7 +273,8 @@ class ChangeDecided(Event, frozen=True, kw_only=True, tag="change_decided"):
 
 class ChangesApplied(Event, frozen=True, kw_only=True, tag="changes_applied"):
     """`tree` is the approved tree, bound to `base_tree` and `result_tree`; `how` is the way it was merged, `target` the
-    branch or folder that received it, `commit` what was made there, if anything."""
+    branch or folder that received it, `commit` what was made there, if anything. `by_hand` are shell commands that are left to
+    the user to send it on."""
 
     base_tree: str
     result_tree: str
@@ -282,6 +283,7 @@ class ChangesApplied(Event, frozen=True, kw_only=True, tag="changes_applied"):
     target: str
     commit: str | None = None
     files: tuple[str, ...] = ()
+    by_hand: tuple[str, ...] = ()
 
 
 class Rewound(Event, frozen=True, kw_only=True, tag="rewound"):
@@ -308,9 +310,10 @@ class Rebased(Event, frozen=True, kw_only=True, tag="rebased"):
 
 
 class Warned(Event, frozen=True, kw_only=True, tag="warned"):
-    """Something a person should know that ends nothing."""
+    """Something a person should know that ends nothing. `about` a delivery: it failed, and is still to be done."""
 
     text: str
+    about: Literal["", "delivery"] = ""
 
 
 class FinalOutput(Event, frozen=True, kw_only=True, tag="final_output"):

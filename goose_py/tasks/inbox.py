@@ -45,6 +45,8 @@ def questions(summary: TaskSummary, records: Iterable[ev.Record]) -> tuple[Quest
             text = "Its changes are ready to be reviewed"
             if summary.unresolved:
                 text = f"It left conflict markers in {', '.join(summary.unresolved)}"
+            if summary.undelivered:
+                details = (*details, summary.undelivered)
             return (_question(summary, "review", "review", text, details),)
         case "failed":
             return (_question(summary, "trouble", "trouble", summary.detail or "It failed"),)

@@ -12,7 +12,7 @@ from goose_py.tasks.summary import TaskSummary
 
 WORKING = ("planning", "running", "verifying", "queued")
 """States in which a live task takes one of the places. One that waits for a person does not: it would hold up all others."""
-ENDED_WELL = ("merged", "awaiting review", "idle")
+ENDED_WELL = ("merged", "awaiting review", "delivered", "idle")
 ENDED_BADLY = ("failed", "rejected", "cancelled")
 
 
@@ -59,7 +59,12 @@ def schedule(waiting: Iterable[Known], working: Iterable[Known], others: Mapping
 
 def unmerged(spec: TaskSpec, others: Mapping[str, TaskSummary]) -> tuple[str, ...]:
     """Those of the tasks it comes after whose changes are in no branch yet: it starts from what they made."""
-    return tuple(task for task in spec.after if (known := others.get(task)) and known.state != "merged" and known.changed)
+    return tuple(task for task in spec.after if (known := others.get(task)) and _unmerged(known))
+
+
+def _unmerged(summary: TaskSummary) -> bool:
+    """What was delivered is in nobody's branch but its own."""
+    return summary.state != "merged" and (summary.changed or bool(summary.delivered))
 
 
 def _waits_for(spec: TaskSpec, others: Mapping[str, TaskSummary]) -> str:

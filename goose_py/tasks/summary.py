@@ -21,6 +21,7 @@ TaskState = Literal[
     "running",
     "verifying",
     "awaiting review",
+    "delivered",
     "idle",
     "merged",
     "rejected",
@@ -33,7 +34,8 @@ class TaskSummary(msgspec.Struct, frozen=True, kw_only=True):
     """`alive`: a process works on it or waits for its commands. `result_tree` is the tree after the last turn; `changed` tells
     whether it differs from the base and from what was applied. `missing`: what of the worktree was not ready when the task
     began, in sentences. `seconds` that its turns took; `delivered` is where its result was sent, a branch or an address.
-    `unresolved` are the files in which a rebase has left conflict markers."""
+    `by_hand` are the commands that are left to send it on, `undelivered` why it could not be. `unresolved` are the files in
+    which a rebase has left conflict markers."""
 
     task_id: str
     title: str = ""
@@ -62,6 +64,8 @@ class TaskSummary(msgspec.Struct, frozen=True, kw_only=True):
     unresolved: tuple[str, ...] = ()
     seconds: float = 0.0
     delivered: str = ""
+    by_hand: tuple[str, ...] = ()
+    undelivered: str = ""
 
     @property
     def changed(self) -> bool:
@@ -117,6 +121,8 @@ class _Fold:
                 self._set(title=" ".join(text.split())[:80])
             case ev.ModelSet(model=model):
                 self._set(model=model)
+            case ev.Warned(text=text, about="delivery"):
+                self._set(undelivered=text)
             case ev.Warned(text=text) if not self._begun:
                 self._set(missing=(*self.value.missing, text))
             case ev.TurnStarted():
@@ -150,7 +156,7 @@ class _Fold:
                 self._tree = event.result_tree
                 self._set(applied_tree=event.result_tree)
                 if event.how == ev.DELIVERED:
-                    self._set(delivered=event.target)
+                    self._set(delivered=event.target, by_hand=event.by_hand, undelivered="")
             case ev.TurnEnded():
                 self._set(seconds=self.value.seconds + max(0.0, record.at - self._since))
                 self._running, self._outcome = False, event
@@ -198,9 +204,9 @@ class _Fold:
         if self._outcome.outcome == "awaiting_plan":
             return "awaiting plan approval", self._outcome.detail
         if self.value.changed:
-            return "awaiting review", self._outcome.detail
+            return "awaiting review", self.value.undelivered or self._outcome.detail
         if self.value.delivered:
-            return "awaiting review", f"delivered to {self.value.delivered}"
+            return "delivered", self.value.delivered
         return ("idle" if self._outcome.outcome in ("done", "interrupted") else "failed"), self._outcome.detail
 
     def _set(self, **fields: object) -> None:

@@ -15,6 +15,7 @@ _NEEDS: dict[str, Need] = {
     "awaiting approval": "you",
     "awaiting plan approval": "you",
     "awaiting review": "review",
+    "delivered": "done",
     "planning": "running",
     "running": "running",
     "verifying": "running",

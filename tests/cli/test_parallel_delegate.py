@@ -48,8 +48,8 @@ async def test_a_delegated_task_ends_in_a_pushed_branch_and_a_draft_pull_request
         started = await user.goose("delegate", "Take the discount off", "--push", "--mode", "auto", "--check", CHECK)
         assert started.code == 0, started
         task = started.out.strip()
-        await until(lambda: bool(summary_of(folder_of(user, task)).delivered))
-        summary = await ended(user, task, "awaiting review")
+        summary = await ended(user, task, "delivered")
+    assert (await user.goose("inbox")).out.startswith("Nothing waits")
     assert summary.delivered == "https://example.org/pull/7"
     args = json.loads(called.read_text())["args"]
     assert args[:3] == ["pr", "create", "--draft"] and args[args.index("--base") + 1] == "main"
@@ -67,12 +67,15 @@ async def test_without_the_users_word_nothing_leaves_the_machine_and_the_exact_c
     called = _program(user, "gh", "")
     async with answered(user, FIXING):
         task = (await user.goose("delegate", "Take it off", "--mode", "auto")).out.strip()
-        await until(lambda: bool(summary_of(folder_of(user, task)).delivered))
-        summary = await ended(user, task, "awaiting review")
-        kill_worker(folder_of(user, task))
+        summary = await ended(user, task, "delivered")
+        assert summary.alive, "it waits a while for more to do"
+        said = await user.goose("delegate", "--finish", task)
+    assert said.code == 0, said
+    for command in (("task", "show", task), ("task", "list")):
+        shown = (await user.goose(*command)).out
+        assert f"git push --no-verify --set-upstream origin refs/heads/{summary.branch}" in shown and "gh pr create" in shown
     assert not called.exists() and "goose" not in _in(remote, "branch", "--list", "goose/*")
     assert "sum(prices) - discount" in user.git("show", f"{summary.branch}:cart.py")
-    said = await user.goose("delegate", "--finish", task)
     commands = [line.strip() for line in said.out.splitlines()[1:]]
     assert commands[1].startswith("git push") and commands[2].startswith("gh pr create --draft")
     shell = await asyncio.create_subprocess_exec("/bin/sh", "-ec", "\n".join(commands), env=user.environment())
@@ -86,10 +89,12 @@ async def test_a_delivery_that_fails_is_said_loses_nothing_and_can_be_done_again
         task = (await user.goose("delegate", "Take it off", "--push", "--mode", "auto")).out.strip()
         await ended(user, task, "awaiting review")
         folder = folder_of(user, task)
-        log = folder.path / "log.jsonl"
-        await until(lambda: b"not delivered" in log.read_bytes())
+        await until(lambda: bool(summary_of(folder).undelivered))
         kill_worker(folder)
-    assert b"has no remote" in log.read_bytes() and not called.exists()
+    for command in (("task", "show", task), ("inbox",)):
+        shown = (await user.goose(*command)).out
+        assert "has no remote" in shown and f"`goose-py delegate --finish {task}`" in shown, shown
+    assert not called.exists()
     remote = _remote(user)
     failed = await user.goose("delegate", "--finish", task, "--push")
     assert failed.code == 2 and "no network today" in failed.err

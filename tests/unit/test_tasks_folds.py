@@ -122,7 +122,7 @@ def test_a_summary_knows_what_was_delivered_what_is_missing_and_how_long_it_took
     assert summarise("t", records).missing == ("no .env",)
     assert summarise("t", records).seconds == 4.0
     delivered = log(*TWO_TURNS, applied("two", how="pull request", result="two"))
-    assert summarise("t", delivered).state == "awaiting review" and summarise("t", delivered).delivered == "main"
+    assert summarise("t", delivered).state == "delivered" and summarise("t", delivered).delivered == "main"
     moved = summarise("t", log(*TWO_TURNS, rebased("new", "tip")))
     assert (moved.base, moved.base_tree, moved.result_tree, moved.changed) == ("c2", "tip", "new", True)
 
