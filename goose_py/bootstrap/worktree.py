@@ -14,6 +14,7 @@ from goose_py.config.settings import Settings
 from goose_py.git.base import Base, base_from_head, base_from_revision, base_with_changes, uncommitted_paths
 from goose_py.git.errors import GitError, NotARepository, UnbornHead
 from goose_py.git.included import FILE_NAME, copy_included
+from goose_py.git.lfs import mentions_lfs
 from goose_py.git.paths import located
 from goose_py.git.repository import Repository
 from goose_py.git.runner import Git
@@ -77,13 +78,15 @@ async def _filled(
 ) -> OpenWorkspace:
     """A worktree that was begun, with what it needs besides its base, or with its files still to come where that is nothing."""
     wanted = settings.worktree
-    if not (wanted.include or wanted.caches or (repository.root / FILE_NAME).exists()):
+    # Which contents of LFS are missing is known once they are put in place, and is to be said at the start.
+    lfs = mentions_lfs(worktree.store, repository.root, await worktree.base_files())
+    if not (wanted.include or wanted.caches or lfs or (repository.root / FILE_NAME).exists()):
         return OpenWorkspace(worktree, fill=worktree.fill)
     await worktree.fill()
     included = await copy_included(repository, worktree.path, folder.scratch, wanted.include)
     skipped = tuple(f"{path} was not copied into the worktree: {reason}." for path, reason in included.skipped)
     cloned = await clone_caches(repository.root, worktree.path, wanted.caches, sys.platform)
-    return OpenWorkspace(worktree, (*skipped, *cloned))
+    return OpenWorkspace(worktree, (*skipped, *cloned, *_pointers(worktree)))
 
 
 def _empty_submodules(worktree: TaskWorktree) -> tuple[str, ...]:
@@ -96,6 +99,17 @@ def _why_empty(repository: Repository, name: str) -> str:
     return (
         f"The submodule {name} is empty in the worktree, because {why}: run `git submodule update --init --recursive` in "
         f"{repository.root} and start the task again."
+    )
+
+
+def _pointers(worktree: TaskWorktree) -> tuple[str, ...]:
+    if not worktree.pointers:
+        return ()
+    shown = ", ".join(worktree.pointers[:5])
+    more = f" and {len(worktree.pointers) - 5} more" if len(worktree.pointers) > 5 else ""
+    return (
+        f"Files of Git LFS are pointers in the worktree, because your repository does not have their content: {shown}{more}. "
+        f"Run `git lfs fetch` in {worktree.repository.root} and start the task again.",
     )
 
 

@@ -10,10 +10,11 @@ from collections.abc import Sequence
 import msgspec
 
 from goose_py.git.flags import flags_of, flags_of_hunks
+from goose_py.git.lfs import FILES, pointers_among, uses_lfs
 from goose_py.git.patch import RawChange, hunk_values, parse_numstat, parse_patch, parse_raw
 from goose_py.git.private import PrivateStore
 from goose_py.git.submodules import opened
-from goose_py.protocol.changes import ChangeSet, FileChange, FileStatus, path_from_bytes, path_to_bytes
+from goose_py.protocol.changes import ChangeSet, FileChange, FileStatus, Flag, path_from_bytes, path_to_bytes
 
 _OPTIONS = ("-r", "-z", "--raw", "-M", "--full-index", "--no-color", "--no-ext-diff", "--no-textconv", "--no-relative")
 _PATCH_OPTIONS = ("-p", "--diff-algorithm=histogram", "-U3", "--inter-hunk-context=0", "--src-prefix=a/", "--dst-prefix=b/")
@@ -31,10 +32,14 @@ async def changeset_summary(store: PrivateStore, base_tree: str, result_tree: st
     both = await opened(store, base_tree, result_tree)
     output = await store.bound.out("diff-tree", *_OPTIONS, "--numstat", both.base, both.result)
     raw, counts = _raw_and_counts(output)
+    lfs = await _lfs_changes(store, raw)
     files = (
-        _file_change(change, counts.get(change.path, (None, None)), None, in_submodule=both.inside(change.path))
+        _file_change(
+            change, (None, None) if change.path in lfs else counts.get(change.path, (None, None)), None,
+            {"in_submodule"} if both.inside(change.path) else set(), {"lfs"} if change.path in lfs else set(),
+        )
         for change in raw
-    )
+    )  # fmt: skip
     return ChangeSet(base_tree=base_tree, result_tree=result_tree, files=tuple(files))
 
 
@@ -144,8 +149,17 @@ def _raw_and_counts(output: bytes) -> tuple[list[RawChange], dict[bytes, tuple[i
     return list(parse_raw(iter(fields[:end]))), parse_numstat(iter(fields[end:]))
 
 
+async def _lfs_changes(store: PrivateStore, changes: Sequence[RawChange]) -> set[bytes]:
+    """Files that were a pointer or become one: half of a pointer is none, so that they are decided as a whole."""
+    if not uses_lfs(store):
+        return set()
+    both = [each for each in changes if each.letter in "MR" and {each.old_mode, each.new_mode} <= set(FILES)]
+    pointers = await pointers_among(store, {oid for each in both for oid in (each.old_oid, each.new_oid)})
+    return {each.path for each in both if each.old_oid != each.new_oid and {each.old_oid, each.new_oid} & set(pointers)}
+
+
 def _file_change(
-    change: RawChange, counts: tuple[int | None, int | None], hunks: None, *, in_submodule: bool
+    change: RawChange, counts: tuple[int | None, int | None], hunks: None, *more: set[Flag]
 ) -> FileChange:
     binary = counts[0] is None and _both_are_files(change.old_mode, change.new_mode)
     path = path_from_bytes(change.path)
@@ -153,9 +167,7 @@ def _file_change(
     status = _status(change)
     attributes = (path, old_path or "", status, change.old_mode, change.new_mode)
     content = (change.old_oid, change.new_oid)
-    flags = flags_of(path, change.old_mode, change.new_mode, binary)
-    if in_submodule:
-        flags.add("in_submodule")
+    flags = flags_of(path, change.old_mode, change.new_mode, binary).union(*more)
     return FileChange(
         id=_digest("file", *attributes, *content),
         # What is decided as a whole belongs to the attributes with its content.

@@ -20,15 +20,18 @@ _KEYS = (
 )
 _PATHS = ("core.excludesfile", "core.attributesfile")
 _PERSON = ("user.name", "user.email")
+_LFS_STORAGE = "lfs.storage"
 
 
 @dataclass(frozen=True)
 class InertSettings:
-    """`values`: configuration that names no program and can therefore be copied. Author as git would take it."""
+    """`values`: configuration that names no program and can therefore be copied. Author as git would take it.
+    `lfs_storage` is where Git LFS keeps its files where that is not `lfs` in the git directory."""
 
     values: tuple[tuple[str, str], ...]
     author_name: str
     author_email: str
+    lfs_storage: str = ""
 
     @property
     def sparse(self) -> bool:
@@ -37,7 +40,7 @@ class InertSettings:
 
 async def read_inert_settings(repository: Repository) -> InertSettings:
     """From the repository, the user's and the system's configuration. `git config` executes nothing of what it reads."""
-    wanted = "|".join((*_KEYS, *_PATHS, *_PERSON)).replace(".", r"\.")
+    wanted = "|".join((*_KEYS, *_PATHS, *_PERSON, _LFS_STORAGE)).replace(".", r"\.")
     done = await _with_all_scopes(repository.bound).run(
         "config", "--includes", "-z", "--get-regexp", f"^({wanted})$", ok=(0, 1)
     )
@@ -53,6 +56,7 @@ async def read_inert_settings(repository: Repository) -> InertSettings:
         values=tuple(values),
         author_name=found.get("user.name", "").strip() or "goose-py",
         author_email=found.get("user.email", "").strip() or "goose-py@localhost",
+        lfs_storage=_expanded(found.get(_LFS_STORAGE, ""), home),
     )
 
 

@@ -38,7 +38,8 @@ ABSENT: Entry = ("000000", "")
 @dataclass(frozen=True)
 class PrivateStore:
     """`path` is the git directory, `user_objects` and `module_objects` (the submodules') the object stores that it borrows
-    from. `others` are further object stores that are read, not borrowed from."""
+    from. `lfs_objects` are where the repository, then its submodules, keep contents for Git LFS; they need not exist.
+    `others` are further object stores that are read, not borrowed from."""
 
     git: Git
     path: Path
@@ -46,6 +47,7 @@ class PrivateStore:
     object_format: str
     settings: InertSettings
     module_objects: tuple[Path, ...] = ()
+    lfs_objects: tuple[Path, ...] = ()
     others: tuple[Path, ...] = ()
 
     @classmethod
@@ -82,8 +84,17 @@ class PrivateStore:
 
     @classmethod
     def _of(cls, repository: Repository, path: Path, settings: InertSettings) -> PrivateStore:
-        stores = module_stores(repository)
-        return cls(repository.git, path, repository.objects, repository.object_format, settings, module_objects=stores)
+        modules = module_stores(repository)
+        homes = (repository.common_dir / (settings.lfs_storage or "lfs"), *(objects.with_name("lfs") for objects in modules))
+        return cls(
+            git=repository.git,
+            path=path,
+            user_objects=repository.objects,
+            object_format=repository.object_format,
+            settings=settings,
+            module_objects=modules,
+            lfs_objects=tuple(home / "objects" for home in homes),
+        )
 
     @property
     def bound(self) -> Git:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from goose_py.git.errors import WouldOverwrite
+from goose_py.git.lfs import FILES, pointers_among, put_contents, uses_lfs
 from goose_py.git.patch import RawChange, parse_raw
 from goose_py.git.paths import files_below, located, parents
 from goose_py.git.submodules import LINK, Checkout, fill_submodules, readable_commits
@@ -84,11 +85,34 @@ async def _carry_out(move: _Move) -> None:
     for inner in move.emptied:
         await _carry_out(inner)
     if move.current != move.target:
-        await move.checkout.on.run("read-tree", "-m", "-u", move.current, move.target)
+        await _turn(move)
     for inner in move.inner:
         await _carry_out(inner)
     if move.new:
         await fill_submodules(move.checkout, dict(move.new))
+
+
+async def _turn(move: _Move) -> None:
+    checkout, store = move.checkout, move.checkout.store
+    turning = ("read-tree", "-m", "-u", move.current, move.target)
+    if not uses_lfs(store):
+        await checkout.on.run(*turning)
+        return
+    old = {change.path: change.old_oid for change in move.changes if change.old_mode in FILES}
+    new = {change.path: change.new_oid for change in move.changes if change.new_mode in FILES}
+    pointers = await pointers_among(store, {*old.values(), *new.values()})
+    # Their contents are what the pointers stand for; git would take them for changes that are not recorded.
+    recorded = [located(checkout.root, path) for path, oid in old.items() if oid in pointers]
+    await asyncio.to_thread(_unlink, [place for place in recorded if place.is_file() and not place.is_symlink()])
+    await checkout.on.run(*turning)
+    arrived = [path for path, oid in new.items() if oid in pointers]
+    if arrived:
+        await put_contents(store, checkout.on, checkout.root, checkout.index, arrived)
+
+
+def _unlink(places: Iterable[Path]) -> None:
+    for place in places:
+        place.unlink()
 
 
 def _sides(change: RawChange) -> tuple[tuple[str, str], tuple[str, str]]:

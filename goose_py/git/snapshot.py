@@ -8,11 +8,11 @@ import os
 import re
 import stat
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from goose_py.git.errors import GitFailed, WorktreeMissing
-from goose_py.git.filters import unchanged_lfs_files
+from goose_py.git.lfs import Known, known_contents, record_known
 from goose_py.git.patch import RawChange, parse_raw
 from goose_py.git.paths import below_symlink, files_below, located
 from goose_py.git.private import ABSENT, PrivateStore, index_info
@@ -51,6 +51,7 @@ class _Found:
     left_out: list[bytes]
     warnings: list[str]
     links: dict[bytes, str]
+    lfs: dict[bytes, Known] = field(default_factory=dict)
 
 
 async def record_with_submodules(checkout: Checkout, caps: Caps) -> Snapshot:
@@ -89,11 +90,11 @@ async def record(
     await _settle(on)
     found = await _find_changes(store, on, root, caps, submodules or {})
     try:
-        await _update_index(on, found, store.null_oid)
+        await _update_index(store, on, found)
     except GitFailed:
         # A file changed or vanished while it was being read: look again, once.
         found = await _find_changes(store, on, root, caps, submodules or {})
-        await _update_index(on, found, store.null_oid)
+        await _update_index(store, on, found)
     tree = await tree_of_index(on)
     return Snapshot(tree, tuple(path_from_bytes(path) for path in found.left_out), tuple(found.warnings))
 
@@ -179,9 +180,9 @@ async def _find_changes(
         )
     changes = list(parse_raw(iter(modified.split(b"\0"))))
     kept = (_empty_submodules(root, changes) - set(submodules)) | set(links)
-    _sort_by_state(root, {change.path for change in changes} - kept, fresh, caps, found)
-    lfs = await unchanged_lfs_files(store, on, root, found.present)
-    found.present = [path for path in found.present if path not in lfs]
+    differing = {change.path for change in changes} - kept
+    found.lfs = await known_contents(store, on, root, sorted(differing | set(fresh)))
+    _sort_by_state(root, differing - set(found.lfs), (path for path in fresh if path not in found.lfs), caps, found)
     return found
 
 
@@ -231,10 +232,10 @@ def _sort_by_state(root: Path, modified: set[bytes], fresh: Iterable[bytes], cap
             found.present.append(path)
 
 
-async def _update_index(on: Git, found: _Found, null_oid: str) -> None:
+async def _update_index(store: PrivateStore, on: Git, found: _Found) -> None:
     entries = {**dict.fromkeys(found.gone, ABSENT), **{path: (LINK, commit) for path, commit in found.links.items()}}
     if entries:
-        await on.run("update-index", "-z", "--index-info", stdin=index_info(entries, null_oid))
+        await on.run("update-index", "-z", "--index-info", stdin=index_info(entries, store.null_oid))
     if found.present:
         done = await on.run(
             "update-index", "-z", "--add", "--remove", "--replace", "--stdin", stdin=b"\0".join(found.present) + b"\0"
@@ -242,6 +243,7 @@ async def _update_index(on: Git, found: _Found, null_oid: str) -> None:
         refused = [line for line in done.stderr.decode("utf-8", "replace").splitlines() if line.startswith("Ignoring path")]
         found.warnings += [f"{line.removeprefix('Ignoring path ')} is not recorded: git refuses its name." for line in refused]
         found.left_out += [line.removeprefix("Ignoring path ").encode() for line in refused]
+    await record_known(store, on, index_of(on), found.lfs)
 
 
 async def _files_of_nested_repository(

@@ -14,14 +14,16 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from goose_py.git.lfs import mentions_lfs, put_contents
 from goose_py.git.patch import RawChange, parse_raw
 from goose_py.git.paths import below_symlink, located, parents
 from goose_py.git.private import ABSENT, PrivateStore, index_info, make_git_dir
 from goose_py.git.runner import Git
+from goose_py.protocol.changes import path_from_bytes, path_to_bytes
 
 LINK = "160000"
 MADE = "The files of a submodule as a task left them\n"
@@ -49,9 +51,22 @@ class Checkout:
         if not self.prefix:
             return self.store.on(self.worktree)
         bound = self.store.git.at(
-            self._git_dir, work_tree=self.root, index=self._git_dir / "index", objects=self.store.path / "objects"
+            self._git_dir, work_tree=self.root, index=self.index, objects=self.store.path / "objects"
         )
         return bound.with_env(GIT_OPTIONAL_LOCKS="1", **self.store.identity())
+
+    @property
+    def index(self) -> Path:
+        return self._git_dir / "index" if self.prefix else self.store.index
+
+    async def put_contents(self, paths: Sequence[str] | None = None) -> None:
+        """Replace pointers of LFS among `paths` (all that the index has by default), which git has just written."""
+        if paths is None:
+            listing = await self.on.out("ls-files", "-z")
+            paths = [path_from_bytes(path) for path in listing.split(b"\0") if path]
+        if mentions_lfs(self.store, self.root, paths):
+            raw = [path_to_bytes(path) for path in paths]
+            await put_contents(self.store, self.on, self.root, self.index, raw)
 
     @property
     def usable(self) -> bool:
@@ -178,6 +193,7 @@ async def fill_submodules(checkout: Checkout, links: Mapping[bytes, str]) -> Fil
         await asyncio.to_thread(inner.begin)
         await inner.on.run("read-tree", "--reset", "-u", trees[commit])
         inner.remember(trees[commit], commit)
+        await inner.put_contents()
         below = await fill_submodules(inner, await links_of(checkout.store, trees[commit]))
         filled += [inner.prefix.rstrip(b"/"), *below.filled]
         empty += below.empty

@@ -15,6 +15,7 @@ from goose_py.git.aside import bring_back, move_aside, nested_git_dirs
 from goose_py.git.base import Base
 from goose_py.git.commits import CommitStore
 from goose_py.git.errors import GitError, WorktreeExists, WorktreeMissing
+from goose_py.git.lfs import missing_contents, uses_lfs
 from goose_py.git.linked import add_linked, admin_dir, attach_linked, forget_linked, head_of, remove_linked
 from goose_py.git.paths import located, relative
 from goose_py.git.private import PrivateStore
@@ -140,6 +141,7 @@ class TaskWorktree:
             try:
                 checkout = self._checkout()
                 await checkout.on.run("read-tree", "-m", "-u", self.base.tree)
+                await checkout.put_contents(await self.base_files())
                 if self.submodules:
                     await fill_submodules(checkout, await links_of(self.store, self.base.tree))
                 await self._adopt_index()
@@ -179,6 +181,11 @@ class TaskWorktree:
     @property
     def exists(self) -> bool:
         return self.path.is_dir()
+
+    @property
+    def pointers(self) -> tuple[str, ...]:
+        """Files of Git LFS that are pointers in the worktree, because the user's repository lacks their content."""
+        return missing_contents(self.store)
 
     async def base_files(self) -> tuple[str, ...]:
         """The paths of the base's tree: what the task found when it began."""
@@ -298,6 +305,8 @@ class TaskWorktree:
             checkout = worktree._checkout()
             start_tree = await self.repository.tree_of(start)
             await checkout.on.run("read-tree", "-m", "-u", start_tree)
+            if uses_lfs(self.store):
+                await checkout.put_contents()
             await worktree._adopt_index()
             links = await links_of(self.store, start_tree) if self.submodules else {}
             await fill_submodules(checkout, links)

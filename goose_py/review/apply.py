@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from goose_py.git.checkout import viewed
+from goose_py.git.lfs import contents_of, uses_lfs
 from goose_py.git.paths import below_symlink, located
 from goose_py.git.private import ABSENT, PrivateStore
 from goose_py.git.repository import Repository
@@ -234,6 +235,8 @@ async def _checked_out(
         await on.run("update-index", "-z", "--index-info", stdin=info)
         await on.run("checkout-index", "--quiet", "--force", "--all", f"--prefix={output}/")
         sources |= {change.path: located(output, change.path) for change in files}
+        if uses_lfs(store):
+            sources |= await contents_of(store, on, {change.path: change.new[1] for change in files})
     return sources
 
 

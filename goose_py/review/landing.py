@@ -12,6 +12,7 @@ from typing import Literal
 
 from goose_py.git.checkout import viewed
 from goose_py.git.errors import GitError, RefMoved, RepositoryBusy
+from goose_py.git.lfs import with_pointers
 from goose_py.git.private import PrivateStore, index_info
 from goose_py.git.repository import Repository, update_ref
 from goose_py.git.runner import Git
@@ -22,7 +23,7 @@ from goose_py.review.approval import Approval
 from goose_py.review.errors import ApprovalOutdated, BaseMoved, CannotApply, UncommittedOverlap, listed
 from goose_py.review.index_lock import Journal, index_locked
 from goose_py.review.leftovers import LEFTOVER
-from goose_py.review.merge import PathChange, merged_onto, path_changes, refuse_submodules
+from goose_py.review.merge import Merged, PathChange, merged_onto, path_changes, refuse_submodules
 from goose_py.review.recovery import REFLOG, index_copies, recover
 from goose_py.review.standing import Standing, standings
 
@@ -65,8 +66,9 @@ async def prepare_landing(
     if history == "commits":
         commit, tree, merged = await _replayed(worktree, approval, tip, tip_tree, message)
     else:
-        onto = await merged_onto(store, approval.base_tree, approval.tree, tip_tree)
-        tree = await store.edited_tree(tip_tree, {change.path: change.new for change in onto.changes})
+        base, wanted = [await _as_committed(worktree, each) for each in (approval.base_tree, approval.tree)]
+        onto = await merged_onto(store, base, wanted, tip_tree)
+        tree = await _changed(store, tip_tree, onto)
         commit, merged = await store.commit(tree, [tip], message), onto.merged
     await store.publish([commit], [tip], repository)
     return Landing(branch, tip, commit, tree, approval, merged, history, worktree.task_id)
@@ -112,9 +114,10 @@ async def commit_on_task_branch(
     if before is None:
         raise BaseMoved(f"the task's branch {worktree.branch} no longer exists. Nothing was changed.")
     parent = before if history == "commits" else worktree.base.commit
-    if history == "commits" and await repository.tree_of(before) == approval.tree:
+    tree = await _as_committed(worktree, approval.tree)
+    if history == "commits" and await repository.tree_of(before) == tree:
         return before
-    commit = await store.commit(approval.tree, [parent], message)
+    commit = await store.commit(tree, [parent], message)
     await store.publish([commit], [parent], repository)
     await worktree.keep_tip()
     await update_ref(repository.bound, f"refs/heads/{worktree.branch}", commit, before, "goose-py: commit approved changes")
@@ -241,18 +244,28 @@ async def _replayed(
     commit, tree, merged = tip, tip_tree, []
     last_tree = worktree.base.tree
     for original in await _own_commits(worktree):
-        original_tree = await repository.tree_of(original)
+        original_tree = await _as_committed(worktree, await repository.tree_of(original))
         onto = await merged_onto(store, last_tree, original_tree, tree)
-        tree = await store.edited_tree(tree, {change.path: change.new for change in onto.changes})
+        tree = await _changed(store, tree, onto)
         commit = await store.commit_like(original, tree, [commit])
         merged += onto.merged
         last_tree = original_tree
-    if last_tree != approval.tree:
-        onto = await merged_onto(store, last_tree, approval.tree, tree)
-        tree = await store.edited_tree(tree, {change.path: change.new for change in onto.changes})
+    wanted = await _as_committed(worktree, approval.tree)
+    if last_tree != wanted:
+        onto = await merged_onto(store, last_tree, wanted, tree)
+        tree = await _changed(store, tree, onto)
         commit = await store.commit(tree, [commit], message)
         merged += onto.merged
     return commit, tree, tuple(sorted(set(merged)))
+
+
+async def _changed(store: PrivateStore, tree: str, onto: Merged) -> str:
+    return await store.edited_tree(tree, {change.path: change.new for change in onto.changes})
+
+
+async def _as_committed(worktree: TaskWorktree, tree: str) -> str:
+    """With pointers where the task changed files of LFS: a merge has to see them on all sides."""
+    return await with_pointers(worktree.store, worktree.base.tree, tree)
 
 
 async def _own_commits(worktree: TaskWorktree) -> list[str]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from goose_py.git.filters import filtered_paths
+from goose_py.git.lfs import known_contents
 from goose_py.git.paths import files_below, located, parents
 from goose_py.git.private import ABSENT, Entry, PrivateStore
 from goose_py.git.repository import Repository
@@ -49,7 +50,7 @@ async def standings(
     # Before the contents are read: what changes later is noticed by its signature.
     signatures = {path: signature(located(root, path)) for path in paths}
     trust_mode = dict(store.settings.values).get("core.filemode") != "false"
-    disk = await _on_disk(on, root, signatures, staged, trust_mode)
+    disk = await _on_disk(store, on, root, signatures, staged, trust_mode)
     filtered = await filtered_paths(on, [path for path in paths if disk[path] != ABSENT])
     removed = {change.path for change in changes if change.new == ABSENT}
     found = {}
@@ -83,13 +84,20 @@ async def _staged(on: Git, paths: Sequence[bytes]) -> tuple[dict[bytes, Entry], 
 
 
 async def _on_disk(
-    on: Git, root: Path, signatures: dict[bytes, Signature | None], staged: dict[bytes, Entry], trust_mode: bool
+    store: PrivateStore,
+    on: Git,
+    root: Path,
+    signatures: dict[bytes, Signature | None],
+    staged: dict[bytes, Entry],
+    trust_mode: bool,
 ) -> dict[bytes, Entry]:
     """What git would record for each path. For what is as the index says, that is the index's entry: git alone knows which
     line endings it forgives there."""
     found: dict[bytes, Entry] = {}
     unsure: list[bytes] = []
     modified = await _modified(on, [path for path in signatures if path in staged])
+    known = await known_contents(store, on, root, sorted(modified & set(signatures)))
+    modified -= {path for path, each in known.items() if each.blob is not None}
     for path, seen in signatures.items():
         if seen is None or stat.S_ISDIR(seen[0]):
             found[path] = ABSENT

@@ -93,7 +93,7 @@ _FLAGS = {
     "minified": "looks minified",
     "generated": "looks generated",
     "in_submodule": "inside a submodule: it can be left in your checkout of it, and is committed there",
-    "lfs": "a Git LFS pointer: the content itself is not in this change",
+    "lfs": "a file of Git LFS: a commit has a pointer to its content",
 }
 
 

@@ -45,6 +45,9 @@ async def test_what_a_worktree_needs_is_there_before_the_first_turn_or_the_task_
     (user.repository / "node_modules").mkdir()
     (user.repository / "node_modules" / "big.js").write_text("x\n")
     _with_submodules(user)
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "a" * 64 + "\nsize 5\n"
+    (user.repository / "big.bin").write_text(pointer)
+    (user.repository / ".gitattributes").write_text("*.bin filter=lfs diff=lfs merge=lfs -text\n")
     user.commit("Everything")
     setup = "cat .env local.toml library/lib.txt > ready"
     settings = f'[worktree]\ninclude = ["local.toml"]\ncaches = ["node_modules"]\nsetup = "{setup}"\n'
@@ -55,6 +58,8 @@ async def test_what_a_worktree_needs_is_there_before_the_first_turn_or_the_task_
         assert ".env of mine\nlocal.toml of mine\nlibrary of others\n" in _results(user, task)[0]
         assert "secret" not in _results(user, task)[0], "only what was asked for is copied"
         missing = summary_of(folder_of(user, task)).missing
+        (lacking,) = (text for text in missing if "Git LFS" in text)
+        assert "big.bin" in lacking and "git lfs fetch" in lacking
         (told,) = (text for text in missing if "submodule" in text)
         assert "submodule lacking is empty" in told and "git submodule update --init" in told
         worktree = Path(done.json["workspace"])
