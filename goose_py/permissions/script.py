@@ -4,6 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from tree_sitter import Node
+
 from goose_py.permissions import paths
 from goose_py.permissions.decision import Part, Place, Verdict, shortened
 from goose_py.permissions.destructive import destruction
@@ -42,12 +44,15 @@ _HARMLESS_VARIABLES: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class _Judge:
-    """What stays the same for every part of one command. `blanket` is a rule that allows the tool with any command."""
+    """What stays the same for every part of one command. `allowing` and `about_paths` are those of the rules; `blanket` is a
+    rule that allows the tool with any command."""
 
     text: str
     mode: Mode
     place: Place
     rules: Sequence[Rule]
+    allowing: Sequence[Rule]
+    about_paths: Sequence[Rule]
     cwd: str
     blanket: Rule | None
 
@@ -62,10 +67,12 @@ def judge_script(
 ) -> tuple[Part, ...]:
     """The parts of the shell command `text`, run in `cwd` (absolute, resolved). Never empty. `rules` are those that apply
     to the tool; `blanket` is one of them that allows the tool whatever the command."""
-    judge = _Judge(text, mode, place, rules, cwd, blanket)
+    allowing = [rule for rule in rules if rule.verdict == "allow"]
+    about_paths = [rule for rule in rules if rule.pattern.kind in ("read", "write")]
+    judge = _Judge(text, mode, place, rules, allowing, about_paths, cwd, blanket)
     try:
         root = parse(text)
-        mentions = tuple(_all_mentions(_commands_in(text)))
+        mentions = tuple(_all_mentions(_commands_in(text, root)))
         reading = read_script(text, root)
     except TooMuch as error:
         return (Part(shortened(text, _SHOWN), "deny", str(error)),)
@@ -95,8 +102,8 @@ def _unconfined(part: Part, judge: _Judge) -> Part:
 # What could run at all: rules that forbid, and work that would be lost.
 
 
-def _commands_in(text: str) -> Iterator[Mention]:
-    yield from find_commands(parse(text))
+def _commands_in(text: str, root: Node) -> Iterator[Mention]:
+    yield from find_commands(root)
     if "\\\n" in text:
         # Bash joins continued lines before it looks for words, the grammar sometimes does not: `r\<newline>m` is `rm`.
         yield from find_commands(parse(text.replace("\\\n", "")))
@@ -114,7 +121,7 @@ def _all_mentions(found: Iterator[Mention], nested: int = 0) -> Iterator[Mention
             for script in hidden_scripts(words):
                 if nested >= _MAX_NESTED_SCRIPTS:
                     raise TooMuch("The command nests too many shells to be judged. Run the inner one directly.")
-                for inner in _all_mentions(_commands_in(script), nested + 1):
+                for inner in _all_mentions(_commands_in(script, parse(script)), nested + 1):
                     count += 1
                     yield inner
 
@@ -216,14 +223,14 @@ def _writing_elsewhere(judge: _Judge, targets: Iterator[str]) -> Iterator[Part]:
     """Parts for what a command that is not certain would write and should not."""
     for target in targets:
         path = target if target in paths.STREAMS else paths.resolve(judge.place, judge.cwd, target)
-        part = path_part(judge.mode, judge.place, judge.rules, target, path, writes=True)
+        part = path_part(judge.mode, judge.place, judge.about_paths, target, path, writes=True)
         if part.verdict != "allow":
             yield part
 
 
 def _grants_script(judge: _Judge, text: str) -> bool:
     return judge.blanket is not None or any(
-        rule.verdict == "allow" and rule.pattern.kind == "script" and rule.pattern.text == text for rule in judge.rules
+        rule.pattern.kind == "script" and rule.pattern.text == text for rule in judge.allowing
     )
 
 
@@ -294,9 +301,7 @@ def _command_parts(judge: _Judge, command: Command, found: Assessment, folders: 
 
 def _allowing_rule(judge: _Judge, command: Command) -> Rule | None:
     """The rule that allows this command, program and all; none that could be led astray by what the agent can write."""
-    for rule in judge.rules:
-        if rule.verdict != "allow":
-            continue
+    for rule in judge.allowing:
         if rule.pattern.kind == "script" and rule.pattern.text in (command.text, judge.text):
             return rule
         harmless = all(name in _HARMLESS_VARIABLES for name, _ in command.assignments)
@@ -328,16 +333,15 @@ def _reading_parts(judge: _Judge, command: Command, found: Assessment, folders: 
     """Parts for what is read and should not be: secrets by name, and files out of the sandbox's sight."""
     place = judge.place
     words = found.reads if found.moves_to is None else (*found.reads, found.moves_to)
-    rules = [rule for rule in judge.rules if rule.pattern.kind in ("read", "write")]
     hidden = place.sandbox == "full"
     for word in words:
         secret = paths.holds_secrets(word)
-        if hidden and not rules and not secret:
+        if hidden and not judge.about_paths and not secret:
             # Nothing outside is there to be read. Many words are no paths at all, so asking would be noise.
             continue
         for folder in folders:
             path = paths.resolve(place, folder, word)
-            part = path_part(judge.mode, place, rules, command.text, path, writes=False)
+            part = path_part(judge.mode, place, judge.about_paths, command.text, path, writes=False)
             if part.verdict != "allow":
                 yield part
 
@@ -346,7 +350,7 @@ def _write_parts(judge: _Judge, text: str, words: Sequence[str], folders: tuple[
     for word in words:
         for folder in folders:
             path = word if word in paths.STREAMS else paths.resolve(judge.place, folder, word)
-            yield path_part(judge.mode, judge.place, judge.rules, text, path, writes=True)
+            yield path_part(judge.mode, judge.place, judge.about_paths, text, path, writes=True)
 
 
 def path_part(mode: Mode, place: Place, rules: Sequence[Rule], text: str, path: str, *, writes: bool) -> Part:

@@ -262,9 +262,11 @@ class _Reading:
                 assignments.append(self.assignment(child))
             elif child.type == "command_name":
                 argv.append(self.word(child.children[0]))
+            elif _is_glob(child):
+                argv.append(self.pattern(child))
+                globs = True
             else:
-                argv.append(self.argument(child))
-                globs = globs or _is_glob(child)
+                argv.append(self.word(child))
         if not argv or "=" in argv[0]:
             raise _Refused("A word of it looks like a variable but is none.", _text(node))
         if argv[0] in _RESERVED_WORDS:
@@ -301,9 +303,7 @@ class _Reading:
             raise _Refused("It copies, moves or closes a file descriptor.", _text(node))
         return Redirect(operator, target)
 
-    def argument(self, node: Node) -> str:
-        if not _is_glob(node):
-            return self.word(node)
+    def pattern(self, node: Node) -> str:
         value = _bare_word(node, _UNSAFE_IN_BARE_WORD - _GLOB)
         self.tokens.append(value)
         return value
@@ -446,7 +446,8 @@ def find_commands(root: Node) -> Iterator[Mention]:
             if found > MAX_COMMANDS:
                 raise TooMuch(f"The command has more than {MAX_COMMANDS} parts. Split it.")
             yield Mention(tuple(_loose_words(node)) or (None,), _text(node))
-        stack.extend((child, depth + 1) for child in reversed(node.children))
+        if node.child_count:
+            stack += [(child, depth + 1) for child in reversed(node.children)]
 
 
 def _loose_words(node: Node) -> Iterator[str | None]:
