@@ -21,6 +21,9 @@ from goose_py.sandbox.policy import Commits, Level, Limits, Policy, SandboxError
 PROGRAM: Final = Path("/usr/bin/bwrap")
 """Named by its place: a `bwrap` found through PATH could be anybody's."""
 
+OPTIONAL: Final = ("--disable-userns", "--size")
+"""Flags that not every bwrap has."""
+
 _SYSTEM: Final = ("/usr", "/etc", "/opt", "/nix/store", "/gnu/store")
 _MERGED: Final = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 _ETC_SECRETS: Final = (
@@ -86,10 +89,8 @@ class Bubblewrap:
         return flags
 
 
-def known_options(program: Path = PROGRAM) -> frozenset[str]:
-    """The optional flags that the installed bwrap has: they came with 0.5 to 0.8, distributions carry 0.4 to 0.11.
-
-    Raises SandboxError when it is missing, not root's, or does not run."""
+def require_program(program: Path = PROGRAM) -> None:
+    """Raises SandboxError when it is missing or not root's: asked at every start."""
     try:
         status = program.stat()
     except OSError as error:
@@ -99,13 +100,20 @@ def known_options(program: Path = PROGRAM) -> frozenset[str]:
         ) from error
     if status.st_uid != 0 or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise SandboxError(f"{program} is not owned by root or others can write it, so it is not used.")
+
+
+def known_options(program: Path = PROGRAM) -> frozenset[str]:
+    """The optional flags that the installed bwrap has: they came with 0.5 to 0.8, distributions carry 0.4 to 0.11.
+
+    Raises SandboxError when it is missing, not root's, or does not run."""
+    require_program(program)
     try:
         listing = subprocess.run(
             [program, "--help"], capture_output=True, text=True, timeout=10, check=True, stdin=subprocess.DEVNULL, env={}
         )
     except (OSError, subprocess.SubprocessError) as error:
         raise SandboxError(f"{program} does not run: {error}") from error
-    return frozenset(flag for flag in ("--disable-userns", "--size") if flag in listing.stdout)
+    return frozenset(flag for flag in OPTIONAL if flag in listing.stdout)
 
 
 def _limits(limits: Limits) -> tuple[str, str, str]:

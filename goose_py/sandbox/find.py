@@ -5,15 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from goose_py.sandbox import landlock, seccomp
-from goose_py.sandbox.bubblewrap import Bubblewrap, known_options
-from goose_py.sandbox.landlock import Landlock
+from goose_py.sandbox import seccomp
+from goose_py.sandbox.bubblewrap import Bubblewrap, known_options, require_program
 from goose_py.sandbox.plain import Plain
 from goose_py.sandbox.policy import Level, SandboxError
 from goose_py.sandbox.probe import probe, starts
-from goose_py.sandbox.remembered import recall, remember
-from goose_py.sandbox.seatbelt import PROGRAM as SANDBOX_EXEC
-from goose_py.sandbox.seatbelt import Seatbelt
+from goose_py.sandbox.remembered import Verdict, recall, remember
 from goose_py.sandbox.spawn import Sandbox
 
 
@@ -64,24 +61,41 @@ async def find_sandbox(
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
     known = None if circumstances is None else recall(state / _VERDICT, circumstances)
     for name in ("sandbox-exec",) if platform == "darwin" else ("bubblewrap", "landlock") if platform == "linux" else ():
+        if known is not None and name == known.backend:
+            found = await _taken_again(known, machine, state, python)
+            if found is not None:
+                return found
         try:
             sandbox = _make(name, machine, state, python)
         except SandboxError as error:
             tried.append((name, str(error).rstrip(".")))
             continue
-        result = await (starts(sandbox, state) if name == known else probe(sandbox, state, python, readable))
-        if not result.holds and name == known:
-            result = await probe(sandbox, state, python, readable)
+        result = await probe(sandbox, state, python, readable)
         if result.holds:
-            if circumstances is not None and name != known and not tried:
-                remember(state / _VERDICT, circumstances, name)
+            if circumstances is not None and not tried:
+                remember(state / _VERDICT, circumstances, Verdict(name, getattr(sandbox, "options", frozenset())))
             return FoundSandbox(sandbox, name, _sentence(sandbox.level, name, tried), tuple(tried))
         tried.append((name, _explain(name, result.reason)))
     return FoundSandbox(Plain(), "none", _sentence(Level.NONE, "none", tried), tuple(tried))
 
 
-def _make(name: str, machine: str, state: Path, python: Path) -> Sandbox:
+async def _taken_again(known: Verdict, machine: str, state: Path, python: Path) -> FoundSandbox | None:
+    """The sandbox that held before, with the very flags that it was probed with, where something still starts in it."""
+    try:
+        sandbox = _make(known.backend, machine, state, python, known.options)
+    except SandboxError:
+        return None
+    if not (await starts(sandbox, state)).holds:
+        return None
+    return FoundSandbox(sandbox, known.backend, _sentence(sandbox.level, known.backend, ()))
+
+
+def _make(name: str, machine: str, state: Path, python: Path, options: frozenset[str] | None = None) -> Sandbox:
+    """`options` are the flags of the program where they are known; else it is asked."""
     if name == "sandbox-exec":
+        from goose_py.sandbox.seatbelt import PROGRAM as SANDBOX_EXEC
+        from goose_py.sandbox.seatbelt import Seatbelt
+
         if not SANDBOX_EXEC.exists():
             raise SandboxError(f"{SANDBOX_EXEC} is missing")
         return Seatbelt()
@@ -94,10 +108,14 @@ def _make(name: str, machine: str, state: Path, python: Path) -> Sandbox:
     }
     if name == "bubblewrap":
         # Inside a network of its own the internet's sockets reach nothing but each other, and tests need them.
-        return Bubblewrap(filters[True, False], filters[True, True], known_options(), python=python)
-    version = landlock.abi()
-    if version < landlock.MINIMUM_ABI:
-        raise SandboxError(f"this kernel has Landlock version {version}, and {landlock.MINIMUM_ABI} (Linux 6.7) is needed")
+        require_program()
+        flags = known_options() if options is None else options
+        return Bubblewrap(filters[True, False], filters[True, True], flags, python=python)
+    from goose_py.sandbox.landlock import MINIMUM_ABI, Landlock, abi
+
+    version = abi()
+    if version < MINIMUM_ABI:
+        raise SandboxError(f"this kernel has Landlock version {version}, and {MINIMUM_ABI} (Linux 6.7) is needed")
     return Landlock(python, filters)
 
 

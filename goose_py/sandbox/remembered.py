@@ -9,10 +9,17 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 _PROGRAM: Final = Path("/usr/bin/bwrap")
 _STATUS: Final = ("CapBnd", "CapEff", "NoNewPrivs", "Seccomp", "Uid")
+
+
+class Verdict(NamedTuple):
+    """The backend that held, and the optional flags of its program with which it did."""
+
+    backend: str
+    options: frozenset[str] = frozenset()
 
 
 def circumstances(platform: str, **others: str) -> dict[str, str]:
@@ -26,8 +33,8 @@ def circumstances(platform: str, **others: str) -> dict[str, str]:
     return {**found, **{name: status.get(name, "").strip() for name in _STATUS}}
 
 
-def recall(file: Path, now: Mapping[str, str]) -> str | None:
-    """The backend that held under the same circumstances, None where it is not known. A file that others could have written
+def recall(file: Path, now: Mapping[str, str]) -> Verdict | None:
+    """What held under the same circumstances, None where it is not known. A file that others could have written
     does not count."""
     try:
         descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -43,17 +50,20 @@ def recall(file: Path, now: Mapping[str, str]) -> str | None:
             return None
     if not isinstance(kept, dict) or kept.get("circumstances") != dict(now):
         return None
-    backend = kept.get("backend")
-    return backend if isinstance(backend, str) else None
+    backend, options = kept.get("backend"), kept.get("options")
+    if not isinstance(backend, str) or not isinstance(options, list) or not all(isinstance(flag, str) for flag in options):
+        return None
+    return Verdict(backend, frozenset(options))
 
 
-def remember(file: Path, now: Mapping[str, str], backend: str) -> None:
+def remember(file: Path, now: Mapping[str, str], verdict: Verdict) -> None:
     """Never raises: what cannot be kept is probed again."""
     fresh = file.with_name(f"{file.name}.{os.getpid()}")
     try:
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "w") as stream:
-            json.dump({"circumstances": dict(now), "backend": backend}, stream)
+            kept = {"circumstances": dict(now), "backend": verdict.backend, "options": sorted(verdict.options)}
+            json.dump(kept, stream)
         fresh.replace(file)
     except OSError:
         fresh.unlink(missing_ok=True)

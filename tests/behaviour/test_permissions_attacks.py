@@ -12,12 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from goose_py.permissions import Decision, Place, decide, parse_rule
-from goose_py.permissions.rules import Rule
+from goose_py.permissions.decide import decide
+from goose_py.permissions.decision import Decision, Place
+from goose_py.permissions.rules import Rule, parse_rule
 from goose_py.protocol.messages import ToolCall
 from goose_py.protocol.modes import Mode
 from goose_py.protocol.tools import ToolSpec
-from goose_py.sandbox import FoundSandbox, Policy, bind, child_env, find_sandbox, python_roots
+from goose_py.sandbox.environment import child_env
+from goose_py.sandbox.find import FoundSandbox, find_sandbox
+from goose_py.sandbox.policy import Policy
+from goose_py.sandbox.spawn import bind
+from goose_py.sandbox.toolchains import python_roots
 
 SHELL = ToolSpec(name="developer__shell", description="", input_schema={}, extension="developer", trusted=True)
 PATH = "/usr/bin:/bin"

@@ -17,11 +17,13 @@ from pathlib import Path
 
 import pytest
 
-from goose_py.sandbox import Commits, Level, Limits, Policy, Sandbox, SandboxError, bind, child_env, python_roots, spawn
+from goose_py.sandbox.environment import child_env
 from goose_py.sandbox.find import _make, find_sandbox
 from goose_py.sandbox.plain import Plain
-from goose_py.sandbox.policy import SpawnSpec
+from goose_py.sandbox.policy import Commits, Level, Limits, Policy, SandboxError, SpawnSpec
 from goose_py.sandbox.probe import probe
+from goose_py.sandbox.spawn import Sandbox, bind, spawn
+from goose_py.sandbox.toolchains import python_roots
 
 PYTHON = Path(sys.executable)
 ROOTS = python_roots(PYTHON, [Path(sys.prefix), Path(sys.base_prefix)])

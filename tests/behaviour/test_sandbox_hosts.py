@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from goose_py.sandbox import Policy, SandboxError, bind, find_sandbox, python_roots
+from goose_py.sandbox.find import find_sandbox
 from goose_py.sandbox.hosts import AllowedHosts, canonical
+from goose_py.sandbox.policy import Policy, SandboxError
 from goose_py.sandbox.proxy import HostProxy
+from goose_py.sandbox.spawn import bind
+from goose_py.sandbox.toolchains import python_roots
 
 PYTHON = Path(sys.executable)
 ROOTS = python_roots(PYTHON, [Path(sys.prefix), Path(sys.base_prefix)])

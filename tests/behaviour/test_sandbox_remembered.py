@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from goose_py.sandbox import Level, find_sandbox, python_roots
-from goose_py.sandbox.find import FoundSandbox
-from goose_py.sandbox.remembered import circumstances, recall, remember
+from goose_py.sandbox.bubblewrap import Bubblewrap
+from goose_py.sandbox.find import FoundSandbox, find_sandbox
+from goose_py.sandbox.policy import Level
+from goose_py.sandbox.remembered import Verdict, circumstances, recall, remember
+from goose_py.sandbox.toolchains import python_roots
 
 NOW = {"kernel": "1", "program": "2"}
+VERDICT = Verdict("bubblewrap", frozenset({"--size"}))
 
 
 @pytest.fixture
@@ -21,8 +24,8 @@ def file(tmp_path: Path) -> Path:
 
 def test_a_verdict_holds_under_the_same_circumstances_only(file: Path) -> None:
     assert recall(file, NOW) is None
-    remember(file, NOW, "bubblewrap")
-    assert recall(file, NOW) == "bubblewrap"
+    remember(file, NOW, VERDICT)
+    assert recall(file, NOW) == VERDICT
     assert file.stat().st_mode & 0o777 == 0o600
     for other in ({**NOW, "kernel": "2"}, {**NOW, "more": ""}, {"kernel": "1"}, {}):
         assert recall(file, other) is None
@@ -30,8 +33,14 @@ def test_a_verdict_holds_under_the_same_circumstances_only(file: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"[]", b'{"backend": "bubblewrap"}', b"\xff", b'{"circumstances": {}, "backend": 1}']
-)
+    "content",
+    [
+        b"", b"{", b"[]", b'{"backend": "bubblewrap", "options": []}', b"\xff",
+        b'{"circumstances": {}, "backend": 1, "options": []}', b'{"circumstances": {}, "backend": "bubblewrap"}',
+        b'{"circumstances": {}, "backend": "bubblewrap", "options": [1]}',
+        b'{"circumstances": {}, "backend": "bubblewrap", "options": "--size"}',
+    ],
+)  # fmt: skip
 def test_what_is_no_verdict_of_ours_counts_for_nothing(file: Path, content: bytes) -> None:
     file.write_bytes(content)
     file.chmod(0o600)
@@ -39,11 +48,11 @@ def test_what_is_no_verdict_of_ours_counts_for_nothing(file: Path, content: byte
 
 
 def test_a_verdict_that_others_could_have_written_counts_for_nothing(file: Path, tmp_path: Path) -> None:
-    remember(file, NOW, "bubblewrap")
+    remember(file, NOW, VERDICT)
     file.chmod(0o620)
     assert recall(file, NOW) is None
     elsewhere = tmp_path / "elsewhere"
-    remember(elsewhere, NOW, "bubblewrap")
+    remember(elsewhere, NOW, VERDICT)
     file.unlink()
     file.symlink_to(elsewhere)
     assert recall(file, NOW) is None
@@ -53,7 +62,7 @@ def test_a_verdict_that_others_could_have_written_counts_for_nothing(file: Path,
 
 
 def test_what_cannot_be_kept_is_no_fault(tmp_path: Path) -> None:
-    remember(tmp_path / "missing" / "verdict.json", NOW, "bubblewrap")
+    remember(tmp_path / "missing" / "verdict.json", NOW, VERDICT)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -83,6 +92,9 @@ async def test_the_second_start_takes_the_verdict_again_and_other_circumstances_
         pytest.skip(f"NOT TESTED: {first.sentence}")
     nowhere = tmp_path / "no-python"
     # The probe needs an interpreter. Where the verdict is taken again, none is asked for.
-    assert (await find(NOW, nowhere)).sentence == first.sentence
+    again = await find(NOW, nowhere)
+    assert again.sentence == first.sentence
+    if isinstance(first.sandbox, Bubblewrap):
+        assert isinstance(again.sandbox, Bubblewrap) and again.sandbox.options == first.sandbox.options
     assert (await find({**NOW, "kernel": "2"}, nowhere)).level is Level.NONE
     assert (await find(None, nowhere)).level is Level.NONE, "doctor looks anew"

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from goose_py.sandbox import Commits, Level, Policy, SandboxError, child_env, home_toolchains, python_roots, safe_path
+from goose_py.sandbox.environment import child_env, safe_path
+from goose_py.sandbox.policy import Commits, Level, Policy, SandboxError
 from goose_py.sandbox.seatbelt import Seatbelt, profile
 from goose_py.sandbox.seccomp import assemble, supported
+from goose_py.sandbox.toolchains import home_toolchains, python_roots
 
 # The filter, run by an interpreter of classic BPF as small as the filter's own vocabulary.
 

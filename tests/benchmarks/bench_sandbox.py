@@ -13,15 +13,20 @@ import time
 from functools import lru_cache
 from pathlib import Path
 
-from goose_py.permissions import Place, decide, parse_rule
+from goose_py.permissions.decide import decide
+from goose_py.permissions.decision import Place
+from goose_py.permissions.rules import parse_rule
 from goose_py.protocol.messages import ToolCall
 from goose_py.protocol.redact import redact
 from goose_py.protocol.safe_text import safe_text
 from goose_py.protocol.tools import ToolSpec
-from goose_py.sandbox import Policy, SandboxError, bind, child_env, find_sandbox, python_roots
-from goose_py.sandbox.find import _make
+from goose_py.sandbox.environment import child_env
+from goose_py.sandbox.find import _make, find_sandbox
 from goose_py.sandbox.plain import Plain
+from goose_py.sandbox.policy import Policy, SandboxError
 from goose_py.sandbox.remembered import circumstances
+from goose_py.sandbox.spawn import bind
+from goose_py.sandbox.toolchains import python_roots
 
 REPEATS = 40
 PYTHON = Path(sys.executable)

@@ -4,11 +4,12 @@ import shlex
 
 import pytest
 
-from goose_py.permissions import Decision, Place, decide, parse_rule
+from goose_py.permissions.decide import decide
+from goose_py.permissions.decision import Decision, Place
 from goose_py.permissions.destructive import destruction
 from goose_py.permissions.git_commands import assess_git, take_apart
 from goose_py.permissions.programs import assess
-from goose_py.permissions.rules import Rule
+from goose_py.permissions.rules import Rule, parse_rule
 from goose_py.protocol.messages import ToolCall
 from goose_py.protocol.modes import Mode
 from goose_py.protocol.tools import ToolSpec

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from goose_py.permissions import GrantStore, Place, TrustStore, decide, fingerprint, identify, rules_of
-from goose_py.permissions.grants import fold
+from goose_py.permissions.decide import decide
+from goose_py.permissions.decision import Place
+from goose_py.permissions.grants import GrantStore, fold, rules_of
 from goose_py.permissions.record_file import RecordFile
-from goose_py.permissions.trust import canonical, difference
+from goose_py.permissions.trust import TrustStore, canonical, difference, fingerprint, identify
 from goose_py.protocol.errors import UserError
 from goose_py.protocol.messages import ToolCall
 from goose_py.protocol.tools import ToolSpec

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from goose_py.permissions import Decision, Place, decide, parse_rule
-from goose_py.permissions.rules import Rule
+from goose_py.permissions.decide import decide
+from goose_py.permissions.decision import Decision, Place
+from goose_py.permissions.rules import Rule, parse_rule
 from goose_py.protocol.messages import ToolCall
 from goose_py.protocol.modes import Mode
 from goose_py.protocol.tools import ToolAnnotations, ToolSpec
