@@ -5,8 +5,9 @@ import platform
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+import msgspec
 
 from goose_py import __version__
 from goose_py.bootstrap.host import Host
@@ -34,8 +35,7 @@ class SandboxRefused(GooseError):
     exit_code = EXIT_SANDBOX
 
 
-@dataclass(frozen=True)
-class _SpawnWhile:
+class _SpawnWhile(msgspec.Struct, frozen=True):
     """`contained` tells the developer extension that nothing outlives the process that is returned: the container ends with
     it."""
 
@@ -51,8 +51,7 @@ class _SpawnWhile:
         return await chosen(argv, cwd=cwd, env=env, stdout=stdout, stderr=stderr)
 
 
-@dataclass(frozen=True)
-class Confinement:
+class Confinement(msgspec.Struct, frozen=True):
     """`found` is the backend with the verdict of its probe; `policy` what a task's processes may touch; `env` what they see."""
 
     found: FoundSandbox
@@ -65,7 +64,7 @@ class Confinement:
 
     def spawn_while(self, read_only: Callable[[], bool]) -> Spawn:
         """Starts processes that may write the workspace unless `read_only` says at that moment that nothing may."""
-        reading = bind(self.found.sandbox, replace(self.policy, read_only=True))
+        reading = bind(self.found.sandbox, msgspec.structs.replace(self.policy, read_only=True))
         return _SpawnWhile(self.spawn(), reading, read_only, contained=self.found.backend == "bubblewrap")
 
 
@@ -91,7 +90,7 @@ async def confine(
     commits = await _commits(worktree) if found.backend == "bubblewrap" else None
     return Confinement(
         found=found,
-        policy=replace(_policy(host, settings, folder, worktree), commits=commits),
+        policy=msgspec.structs.replace(_policy(host, settings, folder, worktree), commits=commits),
         # Byte code beside the sources would be part of every diff in a repository that does not ignore it.
         env={
             **child_env(host.env, unsafe_path=(str(worktree.path),)),
@@ -132,7 +131,7 @@ async def way_out(
     place = folder.socket.with_suffix(".net")
     await proxy.start(place)
     try:
-        yield replace(confinement, policy=replace(confinement.policy, proxy=place))
+        yield msgspec.structs.replace(confinement, policy=msgspec.structs.replace(confinement.policy, proxy=place))
     finally:
         await proxy.close()
         place.unlink(missing_ok=True)

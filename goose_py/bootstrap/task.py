@@ -5,8 +5,9 @@ import functools
 import shutil
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
 
 from goose_py import __version__
 from goose_py.agent.conventions import Conventions, ConventionTools, conventions_in
@@ -53,8 +54,7 @@ FEW_FILES = 500
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class OpenTask:
+class OpenTask(msgspec.Struct, frozen=True):
     """A task that can be worked on. `perform` takes every command."""
 
     spec: TaskSpec
@@ -121,8 +121,7 @@ def _forget(folder: TaskFolder) -> None:
         shutil.rmtree(folder.path, ignore_errors=True)
 
 
-@dataclass(frozen=True)
-class _Place:
+class _Place(msgspec.Struct, frozen=True):
     """Where a task works, what confines it there, and the files of its base."""
 
     workspace: OpenWorkspace
@@ -133,8 +132,7 @@ class _Place:
     extensions: Sequence[ExtensionSpec]
 
 
-@dataclass(frozen=True)
-class _FirstWords:
+class _FirstWords(msgspec.Struct, frozen=True):
     """The conventions that apply from the start, and the reader of those to come."""
 
     conventions: Conventions

@@ -4,13 +4,15 @@ Shapes are those that providers publish so that leaks can be found. There is no 
 also the record of a person's own code, and must not be rewritten by guesses.
 """
 
+import functools
 import json
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import partial
 from typing import Final
 from urllib.parse import quote
+
+import msgspec
 
 MIN_SECRET_LENGTH: Final = 8
 """A known value shorter than this is not redacted: it would turn up in ordinary text."""
@@ -18,20 +20,28 @@ MIN_SECRET_LENGTH: Final = 8
 _START: Final = r"(?<![A-Za-z0-9_])"
 
 
-@dataclass(frozen=True, slots=True)
-class _Shape:
+class _Shape(msgspec.Struct, frozen=True):
     """A kind of credential. One of `literals` occurs in every match: looking for them first makes the common case, no
-    secret at all, a few substring searches. Where `pattern` has a group, only the group is the secret."""
+    secret at all, a few substring searches. Where `expression` has a group, only the group is the secret."""
 
     kind: str
     literals: tuple[str, ...]
-    pattern: re.Pattern[str]
+    expression: str
+    flags: re.RegexFlag = re.NOFLAG
+
+    @property
+    def pattern(self) -> re.Pattern[str]:
+        """Compiled when a text first holds one of the literals."""
+        return _compiled(self.expression, self.flags)
+
+
+_compiled = functools.cache(re.compile)
 
 
 def _token(kind: str, prefixes: str, length: int, alphabet: str = "A-Za-z0-9_.-") -> _Shape:
     """Credentials that are one of `prefixes` and then at least `length` characters of `alphabet`."""
     literals = tuple(prefixes.split())
-    return _Shape(kind, literals, re.compile(f"{_START}(?:{'|'.join(map(re.escape, literals))})[{alphabet}]{{{length},}}"))
+    return _Shape(kind, literals, f"{_START}(?:{'|'.join(map(re.escape, literals))})[{alphabet}]{{{length},}}")
 
 
 _SHAPES: Final = (
@@ -46,25 +56,21 @@ _SHAPES: Final = (
     _token("google-key", "AIza", 35, "A-Za-z0-9_-"),
     _token("google-key", "ya29. GOCSPX-", 20),
     _token("slack-token", "xoxb- xoxa- xoxp- xoxr- xoxs- xoxe- xoxe. xapp-", 10),
-    _Shape("jwt", ("eyJ",), re.compile(_START + r"eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}", re.ASCII)),
+    _Shape("jwt", ("eyJ",), _START + r"eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}", re.ASCII),
     _Shape(
         "private-key",
         ("PRIVATE KEY",),
         # A key that was cut off in the middle is still most of a key.
-        re.compile(r"-----BEGIN ([A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?)-----[\s\S]*?(?:-----END \1-----|\Z)"),
+        r"-----BEGIN ([A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?)-----[\s\S]*?(?:-----END \1-----|\Z)",
     ),
-    _Shape("url-password", ("://",), re.compile(r"://[^\s/@:'\"]*:(?P<secret>[^\s/@'\"]{3,})@")),
+    _Shape("url-password", ("://",), r"://[^\s/@:'\"]*:(?P<secret>[^\s/@'\"]{3,})@"),
     _Shape(
         "url-parameter",
         ("?", "&"),
-        re.compile(
-            r"[?&](?:[\w-]*[_-])?(?:api[_-]?key|key|token|secret|sig|signature|password)=(?P<secret>[\w.%~+/-]{8,})",
-            re.ASCII | re.IGNORECASE,
-        ),
+        r"[?&](?:[\w-]*[_-])?(?:api[_-]?key|key|token|secret|sig|signature|password)=(?P<secret>[\w.%~+/-]{8,})",
+        re.ASCII | re.IGNORECASE,
     ),
-    _Shape(
-        "authorization", ("earer ", "asic "), re.compile(r"\b(?:[Bb]earer|[Bb]asic) +(?P<secret>[\w.~+/-]{16,}=*)", re.ASCII)
-    ),
+    _Shape("authorization", ("earer ", "asic "), r"\b(?:[Bb]earer|[Bb]asic) +(?P<secret>[\w.~+/-]{16,}=*)", re.ASCII),
 )
 
 

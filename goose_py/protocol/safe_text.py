@@ -5,9 +5,11 @@ text, tool output, file and branch names, server descriptions and error messages
 exactly once, where they leave us for a screen, standard output or a log that people read.
 """
 
+import functools
 import re
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 # Category Cf without the Arabic, Syriac and Kaithi number signs, which have a shape; U+2028 and U+2029, which some programs
 # take for line ends; surrogates, which no terminal can encode; and the characters that Unicode calls
@@ -24,19 +26,21 @@ _PICTOGRAPH: Final = "\u2190-\u21ff\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U0001fa
 _JOINER: Final = f"(?<=[{_PICTOGRAPH}\ufe0f])\u200d(?=[{_PICTOGRAPH}])"
 _SECOND_SELECTOR: Final = "(?<=[\ufe00-\ufe0f])[\ufe0e\ufe0f]"
 
-_UNSAFE_TEXT: Final = re.compile(f"(?!{_JOINER})[{_CONTROL_BUT_LAYOUT}{_HIDDEN}]|{_SECOND_SELECTOR}")
-_UNSAFE_LINE: Final = re.compile(f"(?!{_JOINER})[{_CONTROL}{_HIDDEN}]|{_SECOND_SELECTOR}")
-_HIDDEN_ONLY: Final = re.compile(f"(?!{_JOINER})[{_HIDDEN}]|{_SECOND_SELECTOR}")
+_UNSAFE_TEXT: Final = f"(?!{_JOINER})[{_CONTROL_BUT_LAYOUT}{_HIDDEN}]|{_SECOND_SELECTOR}"
+_UNSAFE_LINE: Final = f"(?!{_JOINER})[{_CONTROL}{_HIDDEN}]|{_SECOND_SELECTOR}"
+_HIDDEN_ONLY: Final = f"(?!{_JOINER})[{_HIDDEN}]|{_SECOND_SELECTOR}"
 
 # Scanned first: a bare set of characters is found ten times as fast as the expressions above.
-_SUSPECT_TEXT: Final = re.compile(f"[{_CONTROL_BUT_LAYOUT}{_HIDDEN}\ufe0e\ufe0f]")
-_SUSPECT_LINE: Final = re.compile(f"[{_CONTROL}{_HIDDEN}\ufe0e\ufe0f]")
+_SUSPECT_TEXT: Final = f"[{_CONTROL_BUT_LAYOUT}{_HIDDEN}\ufe0e\ufe0f]"
+_SUSPECT_LINE: Final = f"[{_CONTROL}{_HIDDEN}\ufe0e\ufe0f]"
+
+# Compiled when they are first needed, which most starts never do.
+_compiled = functools.cache(re.compile)
 
 _SHORT: Final = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 
-@dataclass(frozen=True, slots=True)
-class HiddenCharacter:
+class HiddenCharacter(msgspec.Struct, frozen=True):
     """A character without a shape: where it stands (both counted from 1) and how `safe_text` shows it."""
 
     line: int
@@ -48,16 +52,16 @@ def safe_text(text: str) -> str:
     """`text` with every control character but newline and tab, and every invisible character, written as an escape:
     `\\x1b` and the like below U+0100, `\\u{202e}` above. Whatever has a shape is unchanged, so the result of most calls is
     `text` itself. Idempotent."""
-    if (text.isascii() and text.isprintable()) or _SUSPECT_TEXT.search(text) is None:
+    if (text.isascii() and text.isprintable()) or _compiled(_SUSPECT_TEXT).search(text) is None:
         return text
-    return _UNSAFE_TEXT.sub(_shown, text)
+    return _compiled(_UNSAFE_TEXT).sub(_shown, text)
 
 
 def safe_line(text: str) -> str:
     """Like `safe_text`, for what must stay on one line (names, paths, titles): newline and tab are escaped as well."""
-    if (text.isascii() and text.isprintable()) or _SUSPECT_LINE.search(text) is None:
+    if (text.isascii() and text.isprintable()) or _compiled(_SUSPECT_LINE).search(text) is None:
         return text
-    return _UNSAFE_LINE.sub(_shown, text)
+    return _compiled(_UNSAFE_LINE).sub(_shown, text)
 
 
 def find_hidden(text: str, limit: int = 20) -> tuple[HiddenCharacter, ...]:
@@ -67,7 +71,7 @@ def find_hidden(text: str, limit: int = 20) -> tuple[HiddenCharacter, ...]:
     if text.isascii():
         return ()
     found: list[HiddenCharacter] = []
-    for match in _HIDDEN_ONLY.finditer(text, 1 if text.startswith("\ufeff") else 0):
+    for match in _compiled(_HIDDEN_ONLY).finditer(text, 1 if text.startswith("\ufeff") else 0):
         start = match.start()
         line_start = text.rfind("\n", 0, start) + 1
         found.append(HiddenCharacter(text.count("\n", 0, start) + 1, start - line_start + 1, _shown(match)))

@@ -11,9 +11,10 @@ import shutil
 import stat
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from goose_py.protocol.redact import redact
 from goose_py.sandbox.policy import Commits, Level, Limits, Policy, SandboxError, SpawnSpec
@@ -48,8 +49,7 @@ _REACH: Final = Path(__file__).with_name("reach.py")
 _FILE_BLOCK: Final = 512
 
 
-@dataclass(frozen=True, slots=True)
-class Bubblewrap:
+class Bubblewrap(msgspec.Struct, frozen=True):
     """`filter_file` holds the assembled system-call filter; `options` are the optional flags this bwrap knows.
     `python` runs the shim that opens the way to allowed hosts; the policy has to let it be read."""
 

@@ -1,9 +1,10 @@
 """The strongest sandbox that holds here, and one sentence about it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from goose_py.sandbox import seccomp
 from goose_py.sandbox.bubblewrap import Bubblewrap, known_options, require_program
@@ -14,8 +15,7 @@ from goose_py.sandbox.remembered import Verdict, recall, remember
 from goose_py.sandbox.spawn import Sandbox
 
 
-@dataclass(frozen=True, slots=True)
-class FoundSandbox:
+class FoundSandbox(msgspec.Struct, frozen=True):
     """`sentence` is for people, whole, with the reasons why it is not better. `tried` has those reasons by backend."""
 
     sandbox: Sandbox

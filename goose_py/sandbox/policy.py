@@ -1,9 +1,10 @@
 """What a sandboxed process may touch, and the start command that comes of it. Values only; nothing here runs."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+
+import msgspec
 
 from goose_py.protocol.errors import GooseError
 
@@ -23,8 +24,7 @@ class SandboxError(GooseError):
     """The sandbox cannot do what it was asked for. The message says why and what to do."""
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(msgspec.Struct, frozen=True):
     """Resource limits of every process inside, as setrlimit(2) takes them. Core dumps are always off: they would hold
     whatever the process had in memory."""
 
@@ -33,8 +33,7 @@ class Limits:
     processes: int = 8192
 
 
-@dataclass(frozen=True, slots=True)
-class Commits:
+class Commits(msgspec.Struct, frozen=True):
     """Lets `git commit` work inside a linked worktree without making the user's repository writable.
 
     New objects, the branch's new position, HEAD and index land in `store`, a folder of the task's own; nothing of the user's
@@ -47,8 +46,7 @@ class Commits:
     identity: tuple[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(msgspec.Struct, frozen=True):
     """What one task's processes may touch. Paths are absolute; they need not be free of symlinks.
 
     `workspace` is writable unless `read_only` (plan mode); its `.git` never is. `writable` and `readable` are further
@@ -72,11 +70,10 @@ class Policy:
     proxy: Path | None = None
     unix_sockets: bool = False
     read_only: bool = False
-    limits: Limits = field(default=Limits())
+    limits: Limits = Limits()
 
 
-@dataclass(frozen=True, slots=True)
-class SpawnSpec:
+class SpawnSpec(msgspec.Struct, frozen=True):
     """A process start, complete: run `argv` in `cwd` with exactly `env`, in a new session.
 
     It needs no inherited descriptors and no preexec function, so any launcher can use it, the MCP SDK's included."""

@@ -9,9 +9,10 @@ import secrets
 import shutil
 import socket
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from goose_py.sandbox.policy import Policy, SandboxError
 from goose_py.sandbox.spawn import Sandbox, spawn
@@ -72,8 +73,7 @@ _BREACHES: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Probe:
+class Probe(msgspec.Struct, frozen=True):
     """`holds` when every attempt failed and the sandbox is of use. `reason` says in one clause what is wrong if not."""
 
     holds: bool

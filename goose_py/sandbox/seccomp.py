@@ -7,8 +7,9 @@ arch/x86/entry/syscalls/syscall_64.tbl and include/uapi/asm-generic/unistd.h.
 
 import struct
 import sys
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 _LOAD: Final = 0x20  # BPF_LD | BPF_W | BPF_ABS
 _JUMP_EQUAL: Final = 0x15  # BPF_JMP | BPF_JEQ | BPF_K
@@ -37,8 +38,7 @@ _SOCK_TYPE_MASK: Final = 0xF
 _CLONE_NEW: Final = 0x7E020000  # CLONE_NEW{NS,CGROUP,UTS,IPC,USER,PID,NET} of linux/sched.h
 
 
-@dataclass(frozen=True, slots=True)
-class Machine:
+class Machine(msgspec.Struct, frozen=True):
     """`audit_arch` is AUDIT_ARCH_* of linux/audit.h; `calls` the numbers of the calls that are looked at."""
 
     audit_arch: int

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from goose_py.sandbox.policy import Level, Policy, SpawnSpec
 
@@ -35,8 +36,7 @@ async def spawn(spec: SpawnSpec, stdout: int, stderr: int) -> asyncio.subprocess
     )
 
 
-@dataclass(frozen=True, slots=True)
-class BoundSpawn:
+class BoundSpawn(msgspec.Struct, frozen=True):
     """A starter of processes under one policy: what the developer extension is handed as its `spawn`."""
 
     sandbox: Sandbox

@@ -12,10 +12,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from goose_py.sandbox.environment import child_env
 from goose_py.sandbox.find import _make, find_sandbox
