@@ -3,7 +3,7 @@
 import asyncio
 import json
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
 from goose_py.bootstrap.desk import look
 from goose_py.bootstrap.host import Host
@@ -19,20 +19,35 @@ NEWEST = 16
 """So many of a repository's tasks are compared: the number of pairs grows with its square."""
 
 
-async def live_conflicts(host: Host, summaries: tuple[TaskSummary, ...]) -> tuple[TaskConflict, ...]:
+@dataclass(frozen=True)
+class Conflicts:
+    """`apart` are sentences on tasks that cannot be compared with others."""
+
+    found: tuple[TaskConflict, ...] = ()
+    apart: tuple[str, ...] = ()
+
+    def lines(self) -> tuple[str, ...]:
+        pairs = (f"{each.one} and {each.other} will conflict in {listed(each.paths)}" for each in self.found)
+        return tuple(map(safe_text, (*pairs, *self.apart)))
+
+
+async def live_conflicts(host: Host, summaries: tuple[TaskSummary, ...]) -> Conflicts:
     """Among the tasks of each repository, newest first. Raises GitUnavailable where git is too old."""
     found: list[TaskConflict] = []
+    apart: list[str] = []
     for repository in dict.fromkeys(summary.repository for summary in summaries):
         works = []
         for summary in [each for each in summaries if each.repository == repository and _at_stake(each)][:NEWEST]:
             try:
                 looked = await look(host, host.tasks.folder(summary.task_id))
-            except (GitError, UserError):
-                continue  # what cannot be looked at says so where it is shown itself
+                await looked.worktree.require_base()
+            except (GitError, UserError) as problem:
+                apart.append(f"{summary.task_id} is not compared with the others: {problem}")
+                continue
             if looked.changes.files:
                 works.append(Work(looked.worktree, looked.changes.result_tree, looked.changes.base_tree))
         found += await conflicts_between(works)
-    return tuple(found)
+    return Conflicts(tuple(found), tuple(apart))
 
 
 def _at_stake(summary: TaskSummary) -> bool:
@@ -45,13 +60,15 @@ def show_conflicts(*, as_json: bool, everywhere: bool) -> int:
     here = tuple(each for each in list_tasks(host.tasks) if everywhere or _here(host, each))
     found = asyncio.run(live_conflicts(host, here))
     if as_json:
-        sys.stdout.write(json.dumps([asdict(conflict) for conflict in found], indent=2) + "\n")
+        sys.stdout.write(json.dumps([asdict(conflict) for conflict in found.found], indent=2) + "\n")
+        for sentence in found.apart:
+            print(safe_text(f"goose-py: {sentence}"), file=sys.stderr)
     else:
-        for line in conflict_lines(found):
+        for line in found.lines():
             print(line)
-        if not found:
+        if not found.found:
             print("No two tasks here stand in each other's way.")
-    return 1 if found else 0
+    return 1 if found.found else 0
 
 
 def conflicts_of_list(host: Host, summaries: tuple[TaskSummary, ...]) -> tuple[str, ...]:
@@ -59,13 +76,9 @@ def conflicts_of_list(host: Host, summaries: tuple[TaskSummary, ...]) -> tuple[s
     if sum(map(_at_stake, summaries)) < 2:
         return ()
     try:
-        return conflict_lines(asyncio.run(live_conflicts(host, summaries)))
+        return asyncio.run(live_conflicts(host, summaries)).lines()
     except GitUnavailable:
         return ()
-
-
-def conflict_lines(found: tuple[TaskConflict, ...]) -> tuple[str, ...]:
-    return tuple(safe_text(f"{each.one} and {each.other} will conflict in {listed(each.paths)}") for each in found)
 
 
 def _here(host: Host, summary: TaskSummary) -> bool:

@@ -8,11 +8,13 @@ from pathlib import Path
 from goose_py.bootstrap.host import Host
 from goose_py.git.repository import Repository
 from goose_py.git.runner import Git
+from goose_py.git.task_file import TaskFile
 from goose_py.protocol import events as ev
 from goose_py.protocol.errors import GooseError
 from goose_py.protocol.safe_text import safe_text
 from goose_py.review.recovery import Recovered, has_leftovers, recover_all
 from goose_py.session.log import Log
+from goose_py.tasks.store import TaskFolder
 from goose_py.tasks.summary import list_tasks
 
 
@@ -23,17 +25,26 @@ def end_all_cut_off(host: Host) -> None:
         asyncio.run(_end_each(host, needing))
 
 
+async def end_cut_off_of(host: Host, folder: TaskFolder) -> None:
+    """In the repository of one task, before its log is read: what is found may be put on record there."""
+    try:
+        place = Path(TaskFile.read(folder.store).repository)
+    except GooseError:
+        return  # it has no worktree yet
+    if has_leftovers(place):
+        await _end_each(host, [place])
+
+
 async def _end_each(host: Host, places: Iterable[Path]) -> None:
     git = Git.create(host.which("git"), host.env)
     for place in places:
         try:
-            await end_cut_off(host, await Repository.open(git, place))
+            await _end(host, await Repository.open(git, place))
         except GooseError as problem:
             print(safe_text(f"goose-py: {problem}"), file=sys.stderr)
 
 
-async def end_cut_off(host: Host, repository: Repository) -> None:
-    """In all checkouts of the repository."""
+async def _end(host: Host, repository: Repository) -> None:
     for found in await recover_all(repository):
         print(safe_text(f"goose-py: {found.sentence()}"), file=sys.stderr)
         if found.merged:

@@ -9,12 +9,13 @@ from typing import Protocol
 
 import msgspec
 
-from goose_py.bootstrap.cut_off import end_cut_off
+from goose_py.bootstrap.cut_off import end_cut_off_of
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.known_secrets import redaction
 from goose_py.bootstrap.worktree import start_of
 from goose_py.git.conflicts import left_in_conflict
 from goose_py.git.diff import changeset_summary
+from goose_py.git.errors import GitError
 from goose_py.git.repository import Repository
 from goose_py.git.runner import Git
 from goose_py.git.worktree import TaskWorktree
@@ -58,6 +59,7 @@ def choose(host: Host, task_id: str | None) -> TaskFolder:
 async def look(host: Host, folder: TaskFolder, *, again: bool = False) -> Looked:
     """The changes since what was applied last or, with `again`, since the task's base. Raises UserError where the task has
     not got as far as a worktree."""
+    await end_cut_off_of(host, folder)
     contents = read_log(folder.path)
     alive = folder.owned()
     summary = summarise(folder.task_id, contents.records, alive=alive)
@@ -68,7 +70,11 @@ async def look(host: Host, folder: TaskFolder, *, again: bool = False) -> Looked
     if result is None:
         raise UserError(f"The task {folder.task_id} has recorded nothing yet.")
     base = worktree.base.tree if again else review_base(contents.records, worktree.base.tree)
-    changes = await changeset_summary(worktree.store, base, result)
+    try:
+        changes = await changeset_summary(worktree.store, base, result)
+    except GitError:
+        await worktree.require_base()
+        raise
     # What is said of them is that of the files in front of us: the log knows those of the last turn's end.
     summary = msgspec.structs.replace(
         summarise(folder.task_id, contents.records, alive=alive, tree=result),
@@ -86,7 +92,6 @@ async def open_worktree(host: Host, folder: TaskFolder, records: tuple[Record, .
         raise UserError(f"The task {folder.task_id} has no worktree yet.")
     git = Git.create(host.which("git"), host.env)
     repository = await Repository.open(git, Path(started.repository))
-    await end_cut_off(host, repository)
     return await TaskWorktree.open(repository, folder.store)
 
 

@@ -12,8 +12,9 @@ from goose_py.git.runner import Git
 from goose_py.git.task_file import TaskFile
 from goose_py.git.worktree import TaskWorktree
 from goose_py.protocol.errors import GooseError
+from goose_py.protocol.events import DELIVERED, ChangesApplied
 from goose_py.protocol.safe_text import safe_text
-from goose_py.session.log import Log
+from goose_py.session.log import Log, read_log
 from goose_py.tasks.store import TaskFolder
 from goose_py.tasks.summary import summary_of
 
@@ -28,7 +29,10 @@ def collect(*, dry_run: bool) -> int:
 async def _collect(host: Host, *, dry_run: bool) -> int:
     removed = 0
     for folder in host.tasks.all():
-        if folder.owned() or not folder.store.is_dir():
+        if not folder.store.is_dir():
+            continue
+        if folder.owned():
+            print(safe_text(f"keeps   {folder.task_id}  its worker is there  {summary_of(folder).title}"))
             continue
         try:
             status, worktree = await _status(host, folder)
@@ -37,18 +41,29 @@ async def _collect(host: Host, *, dry_run: bool) -> int:
             continue
         if status.state == "missing":
             continue
-        title = summary_of(folder).title
+        title, detail = summary_of(folder).title, _detail(folder, status)
         if not status.removable or worktree is None:
-            print(safe_text(f"keeps   {folder.task_id}  {status.state}: {status.detail}  {title}"))
+            print(safe_text(f"keeps   {folder.task_id}  {detail}  {title}"))
             continue
         removed += 1
         if not dry_run:
             await remove_worktree(host, folder, worktree)
         verb = "would remove" if dry_run else "removed"
-        print(safe_text(f"{verb} the worktree of {folder.task_id}  {status.state}: {status.detail}  {title}"))
+        print(safe_text(f"{verb} the worktree of {folder.task_id}  {detail}  {title}"))
     if not removed:
         print("There is nothing that could go: only what is merged, or was never changed, is removed.")
     return 0
+
+
+def _detail(folder: TaskFolder, status: WorktreeStatus) -> str:
+    """What became of its changes is in the log: its files do not differ from what they were merged into."""
+    events = (record.event for record in reversed(read_log(folder.path).records)) if folder.began() else ()
+    last = next((event for event in events if isinstance(event, ChangesApplied)), None)
+    if not status.removable or last is None:
+        return f"{status.state}: {status.detail}"
+    if last.how == "worktree":
+        return f"applied: everything in it was left in {last.target}"
+    return f"{'delivered' if last.how == DELIVERED else 'merged'}: everything in it is in {last.target}"
 
 
 async def remove_worktree(host: Host, folder: TaskFolder, worktree: TaskWorktree) -> None:

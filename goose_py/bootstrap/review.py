@@ -21,6 +21,7 @@ from goose_py.review.errors import listed
 from goose_py.review.selection import reviewed
 from goose_py.review.verdicts import FileReview, HunkReview, Review, decisions_of, fold
 from goose_py.session.log import read_log
+from goose_py.tasks.client import WorkerGone
 from goose_py.tasks.store import TaskFolder
 from goose_py.tasks.summary import TaskSummary, summary_of
 
@@ -155,6 +156,8 @@ async def _apply(host: Host, request: ApplyRequest) -> int:
     try:
         async with desk(host, looked.folder) as at:
             await at.send(command)
+    except WorkerGone:
+        await _after_worker(host, looked)
     except GooseError as refusal:
         if not request.send_back or not (looked.worktree.base.branch or request.into):
             raise
@@ -162,6 +165,17 @@ async def _apply(host: Host, request: ApplyRequest) -> int:
         return await send_back(host, looked.folder, request.into)
     print(_applied(summary_of(looked.folder), request.how))
     return 0
+
+
+async def _after_worker(host: Host, before: Looked) -> None:
+    """Whether it came to its end is said by what is there. Raises UserError where it did not."""
+    now = await look(host, before.folder)
+    if any(isinstance(record.event, ChangesApplied) and record.seq > before.records[-1].seq for record in now.records):
+        return
+    raise UserError(
+        f"The worker of task {before.folder.task_id} ended before its changes were applied (its last words are in "
+        f"{before.folder.worker_log}). The same command does it again, and completes what was begun."
+    )
 
 
 def _applied(summary: TaskSummary, how: str) -> str:
@@ -173,9 +187,7 @@ def _applied(summary: TaskSummary, how: str) -> str:
 async def _question(looked: Looked, request: ApplyRequest) -> str:
     """Raises UserError where there is nothing to ask about."""
     if not looked.changes.files:
-        applied = any(isinstance(record.event, ChangesApplied) for record in looked.records)
-        more = "what was kept of it is applied; `--again` applies all of it once more" if applied else "it has changed nothing"
-        raise UserError(f"Nothing of task {looked.folder.task_id} is left to apply: {more}.")
+        raise UserError(f"Nothing of task {looked.folder.task_id} is left to apply: {_why_nothing(looked, request)}.")
     changes, review = await reviewed(looked.worktree.store, looked.changes, decisions_of(looked.records))
     kept, undecided = _counted(changes, review)
     if undecided and not request.everything and not kept:
@@ -192,6 +204,17 @@ async def _question(looked: Looked, request: ApplyRequest) -> str:
     if looked.summary.checks != "passed":
         question = f"The checks are: {looked.summary.checks}. {question}"
     return question
+
+
+def _why_nothing(looked: Looked, request: ApplyRequest) -> str:
+    events = (record.event for record in reversed(looked.records))
+    last = next((event for event in events if isinstance(event, ChangesApplied)), None)
+    if last is None:
+        return "it has changed nothing"
+    if last.how in ("squash", "commits"):
+        # From then on the task stands on what was merged: it differs from that in nothing.
+        return f"{last.target} has it as {(last.commit or '')[:12]}, which `git cherry-pick` applies once more"
+    return "what was kept of it is applied" + ("" if request.again else "; `--again` applies all of it once more")
 
 
 def rebase_task(task_id: str, into: str) -> int:

@@ -82,7 +82,7 @@ class GitFailed(GitError):
         last = next((line for line in reversed(stderr.strip().splitlines()) if line.strip()), "no message")
         super().__init__(f"git {_subcommand(args)} failed with exit code {exit_code}: {last.strip()}")
         self.arguments = tuple(args)
-        self.exit_code = exit_code
+        self.status = exit_code
         self.stderr = stderr
 
 

@@ -14,7 +14,7 @@ import msgspec
 from goose_py.git.aside import bring_back, move_aside, nested_git_dirs
 from goose_py.git.base import Base
 from goose_py.git.commits import CommitStore
-from goose_py.git.errors import GitError, WorktreeExists, WorktreeMissing
+from goose_py.git.errors import GitError, MissingObjects, WorktreeExists, WorktreeMissing
 from goose_py.git.lfs import missing_contents, uses_lfs
 from goose_py.git.linked import add_linked, admin_dir, attach_linked, forget_linked, head_of, remove_linked
 from goose_py.git.paths import located, relative
@@ -246,6 +246,14 @@ class TaskWorktree:
                 folder.mkdir(parents=True, exist_ok=True)
             await self._keep_after(kept, tree)
         return before
+
+    async def require_base(self) -> None:
+        """Raises MissingObjects where the repository does not have the base's commit (any more)."""
+        if await read_ref(self.repository.bound, f"{self.base.commit}^{{commit}}") is None:
+            raise MissingObjects(
+                f"the commit {self.base.commit[:12]} that it began at is not in {self.repository.root}; where that was made "
+                "anew, `git fetch` it from where it is still kept."
+            )
 
     async def tip(self) -> str | None:
         """The commit that the task's branch is at, None where the branch is gone."""

@@ -57,6 +57,11 @@ async def prepare_landing(
     gone, ApprovalOutdated where `history` is "commits" and not everything was approved."""
     repository, store = worktree.repository, worktree.store
     tip = await repository.branch_tip(branch)
+    if tip is None and repository.head.unborn and branch == repository.head.branch:
+        raise CannotApply(
+            f"{branch} has no commit yet, so nothing can be merged into it: commit something there first, or leave the changes "
+            "in the working tree. Nothing was changed."
+        )
     if tip is None:
         raise BaseMoved(f"the branch {branch} no longer exists; choose another one to merge into. Nothing was changed.")
     if approval.empty:

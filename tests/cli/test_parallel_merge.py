@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -318,3 +319,44 @@ async def test_a_rebase_that_is_killed_has_never_begun_and_can_be_done_again(use
         assert (await user.goose("task", "rebase", task)).code == 0
         await until(lambda: len(server.requests) > asked)
         assert "notes.txt still hold" in str(server.requests[asked].body["messages"][-1]), "it is asked to resolve them again"
+
+
+async def test_what_was_merged_is_called_that_by_gc_and_can_be_had_again_by_its_commit(user):
+    merged, left, mine = [await _made(user, _edit("notes.txt", f"line {n}\n", f"line {n}!\n")) for n in (2, 12, 22)]
+    assert (await user.goose("apply", merged, "--all", "--yes", "--how", "squash")).code == 0
+    assert (await user.goose("apply", left, "--all", "--yes")).code == 0
+    commit = _events(user, merged, ev.ChangesApplied)[-1].commit
+    for again in ((), ("--again",)):
+        said = await user.goose("apply", merged, "--all", "--yes", "--how", "squash", *again)
+        assert said.code == 2 and f"main has it as {commit[:12]}, which `git cherry-pick`" in said.err, said
+    kept = (await user.goose("task", "gc", "--dry-run")).out.splitlines()
+    (of_merged,), (of_left,), (of_mine,) = ([line for line in kept if task in line] for task in (merged, left, mine))
+    assert "would remove" in of_merged and "merged: everything in it is in main" in of_merged
+    assert f"applied: everything in it was left in {user.repository}" in of_left and of_mine.startswith("keeps")
+
+
+async def test_a_repository_made_anew_in_the_same_place_hides_no_other_task(user):
+    old = await _made(user, _edit("notes.txt", "line 2\n", "line two\n"))
+    shutil.rmtree(user.repository / ".git")
+    user.git("init", "-q", "-b", "main")
+    user.commit("The same files, another history")
+    pair = [await _made(user, _edit("notes.txt", "line 2\n", f"line {way}\n")) for way in ("2!", "2?")]
+    for command in (("task", "list"), ("task", "conflicts")):
+        said = await user.goose(*command)
+        assert said.code == (command[1] == "conflicts"), said
+        assert "will conflict in notes.txt" in said.out
+        assert f"{old} is not compared with the others: the commit" in said.out and str(user.repository) in said.out
+    assert (await user.goose("review", pair[0])).code == 0
+    refused = await user.goose("apply", old, "--all", "--yes", "--how", "squash")
+    assert refused.code in (0, 2), refused
+
+
+async def test_a_worker_that_dies_while_it_merges_leaves_no_doubt_about_what_was_merged(user):
+    async with answered(user, [calls(PLAN, FIX), calls(PLAN_DONE), *DONE]):
+        git_that_kills(user, "update-ref*refs/heads/main*")
+        task = (await user.goose("task", "start", "Do it", "--mode", "auto", "--base", "head")).out.strip()
+        summary = await ended(user, task, "awaiting review")
+        assert summary.alive
+        done = await user.goose("apply", task, "--all", "--yes", "--how", "squash")
+    assert done.code == 0 and "Merged: main is at" in done.out, done
+    assert user.git("status", "--porcelain") == "" and "prices) - discount" in (user.repository / "cart.py").read_text()
