@@ -122,13 +122,18 @@ class User:
         )
 
     def processes(self) -> list[psutil.Process]:
-        """All commands, screens and workers of this person, and what works in their folders."""
-        found = []
-        for process in psutil.process_iter(["environ", "cwd"]):
-            home, cwd = (process.info["environ"] or {}).get("GOOSE_PY_HOME"), process.info["cwd"] or "/"
-            if home == str(self.root / "home") or Path(cwd).is_relative_to(self.root):
-                found.append(process)
-        return found
+        """All commands, screens and workers of this person, and what else works in their folders."""
+        others = (process for process in psutil.process_iter() if process.pid != os.getpid())
+        return [process for process in others if self._has(process)]
+
+    def _has(self, process: psutil.Process) -> bool:
+        with suppress(psutil.Error):
+            if process.environ().get("GOOSE_PY_HOME") == str(self.root / "home"):
+                return True
+            # Workers that were copied from another process have its environment.
+            places = (process.cwd(), *(file.path for file in process.open_files()))
+            return any(Path(place).is_relative_to(self.root) for place in places)
+        return False
 
     def leave(self) -> None:
         """Ends every process that is left, and removes what lies outside of `root`."""

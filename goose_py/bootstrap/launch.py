@@ -7,9 +7,8 @@ be reached, or in one sentence why it never will be.
 import asyncio
 import json
 import os
-import sys
-from pathlib import Path
 
+from goose_py.bootstrap.detached import start_detached
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.warm import fork_worker
 from goose_py.protocol.commands import AnyCommand
@@ -59,7 +58,8 @@ async def start_worker(host: Host, folder: TaskFolder) -> None:
     log = os.open(folder.worker_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
         if not await fork_worker(host, folder.task_id, log, writer):
-            await _spawn(host, folder, log, writer)
+            # It shares nothing with others.
+            start_detached("worker", folder.task_id, "--ready-fd", str(writer), env=host.env, pass_fds=(writer,), printed=log)
     finally:
         os.close(writer)
         os.close(log)
@@ -69,28 +69,6 @@ async def start_worker(host: Host, folder: TaskFolder) -> None:
         raise WorkerFailed(f"The worker of task {folder.task_id} ended at once: {' '.join(tail) or 'it said nothing'}.")
     if error := answer.get("error"):
         raise WorkerFailed(error)
-
-
-async def _spawn(host: Host, folder: TaskFolder, log: int, writer: int) -> None:
-    """A worker that shares nothing. It lives on; the event loop's child watcher reaps it if it ends before we do."""
-    # -P: a module in the folder we are started in is never imported.
-    await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-P",
-        "-m",
-        "goose_py",
-        "worker",
-        folder.task_id,
-        "--ready-fd",
-        str(writer),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=log,
-        stderr=log,
-        cwd=str(Path("/")),
-        env=dict(host.env),
-        pass_fds=(writer,),
-        start_new_session=True,
-    )
 
 
 def report(fd: int, error: str = "") -> None:

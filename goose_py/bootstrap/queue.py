@@ -38,7 +38,7 @@ async def start_waiting(host: Host) -> Kicked:
         plan = plan_queue(host)
         folders = [host.tasks.folder(task) for task in plan.start]
         if len(folders) > 1 or (folders and plan.working):
-            await warm(host)
+            warm(host)
         results = await asyncio.gather(*(start_worker(host, folder) for folder in folders), return_exceptions=True)
         for folder, result in zip(folders, results, strict=True):
             if isinstance(result, GooseError):

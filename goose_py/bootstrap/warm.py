@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from goose_py import __version__, bundled
+from goose_py.bootstrap.detached import start_detached
 from goose_py.bootstrap.host import Host
 
 MADE = b"made\n"
@@ -30,7 +31,7 @@ class WorkerRequest(msgspec.Struct, frozen=True):
     env: dict[str, str]
 
 
-async def warm(host: Host) -> None:
+def warm(host: Host) -> None:
     """Starts a fork server where processes can be copied safely and none runs. Returns at once: what the server is asked
     while it imports waits for it."""
     if (place := _place(host)) is None:
@@ -43,7 +44,7 @@ async def warm(host: Host) -> None:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening:
             listening.bind(str(place))
             listening.listen(128)
-            await _launch(host, listening.fileno(), lock)
+            _launch(host, listening.fileno(), lock)
     except BlockingIOError:
         pass  # one runs
     finally:
@@ -103,24 +104,8 @@ def _program() -> tuple[object, ...]:
     return __version__, sys.version, sys.executable, str(roots[0]), newest
 
 
-async def _launch(host: Host, listening: int, lock: int) -> None:
+def _launch(host: Host, listening: int, lock: int) -> None:
     # It takes no key and no token from us: each worker brings the environment of whoever asked for it.
     env = {name: value for name, value in host.env.items() if name in ("PATH", "HOME") or name.startswith(DECIDES_AT_START)}
-    await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-P",
-        "-m",
-        "goose_py",
-        "fork-server",
-        "--socket-fd",
-        str(listening),
-        "--lock-fd",
-        str(lock),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-        cwd="/",
-        env=env,
-        pass_fds=(listening, lock),
-        start_new_session=True,
-    )
+    arguments = ("fork-server", "--socket-fd", str(listening), "--lock-fd", str(lock))
+    start_detached(*arguments, env=env, pass_fds=(listening, lock))
