@@ -225,7 +225,7 @@ def _without_credentials(config: Path, store: Path) -> list[str]:
     if clean == text:
         return []
     store.mkdir(mode=0o700, parents=True, exist_ok=True)
-    (store / "config").write_text(clean, "utf-8", "surrogateescape")
+    _keep(store / "config", clean)
     return ["--ro-bind", str(store / "config"), str(config)]
 
 
@@ -242,9 +242,9 @@ def _commits(commits: Commits, common: Path, home: Path) -> list[str]:
     (objects / "info").mkdir(mode=0o700, parents=True, exist_ok=True)
     if not (store / "worktree").is_dir():
         shutil.copytree(git_dir, store / "worktree")
-    (objects / "info" / "alternates").write_text(f"{_BORROWED}\n")
+    _keep(objects / "info" / "alternates", f"{_BORROWED}\n")
     name, email = (json.dumps(value, ensure_ascii=False) for value in commits.identity)
-    (store / "gitconfig").write_text(f"[user]\n\tname = {name}\n\temail = {email}\n")
+    _keep(store / "gitconfig", f"[user]\n\tname = {name}\n\temail = {email}\n")
     mounts = ["--ro-bind", str(common / "objects"), _BORROWED, "--bind", str(objects), str(common / "objects")]
     mounts += ["--ro-bind", str(objects / "info"), str(common / "objects" / "info")]
     mounts += ["--bind", str(store / "worktree"), str(git_dir), "--ro-bind", str(store / "gitconfig"), f"{home}/.gitconfig"]
@@ -258,6 +258,12 @@ def _commits(commits: Commits, common: Path, home: Path) -> list[str]:
                 (ours / branch.name).write_bytes((theirs / branch.name).read_bytes())
         mounts += ["--bind", str(ours), str(theirs)]
     return mounts
+
+
+def _keep(file: Path, text: str) -> None:
+    """Not written anew where it says so already: a command that still runs may be reading it."""
+    if not file.is_file() or file.read_text("utf-8", "surrogateescape") != text:
+        file.write_text(text, "utf-8", "surrogateescape")
 
 
 def _real(path: Path) -> Path:

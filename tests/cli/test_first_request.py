@@ -118,3 +118,14 @@ async def test_what_a_worktree_needs_besides_its_base_comes_before_the_first_req
         ended = await running
     assert ended.code == 0, ended.err
     assert "Sing." in str(server.requests[0].body)
+
+
+async def test_a_setup_command_finds_all_files_and_ends_before_the_first_request(user):
+    setup = '[worktree]\nsetup = "cp cart.py ready.py"\n'
+    async with answered(user, READING, config=setup) as server:
+        running = asyncio.ensure_future(user.goose("run", "-t", "Read the cart", "--quiet"))
+        await user.tell_git("go")
+        ended = await running
+    assert ended.code == 0, ended.err
+    assert "Setup: `cp cart.py ready.py` has run." in str(server.requests[0].body)
+    assert (user.worktree() / "ready.py").read_text() == (user.repository / "cart.py").read_text()
