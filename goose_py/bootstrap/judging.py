@@ -15,7 +15,7 @@ from goose_py.git.repository import Repository
 from goose_py.git.runner import Git
 from goose_py.git.worktree import TaskWorktree
 from goose_py.permissions.decide import decide
-from goose_py.permissions.decision import Decision, Place
+from goose_py.permissions.decision import SEVERITY, Decision, Part, Place
 from goose_py.permissions.grants import GrantStore, rules_of
 from goose_py.permissions.rules import Rule, parse_rule
 from goose_py.protocol.commands import ResolveApproval
@@ -142,7 +142,10 @@ def place_of(
 
 
 def explain_command(command: str, mode: str) -> int:
-    """Prints the verdict on a shell command in the current folder, and that of each of its parts."""
+    """Prints the verdict on a shell command in the current folder, and that of each of its parts. Raises UserError where there
+    is no command."""
+    if not command.strip():
+        raise UserError("Say which command: it is empty.")
     from goose_py.protocol.safe_text import safe_text
     from goose_py.protocol.tools import ToolAnnotations
 
@@ -164,11 +167,26 @@ def explain_command(command: str, mode: str) -> int:
     spec = ToolSpec(name="shell", description="", input_schema={}, annotations=ToolAnnotations(), trusted=True)
     decision = decide(call, spec, (*rules, *rules_of(grant_store(host).standing(), repository, "")), settings.mode, place)
     print(f"{decision.verdict}: {safe_text(decision.reason)}")
-    for part in decision.parts:
-        print(safe_text(f"  {part.verdict:<5} {part.text}  ({part.reason})"))
+    for line in _part_lines(decision.parts, call.name):
+        print(safe_text(line))
     for pattern in decision.patterns:
         print(safe_text(f"  could be granted as: {pattern}"))
     return 0
+
+
+def _part_lines(parts: Sequence[Part], tool: str) -> list[str]:
+    """One for each part of the command, with its strictest verdict first and every reason once. That the tool itself may be
+    used is nothing that was asked."""
+    of_text: dict[str, list[Part]] = {}
+    for part in parts:
+        if part.text != tool or part.verdict != "allow":
+            of_text.setdefault(part.text, []).append(part)
+    lines = []
+    for text, several in of_text.items():
+        several.sort(key=lambda part: SEVERITY[part.verdict], reverse=True)
+        reasons = " ".join(dict.fromkeys(part.reason for part in several))
+        lines.append(f"  {several[0].verdict:<5} {text}  ({reasons})")
+    return lines
 
 
 async def _here(host: Host) -> tuple[FoundSandbox, str]:

@@ -32,3 +32,13 @@ async def test_what_is_applied_already_is_said_to_be(user):
     again = await user.goose("apply", task, "--all", "--yes")
     assert again.code == 2 and "--again" in again.err and "Approve files" not in again.err
     assert "what was kept is applied" in (await user.goose("review", task)).out
+
+
+async def test_the_verdict_on_a_command_names_each_part_once_and_nothing_else(user):
+    pushed = await user.goose("permissions", "test", "git push && ls")
+    assert [line.split()[:2] for line in pushed.out.splitlines()[1:3]] == [["ask", "git"], ["allow", "ls"]]
+    assert "shell" not in pushed.out
+    removed = (await user.goose("permissions", "test", "rm -rf /")).out
+    assert removed.count("rm -rf /") == 1 and "outside the workspace" in removed and "did not create" in removed
+    empty = await user.goose("permissions", "test", " ")
+    assert empty.code == 2 and "empty" in empty.err
