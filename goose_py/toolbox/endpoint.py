@@ -4,6 +4,7 @@ Nothing is started and no SDK is loaded here until a session is asked for."""
 
 import asyncio
 import importlib
+import os
 import re
 import shutil
 from collections.abc import Awaitable, Callable, Mapping
@@ -180,10 +181,22 @@ def _command(spec: Stdio, secrets: Mapping[str, str], host: ExtensionHost) -> tu
     cwd = str(host.workspace / spec.cwd) if spec.cwd else str(host.workspace)
     if not Path(cwd).is_dir():
         raise ConnectFailed(f"its folder {cwd} does not exist")
-    if "/" not in spec.cmd and shutil.which(spec.cmd, path=env.get("PATH", "")) is None:
-        raise ConnectFailed(f"the command {spec.cmd!r} is not found: is it installed, and in PATH?")
+    _require_program(spec.cmd, cwd, env.get("PATH", ""))
     argv, env_started = host.launch([spec.cmd, *spec.args], env, cwd)
     return list(argv), dict(env_started), cwd
+
+
+def _require_program(cmd: str, cwd: str, path: str) -> None:
+    """Said here, because a sandbox would only say that it could not run something. Raises ConnectFailed."""
+    if "/" not in cmd:
+        if shutil.which(cmd, path=path) is None:
+            raise ConnectFailed(f"its program {cmd!r} is not in PATH: install it, or give the whole path as its cmd")
+        return
+    program = Path(cwd, cmd)
+    if not program.is_file():
+        raise ConnectFailed(f"its program {program} does not exist: install it, or correct the extension's cmd")
+    if not os.access(program, os.X_OK):
+        raise ConnectFailed(f"its program {program} cannot be run: `chmod +x` it, or correct the extension's cmd")
 
 
 def _http(spec: StreamableHttp, way: _Way) -> Endpoint:

@@ -38,9 +38,9 @@ async def test_a_server_that_cannot_start_is_told_with_its_reason_and_the_others
         details = {change.extension: change.detail for change in watched.changes if change.state == "failed"}
     assert {name.partition("__")[0] for name in names} == {"good"}
     assert details == {
-        "missing": "the command 'no-such-command-anywhere' is not found: is it installed, and in PATH?",
-        "absent": f"it cannot be started: No such file or directory: {tmp_path / 'absent'}",
-        "plain": f"it cannot be started: Permission denied: {plain}",
+        "missing": "its program 'no-such-command-anywhere' is not in PATH: install it, or give the whole path as its cmd",
+        "absent": f"its program {tmp_path / 'absent'} does not exist: install it, or correct the extension's cmd",
+        "plain": f"its program {plain} cannot be run: `chmod +x` it, or correct the extension's cmd",
         "true": "the server exited with code 0",
         "folder": f"its folder {tmp_path / 'nowhere'} does not exist",
         "exits": "the server exited with code 3\ncannot open the database: no such file",
