@@ -90,13 +90,18 @@ def exceeded(spending: Spending, limits: ev.Limits, now: float) -> LimitReached 
     """The first limit that is reached."""
     for item in used(spending, limits, now):
         if item.reached:
-            return LimitReached(f"The limit of {item.limit:g} {item.unit} is reached ({amount(item)} used).", limit=item.name)
+            return LimitReached(f"The limit of {limit_text(item)} is reached ({amount(item)} used).", limit=item.name)
     return None
 
 
 def amount(item: Used) -> str:
     """What was used, as a person reads it."""
     return f"{item.amount:.4f}" if item.name == "cost" else f"{item.amount:.0f}"
+
+
+def limit_text(item: Used) -> str:
+    """A limit that there is, with its unit."""
+    return f"{item.limit:g} {item.unit.removesuffix('s') if item.limit == 1 else item.unit}"
 
 
 class Warnings:

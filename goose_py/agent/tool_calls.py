@@ -33,7 +33,7 @@ class Batch:
         self._calls = calls
         self._emit = emit
         self._now = now
-        self._started: set[str] = set()
+        self._started: dict[str, float] = {}
         self._answered: set[str] = set()
 
     async def run(self, tools: Tools, authorize: Authorize) -> bool:
@@ -71,9 +71,8 @@ class Batch:
         if refusal is not None:
             self._finish(call, failure(call, refusal))
             return
-        self._started.add(call.id)
+        began = self._started[call.id] = self._now()
         self._emit(ToolStarted(call=meant.call))
-        began = self._now()
         result = await tools.call(meant.call, lambda text: self._emit(ToolOutput(call_id=call.id, text=text)))
         self._finish(call, _with_notes(result, meant.notes), self._now() - began)
 
@@ -84,7 +83,9 @@ class Batch:
     def _settle(self) -> None:
         for call in self._calls:
             if call.id not in self._answered:
-                self._finish(call, unanswered(call, started=call.id in self._started))
+                began = self._started.get(call.id)
+                seconds = self._now() - began if began is not None else 0.0
+                self._finish(call, unanswered(call, started=began is not None), seconds)
 
 
 def resolve(call: ToolCall, tools: Tools) -> Resolved | str:

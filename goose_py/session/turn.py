@@ -81,7 +81,7 @@ class Turn:
         except TimeoutError:
             if not self._deadline.expired():
                 raise
-            return Ending(outcome="limit", detail=f"The time limit of {self._state.limits.max_seconds:g} seconds is reached.")
+            return Ending(outcome="limit", detail=f"The time limit of {self._state.limits.max_seconds:g} s is reached.")
 
     def limits_changed(self) -> None:
         """The time that is left is counted anew; the other limits are looked at before each request anyway."""

@@ -273,6 +273,7 @@ async def test_an_interrupt_kills_what_runs_answers_every_call_and_the_next_prom
         before = await others(it)
         await it.say("start")
         await until((it.root / "begun").exists)
+        it.clock.at += 7.0
         async with asyncio.timeout(20):
             await it.perform(cmd.Interrupt())
         pid = int((it.root / "pid").read_text())
@@ -280,6 +281,8 @@ async def test_an_interrupt_kills_what_runs_answers_every_call_and_the_next_prom
             os.kill(pid, 0)
         assert it.outcome.outcome == "interrupted"
         assert (it.result(running), it.result(after)) == (UNKNOWN_OUTCOME, NEVER_STARTED)
+        took = {event.result.call_id: event.seconds for event in it.events(ev.ToolFinished)}
+        assert (took[running.id], took[after.id]) == (7.0, 0.0), "how long it ran is known, whatever it did"
         assert not (it.root / "never.txt").exists()
         assert it.events(ev.ChangesRecorded)[-1].files == 2, "what the command had written by then is recorded"
         await until(lambda: {task for task in asyncio.all_tasks() if not task.done()} <= before)
@@ -371,7 +374,7 @@ async def test_the_time_limit_ends_the_run_and_what_it_started(tmp_path):
     shell = call("shell", command=f"echo $$ > pid; {SLEEP}")
     async with rig(tmp_path, reply(shell), limits=ev.Limits(max_seconds=3)) as it:
         ended = await it.prompt()
-        assert (ended.outcome, ended.detail) == ("limit", "The time limit of 3 seconds is reached.")
+        assert (ended.outcome, ended.detail) == ("limit", "The time limit of 3 s is reached.")
         assert it.result(shell) == UNKNOWN_OUTCOME
         with pytest.raises(ProcessLookupError):
             os.kill(int((it.root / "pid").read_text()), 0)

@@ -81,7 +81,7 @@ def test_a_limit_is_reached_when_all_of_it_is_used(limits, name):
 
 
 def test_the_sentence_names_the_limit_and_what_was_used():
-    assert str(exceeded(SPENT, ev.Limits(max_cost=1), now=0.0)) == "The limit of 1 dollars is reached (1.5000 used)."
+    assert str(exceeded(SPENT, ev.Limits(max_cost=1), now=0.0)) == "The limit of 1 dollar is reached (1.5000 used)."
 
 
 def test_a_warning_is_given_once_and_not_again_in_the_next_turn():
