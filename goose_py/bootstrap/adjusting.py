@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from goose_py.agent.limits import amount, used
+from goose_py.agent.limits import amount, limit_text, used
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.models import Models
 from goose_py.bootstrap.settings import load_settings, secret_store
@@ -39,6 +39,18 @@ def set_limits(task_id: str, given: Mapping[str, Any]) -> int:
     for item in used(state.spending, limits, host.now()):
         print(f"{item.unit:<12} {amount(item):>12} used, {'no limit' if item.limit is None else f'limit {item.limit:g}'}")
     return 0
+
+
+def require_room(host: Host, folder: TaskFolder) -> None:
+    """Raises UserError where a limit that ended the task's work would end it again at once."""
+    state = SessionState(read_log(folder.path).records if folder.began() else ())
+    for name, item in zip(LIMITS, used(state.spending, state.limits, host.now()), strict=True):
+        if item.reached:
+            option = f"--{name.replace('_', '-')}"
+            raise UserError(
+                f"The limit of {limit_text(item)} is used up: `goose-py task limit {folder.task_id} {option} AMOUNT` "
+                "(or `none`) gives it more room; then resume it."
+            )
 
 
 def merged_limits(limits: ev.Limits, given: Mapping[str, Any]) -> ev.Limits:

@@ -2,19 +2,35 @@
 
 import asyncio
 import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
 
+from goose_py.bootstrap.adjusting import require_room
 from goose_py.bootstrap.desk import desk, open_worktree
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.launch import start_worker, tell, tell_client
 from goose_py.bootstrap.leases import port_leases
 from goose_py.bootstrap.orphans import withdraw_worktree
+from goose_py.git.diff import changeset_summary
+from goose_py.git.worktree import TaskWorktree
 from goose_py.protocol import commands as cmd
 from goose_py.protocol.errors import UserError
 from goose_py.protocol.messages import Text
-from goose_py.session.log import read_log
+from goose_py.protocol.safe_text import safe_text
+from goose_py.session.log import LogBusy, read_log
 from goose_py.tasks.client import TaskClient, WorkerGone
+from goose_py.tasks.recorded import RecordedState, recorded_states
+from goose_py.tasks.schedule import WORKING
 from goose_py.tasks.store import TaskFolder
 from goose_py.tasks.summary import summary_of
+
+BUSY = (*WORKING, "awaiting approval")
+"""States of a task that is in the middle of a turn where its worker lives."""
+REST_LOOKS, REST_LOOK = 200, 0.05
+"""How often, and every how many seconds, it is asked whether a worker that was sent away has gone."""
+SAID = 60
+"""Characters of a prompt that a list shows."""
 
 
 def say(task_id: str, text: str, *, queue: bool) -> int:
@@ -30,8 +46,11 @@ def resume(task_id: str) -> int:
     if folder.waiting.exists() and not folder.owned():
         folder.waiting.write_text("")
         asyncio.run(start_worker(host, folder))
-        return 0
-    return asyncio.run(_send(host, folder, cmd.Continue()))
+    else:
+        require_room(host, folder)
+        asyncio.run(_send(host, folder, cmd.Continue()))
+    print(f"{folder.task_id} goes on in the background. `goose-py task attach {folder.task_id}` shows it.", file=sys.stderr)
+    return 0
 
 
 def check(task_id: str) -> int:
@@ -55,7 +74,9 @@ def stop(task_id: str) -> int:
         await tell_client(client, cmd.Interrupt())
         return True
 
-    print("Interrupted." if asyncio.run(send()) else "It was not running.")
+    busy = summary_of(folder).state in BUSY
+    went_on = f"Interrupted. `goose-py task resume {folder.task_id}` lets it go on."
+    print(went_on if busy and asyncio.run(send()) else "It was not running.")
     return 0
 
 
@@ -82,16 +103,16 @@ def restore(task_id: str, tree: str | None, *, listing: bool) -> int:
 
 
 async def _restore(host: Host, folder: TaskFolder, tree: str | None, *, listing: bool) -> int:
-    worktree = await open_worktree(host, folder, read_log(folder.path).records)
+    records = read_log(folder.path).records
+    worktree = await open_worktree(host, folder, records)
     trees = await worktree.snapshots()
     if listing:
-        for number, recorded in enumerate(trees, 1):
-            print(f"{number:>4}  {recorded}")
+        await _print_states(worktree, recorded_states(records, trees))
         return 0
     if tree is not None:
         fits = [recorded for recorded in trees if recorded.startswith(tree)]
         if len(fits) != 1:
-            raise UserError(f"{tree} names {len(fits) or 'no'} recorded states; `--list` shows them.")
+            raise UserError(f"{tree} names {len(fits) or 'none'} of the recorded states; `--list` shows them.")
         tree = fits[0]
     if not worktree.exists:
         worktree = await worktree.recreate(tree)
@@ -102,12 +123,24 @@ async def _restore(host: Host, folder: TaskFolder, tree: str | None, *, listing:
     return 0
 
 
+async def _print_states(worktree: TaskWorktree, states: Sequence[RecordedState]) -> None:
+    """The oldest first; sizes are of the difference to what the task began as."""
+    for number, state in enumerate(states, 1):
+        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(state.at)) if state.at is not None else ""
+        changes = await changeset_summary(worktree.store, worktree.base.tree, state.tree)
+        added, removed = (sum(getattr(file, side) or 0 for file in changes.files) for side in ("added", "removed"))
+        count = "1 file" if len(changes.files) == 1 else f"{len(changes.files)} files"
+        size = f"{count} +{added} −{removed}" if changes.files else "no changes"
+        said = f"  “{state.said[:SAID]}{'…' if len(state.said) > SAID else ''}”" if state.said else ""
+        print(safe_text(f"{number:>4}  {state.tree[:12]}  {when:<16}  {size:<20}  {state.cause}{said}"))
+
+
 def discard(task_id: str, *, yes: bool) -> int:
     host = Host.here()
     folder = host.tasks.find(task_id)
-    if folder.owned():
-        raise UserError(f"The task {folder.task_id} is in use: stop it first, and close what shows it.")
     summary = summary_of(folder)
+    if summary.alive and summary.state in BUSY:
+        raise UserError(f"The task {folder.task_id} is at work: `goose-py task stop {folder.task_id}` interrupts it.")
     if summary.changed and not yes:
         if not host.stdin_is_terminal:
             raise UserError(f"The task {folder.task_id} has changes that were not applied: say --yes to remove its worktree.")
@@ -122,7 +155,7 @@ def discard(task_id: str, *, yes: bool) -> int:
         asyncio.run(_withdraw(host, folder))
         print(f"{folder.task_id} had not begun, and will not. What it was to do is kept in {folder.withdrawn}.")
         return 0
-    asyncio.run(discard_task(host, folder))
+    asyncio.run(_discard_at_rest(host, folder))
     print(f"The worktree is gone, its files are kept: `goose-py task restore {folder.task_id}` brings them back.")
     return 0
 
@@ -134,6 +167,18 @@ async def _withdraw(host: Host, folder: TaskFolder) -> None:
         await withdraw_worktree(host, folder)
     port_leases(host).release(folder.task_id)
     folder.spec.rename(folder.withdrawn)
+
+
+async def _discard_at_rest(host: Host, folder: TaskFolder) -> None:
+    """A worker that has nothing to do stays a while for whoever looks next: it is sent away first."""
+    with suppress(WorkerGone):
+        await tell_client(await TaskClient.connect(folder.socket, after=1 << 62), cmd.Shutdown())
+    for _ in range(REST_LOOKS):
+        if not folder.owned():
+            with suppress(LogBusy):  # it is on its way out
+                return await discard_task(host, folder)
+        await asyncio.sleep(REST_LOOK)
+    raise UserError(f"The task {folder.task_id} is in use by another process; try again in a moment.")
 
 
 async def discard_task(host: Host, folder: TaskFolder) -> None:

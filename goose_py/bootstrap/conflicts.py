@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 
 from goose_py.bootstrap.desk import look
 from goose_py.bootstrap.host import Host
+from goose_py.bootstrap.place import tasks_here
 from goose_py.git.errors import GitError, GitUnavailable
 from goose_py.protocol.errors import UserError
 from goose_py.protocol.safe_text import safe_text
@@ -57,7 +58,8 @@ def _at_stake(summary: TaskSummary) -> bool:
 def show_conflicts(*, as_json: bool, everywhere: bool) -> int:
     """Exit code 1 where there are any, for scripts."""
     host = Host.here()
-    here = tuple(each for each in list_tasks(host.tasks) if everywhere or _here(host, each))
+    tasks = list_tasks(host.tasks)
+    here = tasks if everywhere else tasks_here(host.cwd, tasks)[0]
     found = asyncio.run(live_conflicts(host, here))
     if as_json:
         sys.stdout.write(json.dumps([asdict(conflict) for conflict in found.found], indent=2) + "\n")
@@ -79,7 +81,3 @@ def conflicts_of_list(host: Host, summaries: tuple[TaskSummary, ...]) -> tuple[s
         return asyncio.run(live_conflicts(host, summaries)).lines()
     except GitUnavailable:
         return ()
-
-
-def _here(host: Host, summary: TaskSummary) -> bool:
-    return any(place and host.cwd.is_relative_to(place) for place in (summary.repository, summary.workspace))

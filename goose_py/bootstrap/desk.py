@@ -12,6 +12,7 @@ import msgspec
 from goose_py.bootstrap.cut_off import end_cut_off_of
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.known_secrets import redaction
+from goose_py.bootstrap.place import tasks_here
 from goose_py.bootstrap.worktree import start_of
 from goose_py.git.conflicts import left_in_conflict
 from goose_py.git.diff import changeset_summary
@@ -46,14 +47,13 @@ class Looked:
 
 
 def choose(host: Host, task_id: str | None) -> TaskFolder:
-    """The task that is named, else the newest one of this repository that has something to review. Raises UserError."""
+    """The task that is named, else the newest one of where the user stands that has something to review. Raises UserError."""
     if task_id is not None:
         return host.tasks.find(task_id)
-    for summary in list_tasks(host.tasks):
-        here = host.cwd.is_relative_to(Path(summary.repository)) or host.cwd.is_relative_to(Path(summary.workspace))
-        if here and summary.changed:
+    for summary in tasks_here(host.cwd, list_tasks(host.tasks))[0]:
+        if summary.changed and summary.state != "rejected":
             return host.tasks.folder(summary.task_id)
-    raise UserError("No task of this repository has changes to review. `goose-py task list --all` shows all tasks.")
+    raise UserError("No task here has changes to review. `goose-py task list --all` shows all tasks.")
 
 
 async def look(host: Host, folder: TaskFolder, *, again: bool = False) -> Looked:

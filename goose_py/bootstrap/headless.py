@@ -98,7 +98,11 @@ async def run_prepared(host: Host, folder: TaskFolder, commands: Sequence[cmd.An
             await server.close()
             folder.socket.unlink(missing_ok=True)
         await reading
-    return output.finish(code=130 if interrupted else None)
+    code = output.finish(code=130 if interrupted else None)
+    from goose_py.bootstrap.releasing import release_unused
+
+    await release_unused(host, folder)
+    return code
 
 
 async def _to_the_end(task: "OpenTask", commands: Sequence[cmd.AnyCommand]) -> bool:
@@ -157,7 +161,7 @@ async def prepare(host: Host, request: RunRequest) -> tuple[TaskFolder, tuple[cm
     if request.recipe is not None:
         found = await task_of_recipe(host, request.recipe, request.params, allow_exec=request.allow_exec)
     overrides = overrides_with_recipe(host, found.overrides, request.overrides)
-    base = "head" if request.as_copy else await require_base(host, host.cwd, request.base)
+    base = await require_base(host, host.cwd, request.base, as_copy=request.as_copy)
     folder = host.tasks.new(host.now)
     spec = TaskSpec(
         task_id=folder.task_id,

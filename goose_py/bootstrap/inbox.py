@@ -4,18 +4,19 @@ import asyncio
 import json
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import msgspec
 
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.launch import tell
+from goose_py.bootstrap.place import place_of
 from goose_py.bootstrap.queue import kick
 from goose_py.protocol import commands as cmd
 from goose_py.protocol.errors import UserError
 from goose_py.protocol.safe_text import safe_text
 from goose_py.tasks.inbox import Question, inbox, questions_of
+from goose_py.tasks.summary import list_tasks
 
 HINTS = {
     "approval": "goose-py inbox answer {task} --allow | --deny",
@@ -37,17 +38,21 @@ class Answer:
     note: str = ""
 
 
-def show_inbox(*, as_json: bool, everywhere: bool) -> int:
+def show_inbox(*, as_json: bool, only_here: bool) -> int:
+    """Of all repositories, because what waits unseen waits for ever."""
     host = Host.here()
     kick(host)
-    found = [question for question in inbox(host.tasks) if everywhere or _here(question, host.cwd)]
+    found = inbox(host.tasks)
+    here = place_of(host.cwd, list_tasks(host.tasks)) if found else None
+    if only_here:
+        found = tuple(question for question in found if here in (None, question.repository))
     if as_json:
         sys.stdout.write(json.dumps(msgspec.to_builtins(found), indent=2) + "\n")
         return 0
     if not found:
-        print("Nothing waits for you." if everywhere else "Nothing waits for you here. `--all` asks every repository.")
+        print("Nothing waits for you.")
     for question in found:
-        _print(question)
+        _print(question, here)
     return 0
 
 
@@ -79,8 +84,9 @@ def _chosen(found: tuple[Question, ...], answer: Answer, task_id: str) -> Questi
     return open_ones[0]
 
 
-def _print(question: Question) -> None:
-    print(safe_text(f"{question.task_id}  {question.title}"))
+def _print(question: Question, here: str | None) -> None:
+    where = "" if here == question.repository else f"  ({question.repository})"
+    print(safe_text(f"{question.task_id}  {question.title}{where}"))
     print(safe_text(f"    {question.text}"))
     for line in question.details:
         print(safe_text(f"      {line}"))
@@ -89,7 +95,3 @@ def _print(question: Question) -> None:
     if question.kind == "approval":
         print(safe_text(f"    in: {question.workspace}"))
     print(f"    {HINTS[question.kind].format(task=question.task_id)}\n")
-
-
-def _here(question: Question, cwd: Path) -> bool:
-    return any(place and cwd.is_relative_to(place) for place in (question.repository, question.workspace))

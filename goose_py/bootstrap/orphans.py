@@ -1,22 +1,29 @@
 """`goose-py task gc`: what earlier tasks, also killed ones, left behind, and what of it is provably of no further use."""
 
 import asyncio
+import filecmp
 from pathlib import Path
 
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.leases import port_leases
 from goose_py.git.cleanup import WorktreeStatus, worktree_status
 from goose_py.git.errors import GitError
+from goose_py.git.paths import located
 from goose_py.git.repository import Repository
 from goose_py.git.runner import Git
 from goose_py.git.task_file import TaskFile
 from goose_py.git.worktree import TaskWorktree
+from goose_py.protocol.changes import path_from_bytes
 from goose_py.protocol.errors import GooseError
 from goose_py.protocol.events import DELIVERED, ChangesApplied
 from goose_py.protocol.safe_text import safe_text
+from goose_py.review.errors import listed
 from goose_py.session.log import Log, read_log
 from goose_py.tasks.store import TaskFolder
 from goose_py.tasks.summary import summary_of
+
+CACHES = frozenset({b"__pycache__", b".pytest_cache", b".mypy_cache", b".ruff_cache"})
+"""Folders that their programs make anew."""
 
 
 def collect(*, dry_run: bool) -> int:
@@ -35,7 +42,7 @@ async def _collect(host: Host, *, dry_run: bool) -> int:
             print(safe_text(f"keeps   {folder.task_id}  its worker is there  {summary_of(folder).title}"))
             continue
         try:
-            status, worktree = await _status(host, folder)
+            status, worktree = await status_of(host, folder)
         except GooseError as problem:
             print(safe_text(f"keeps   {folder.task_id}  {problem}"))
             continue
@@ -46,6 +53,8 @@ async def _collect(host: Host, *, dry_run: bool) -> int:
             print(safe_text(f"keeps   {folder.task_id}  {detail}  {title}"))
             continue
         removed += 1
+        if left := await ignored_work(worktree):
+            title = f"(and with it what git ignores: {listed(left, 3)})  {title}"
         if not dry_run:
             await remove_worktree(host, folder, worktree)
         verb = "would remove" if dry_run else "removed"
@@ -80,14 +89,15 @@ async def remove_worktree(host: Host, folder: TaskFolder, worktree: TaskWorktree
 async def withdraw_worktree(host: Host, folder: TaskFolder) -> None:
     """The same for a task that never wrote a log, whose worktree may be there in part or not at all."""
     try:
-        _, worktree = await _status(host, folder)
+        _, worktree = await status_of(host, folder)
     except GooseError:
         return
     if worktree is not None:
         await worktree.remove()
 
 
-async def _status(host: Host, folder: TaskFolder) -> tuple[WorktreeStatus, TaskWorktree | None]:
+async def status_of(host: Host, folder: TaskFolder) -> tuple[WorktreeStatus, TaskWorktree | None]:
+    """Takes a snapshot. The worktree is None where it was never finished. Raises GitError."""
     known = TaskFile.read(folder.store)
     repository = await Repository.open(Git.create(host.which("git"), host.env), Path(known.repository))
     status = await worktree_status(repository, folder.store)
@@ -95,3 +105,25 @@ async def _status(host: Host, folder: TaskFolder) -> tuple[WorktreeStatus, TaskW
         return status, await TaskWorktree.open(repository, folder.store)
     except GitError:
         return status, None
+
+
+async def ignored_work(worktree: TaskWorktree) -> tuple[str, ...]:
+    """The ignored files and folders in it that are neither caches nor copies of files in the checkout: no snapshot has them."""
+    listing = await worktree.store.on(worktree.path).out(
+        "ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--directory"
+    )
+    found = [path for path in listing.split(b"\0") if path and path.rstrip(b"/").rpartition(b"/")[2] not in CACHES]
+
+    def of_value() -> tuple[str, ...]:
+        root = worktree.repository.root
+        return tuple(path_from_bytes(path) for path in found if not _copied(root, worktree.path, path))
+
+    return await asyncio.to_thread(of_value)
+
+
+def _copied(checkout: Path, worktree: Path, path: bytes) -> bool:
+    """Of a folder this is not asked: what is in it may be many files."""
+    here, there = located(worktree, path), located(checkout, path)
+    if path.endswith(b"/") or here.is_symlink() or not there.is_file():
+        return False
+    return filecmp.cmp(here, there, shallow=False)

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,35 +11,37 @@ import msgspec
 from goose_py.bootstrap.desk import Looked, choose, desk, look
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.launch import tell
+from goose_py.bootstrap.place import tasks_here
 from goose_py.git.diff import with_hunks
 from goose_py.protocol import commands as cmd
-from goose_py.protocol.changes import ChangeSet, FileChange, Hunk
+from goose_py.protocol.changes import ChangeSet, FileChange
 from goose_py.protocol.errors import GooseError, UserError
-from goose_py.protocol.events import ChangesApplied, Rebased, Verdict
+from goose_py.protocol.events import ChangesApplied, Rebased
 from goose_py.review.errors import listed
 from goose_py.review.selection import reviewed
 from goose_py.review.verdicts import FileReview, HunkReview, Review, decisions_of, fold
 from goose_py.session.log import read_log
 from goose_py.tasks.client import WorkerGone
+from goose_py.tasks.review_base import last_applied
 from goose_py.tasks.store import TaskFolder
-from goose_py.tasks.summary import TaskSummary, summary_of
-
-MARKS = {"keep": "✓ kept", "drop": "✗ dropped", "undecided": "· undecided", "mixed": "◐ partly"}
+from goose_py.tasks.summary import TaskSummary, list_tasks, summary_of
 
 
-def show(task_id: str | None, *, file: str | None, stat: bool, as_json: bool, audit: bool) -> int:
+def show(task_id: str | None, *, file: str | None, stat: bool, as_json: bool, audit: bool, numbers: bool = False) -> int:
     host = Host.here()
-    return asyncio.run(_show(host, task_id, file, stat=stat, as_json=as_json, audit=audit))
+    return asyncio.run(_show(host, task_id, file, stat=stat, as_json=as_json, audit=audit, numbers=numbers))
 
 
-async def _show(host: Host, task_id: str | None, file: str | None, *, stat: bool, as_json: bool, audit: bool) -> int:
+async def _show(
+    host: Host, task_id: str | None, file: str | None, *, stat: bool, as_json: bool, audit: bool, numbers: bool
+) -> int:
     looked = await look(host, choose(host, task_id))
     if audit:
         from goose_py.bootstrap.audit import audit_of
 
         sys.stdout.write(await audit_of(looked))
         return 0
-    changes = await _loaded(looked, file)
+    changes = await loaded(looked, file)
     chosen = {change.path for change in changes.files}
     review = fold(changes, (made for made in decisions_of(looked.records) if made.event.path in chosen))
     if as_json:
@@ -49,11 +50,12 @@ async def _show(host: Host, task_id: str | None, file: str | None, *, stat: bool
         return 0
     from goose_py.headless.diff import print_review
 
-    print_review(looked.summary, changes, review, stat=stat)
+    print_review(looked.summary, changes, review, stat=stat, numbers=numbers)
     return 0
 
 
-async def _loaded(looked: Looked, file: str | None) -> ChangeSet:
+async def loaded(looked: Looked, file: str | None) -> ChangeSet:
+    """With hunks: all files, or the one that is named. Raises UserError where it is not among them."""
     changes = looked.changes
     if file is not None:
         found = changes.file(file)
@@ -62,59 +64,6 @@ async def _loaded(looked: Looked, file: str | None) -> ChangeSet:
             raise UserError(f"{file} is not among the changed files: {names}.")
         changes = msgspec.structs.replace(changes, files=(found,))
     return await with_hunks(looked.worktree.store, changes)
-
-
-def decide(
-    task_id: str | None, verdict: Verdict, *, file: str | None, hunks: Sequence[str], comment: str, close: bool = False
-) -> int:
-    host = Host.here()
-    return asyncio.run(_decide(host, task_id, verdict, file=file, hunks=hunks, comment=comment, close=close))
-
-
-async def _decide(
-    host: Host, task_id: str | None, verdict: Verdict, *, file: str | None, hunks: Sequence[str], comment: str, close: bool
-) -> int:
-    looked = await look(host, choose(host, task_id))
-    if hunks and file is None and len(looked.changes.files) != 1:
-        raise UserError("Hunks are numbered within a file: say --file PATH as well.")
-    changes = await _loaded(looked, file)
-    if not changes.files and not close:
-        raise UserError(f"The task {looked.folder.task_id} has changed nothing.")
-    async with desk(host, looked.folder) as at:
-        count = 0
-        for change in changes.files:
-            for hunk in _chosen(change, hunks):
-                await at.send(_decision(change, hunk, verdict, comment))
-                count += 1
-        if close:
-            await at.send(cmd.Reject(reason=comment))
-    what = f"{count} hunks" if hunks else f"{len(changes.files)} files"
-    print(f"{MARKS[verdict]}: {what} of task {looked.folder.task_id}.")
-    if verdict == "keep":
-        print(f"Nothing is applied yet: `goose-py apply {looked.folder.task_id}` does that.")
-    return 0
-
-
-def _chosen(change: FileChange, numbers: Sequence[str]) -> list[Hunk | None]:
-    """None stands for the whole file."""
-    if not numbers:
-        return [None]
-    available = change.hunks or ()
-    found: list[Hunk | None] = []
-    for number in numbers:
-        by_id = next((hunk for hunk in available if hunk.id == number), None)
-        if by_id is None and number.isdigit() and 1 <= int(number) <= len(available):
-            by_id = available[int(number) - 1]
-        if by_id is None:
-            raise UserError(f"{change.path} has no hunk {number}; it has {len(available)}.")
-        found.append(by_id)
-    return found
-
-
-def _decision(change: FileChange, hunk: Hunk | None, verdict: Verdict, comment: str) -> cmd.DecideChange:
-    if hunk is None:
-        return cmd.DecideChange(path=change.path, verdict=verdict, comment=comment, content=change.id)
-    return cmd.DecideChange(path=change.path, hunk=hunk.id, verdict=verdict, comment=comment, content=hunk.id)
 
 
 @dataclass(frozen=True)
@@ -179,8 +128,11 @@ async def _after_worker(host: Host, before: Looked) -> None:
 
 
 def _applied(summary: TaskSummary, how: str) -> str:
+    undo = f"`goose-py apply {summary.task_id} --undo` takes it back."
+    if how == "worktree" and summary.copy_of:
+        return f"Applied to {summary.copy_of}. {undo}"
     if how == "worktree":
-        return f"Applied to {summary.repository}. `git status` and `git diff` show it there."
+        return f"Applied to {summary.repository}. `git status` and `git diff` show it there; {undo}"
     return f"Merged: {summary.detail}."
 
 
@@ -195,7 +147,7 @@ async def _question(looked: Looked, request: ApplyRequest) -> str:
             f"Nothing of task {looked.folder.task_id} was approved yet. `goose-py review` shows it, `goose-py approve` keeps "
             "it, `goose-py apply --all` takes all of it."
         )
-    target = looked.summary.repository if request.how == "worktree" else (request.into or looked.worktree.base.branch)
+    target = looked.summary.place if request.how == "worktree" else (request.into or looked.worktree.base.branch)
     question = f"Apply {'everything' if request.everything else f'{kept} kept files'} to {target}?"
     if undecided and not request.everything:
         question = f"{undecided} files are undecided and stay out. {question}"
@@ -215,6 +167,31 @@ def _why_nothing(looked: Looked, request: ApplyRequest) -> str:
         # From then on the task stands on what was merged: it differs from that in nothing.
         return f"{last.target} has it as {(last.commit or '')[:12]}, which `git cherry-pick` applies once more"
     return "what was kept of it is applied" + ("" if request.again else "; `--again` applies all of it once more")
+
+
+def take_back(task_id: str | None, *, yes: bool) -> int:
+    """Puts the user's files back to what they were before a task's changes were applied to them."""
+    host = Host.here()
+    folder = host.tasks.find(task_id) if task_id is not None else _last_merged(host)
+    last = last_applied(read_log(folder.path).records)
+    if last is not None and not yes and not confirmed(host, f"Take {len(last.files)} files in {last.target} back?"):
+        print("Nothing was changed.")
+        return 0
+    asyncio.run(_send(host, folder, cmd.UndoApply()))
+    print(f"Taken back. `goose-py review {folder.task_id}` shows the changes again.")
+    return 0
+
+
+def _last_merged(host: Host) -> TaskFolder:
+    for summary in tasks_here(host.cwd, list_tasks(host.tasks))[0]:
+        if summary.state == "merged":
+            return host.tasks.folder(summary.task_id)
+    raise UserError("No task here has been applied.")
+
+
+async def _send(host: Host, folder: TaskFolder, command: cmd.AnyCommand) -> None:
+    async with desk(host, folder) as at:
+        await at.send(command)
 
 
 def rebase_task(task_id: str, into: str) -> int:

@@ -66,7 +66,7 @@ async def _written(host: Host, request: TaskRequest) -> TaskFolder:
         raise UserError("There is nothing to do: the text is empty.")
     load_settings(host, flags=request.overrides)
     after = tuple(host.tasks.find(task).task_id for task in request.after)
-    base = "head" if request.as_copy else await require_base(host, host.cwd, request.base)
+    base = await require_base(host, host.cwd, request.base, as_copy=request.as_copy)
     folder = host.tasks.new(host.now)
     spec = TaskSpec(
         task_id=folder.task_id,

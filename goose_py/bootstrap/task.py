@@ -465,4 +465,5 @@ def _started(spec: TaskSpec, settings: Settings, ref: ModelRef, workspace: OpenW
         checks=tuple(dict.fromkeys((*settings.checks, *spec.checks))),
         program=__version__,
         recipe=spec.recipe,
+        copy_of=workspace.copy_of,
     )

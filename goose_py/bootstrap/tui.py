@@ -7,6 +7,7 @@ from typing import Any
 
 from goose_py import __version__
 from goose_py.bootstrap.host import Host
+from goose_py.bootstrap.place import place_of
 from goose_py.bootstrap.settings import load_settings
 from goose_py.config.settings import Settings
 from goose_py.protocol.errors import UserError
@@ -45,9 +46,10 @@ def _check(host: Host, flags: Mapping[str, Any]) -> Settings:
 
 
 def _open_task(host: Host) -> str | None:
-    for summary in list_tasks(host.tasks):
-        here = any(place and host.cwd.is_relative_to(place) for place in (summary.repository, summary.workspace))
-        if here and summary.alive and summary.state in ATTACHABLE:
+    tasks = list_tasks(host.tasks)
+    here = place_of(host.cwd, tasks)
+    for summary in tasks:
+        if summary.place == here and summary.alive and summary.state in ATTACHABLE:
             return summary.task_id
     return None
 

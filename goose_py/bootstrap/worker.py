@@ -88,6 +88,10 @@ async def _work(task_id: str, ready_fd: int) -> None:
         # A conversation that was opened and left without a word: there is nothing in it that could be lost.
         await worktree.remove()
         shutil.rmtree(folder.path, ignore_errors=True)
+        return
+    from goose_py.bootstrap.releasing import release_unused
+
+    await release_unused(host, folder)
 
 
 async def _begin(host: Host, task: OpenTask) -> None:

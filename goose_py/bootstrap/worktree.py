@@ -1,5 +1,6 @@
 """Where a task works: the worktree that it has, or a new one from the base that was asked for."""
 
+import asyncio
 import os
 import shutil
 import sys
@@ -35,11 +36,13 @@ async def _nothing() -> None:
 
 @dataclass(frozen=True)
 class OpenWorkspace:
-    """`fill` puts the files in place where that is still to be done. They are then those of the base and nothing besides."""
+    """`fill` puts the files in place where that is still to be done. They are then those of the base and nothing besides.
+    `copy_of` is the folder that was copied because it is no repository, else ""."""
 
     worktree: TaskWorktree
     warnings: tuple[str, ...] = ()
     fill: Callable[[], Awaitable[None]] = _nothing
+    copy_of: str = ""
 
     @property
     def filled(self) -> bool:
@@ -57,36 +60,53 @@ async def open_workspace(
     if started is not None and started.session_id == spec.task_id and started.repository is not None:
         repository = await Repository.open(git, Path(started.repository))
         if not _made_before(folder):
-            return await _filled(await TaskWorktree.begin_again(repository, folder.store), repository, folder, settings)
+            return await _filled(await TaskWorktree.begin_again(repository, folder.store), folder, settings)
         worktree = await TaskWorktree.open(repository, folder.store)
         if (back := await end_trial(worktree, folder.scratch, records)) is not None:
             told = "The program ended while it switched the files of the task; they are back as they were."
             return OpenWorkspace(back, (told,))
-        return OpenWorkspace(worktree if worktree.exists else await worktree.recreate())
-    repository = await _repository(git, folder, spec)
-    if _made_before(folder):
-        return OpenWorkspace(await TaskWorktree.open(repository, folder.store))
+        if worktree.exists:
+            return OpenWorkspace(worktree)
+        worktree = await worktree.recreate()
+        return OpenWorkspace(worktree, (*await _furnished(worktree, folder, settings), *_to_set_up(folder, settings)))
+    source = Path(spec.folder).resolve()
+    made = _made_before(folder)
+    repository = await (Repository.open(git, made) if made else _repository(git, folder, spec))
+    copy_of = "" if source.is_relative_to(repository.root) else str(source)
+    if made:
+        return OpenWorkspace(await TaskWorktree.open(repository, folder.store), copy_of=copy_of)
     base = await _base(host, repository, spec, folder)
     where = place_of_worktree(folder, repository, settings)
     worktree = await TaskWorktree.begin(repository, spec.task_id, where=where, store=folder.store, base=base)
-    made = await _filled(worktree, repository, folder, settings)
-    return replace(made, warnings=(*base.warnings, *made.warnings, *_empty_submodules(worktree)))
+    opened = await _filled(worktree, folder, settings)
+    return replace(opened, warnings=(*base.warnings, *opened.warnings, *_empty_submodules(worktree)), copy_of=copy_of)
 
 
-async def _filled(
-    worktree: TaskWorktree, repository: Repository, folder: TaskFolder, settings: Settings
-) -> OpenWorkspace:
+async def _filled(worktree: TaskWorktree, folder: TaskFolder, settings: Settings) -> OpenWorkspace:
     """A worktree that was begun, with what it needs besides its base, or with its files still to come where that is nothing."""
     wanted = settings.worktree
     # Which contents of LFS are missing is known once they are put in place, and is to be said at the start.
-    lfs = mentions_lfs(worktree.store, repository.root, await worktree.base_files())
-    if not (wanted.include or wanted.caches or lfs or (repository.root / FILE_NAME).exists()):
+    root = worktree.repository.root
+    lfs = mentions_lfs(worktree.store, root, await worktree.base_files())
+    if not (wanted.include or wanted.caches or lfs or (root / FILE_NAME).exists()):
         return OpenWorkspace(worktree, fill=worktree.fill)
     await worktree.fill()
-    included = await copy_included(repository, worktree.path, folder.scratch, wanted.include)
+    return OpenWorkspace(worktree, await _furnished(worktree, folder, settings))
+
+
+async def _furnished(worktree: TaskWorktree, folder: TaskFolder, settings: Settings) -> tuple[str, ...]:
+    """Brings the ignored files that the settings ask for into a new worktree, and says what of them is missing."""
+    folder.scratch.mkdir(exist_ok=True, mode=0o700)
+    included = await copy_included(worktree.repository, worktree.path, folder.scratch, settings.worktree.include)
     skipped = tuple(f"{path} was not copied into the worktree: {reason}." for path, reason in included.skipped)
-    cloned = await clone_caches(repository.root, worktree.path, wanted.caches, sys.platform)
-    return OpenWorkspace(worktree, (*skipped, *cloned, *_pointers(worktree)))
+    cloned = await clone_caches(worktree.repository.root, worktree.path, settings.worktree.caches, sys.platform)
+    return (*skipped, *cloned, *_pointers(worktree))
+
+
+def _to_set_up(folder: TaskFolder, settings: Settings) -> tuple[str, ...]:
+    if settings.worktree.setup is None:
+        return ()
+    return (f"The worktree was made again: `goose-py task setup {folder.task_id}` runs its setup command there.",)
 
 
 def _empty_submodules(worktree: TaskWorktree) -> tuple[str, ...]:
@@ -113,13 +133,14 @@ def _pointers(worktree: TaskWorktree) -> tuple[str, ...]:
     )
 
 
-def _made_before(folder: TaskFolder) -> bool:
-    """Where the log has no record yet, a crash came between the making of the worktree and the first one: nobody has worked
-    in it."""
+def _made_before(folder: TaskFolder) -> Path | None:
+    """Its repository where the log has no record yet: a crash came between the making of the worktree and the first one, and
+    nobody has worked in it."""
     try:
-        return TaskFile.read(folder.store).ready
+        known = TaskFile.read(folder.store)
     except GitError:
-        return False
+        return None
+    return Path(known.repository) if known.ready else None
 
 
 def place_of_worktree(folder: TaskFolder, repository: Repository, settings: Settings) -> Path:
@@ -136,13 +157,16 @@ def start_of(records: Sequence[Record]) -> SessionStarted | None:
     return next((record.event for record in reversed(records) if isinstance(record.event, SessionStarted)), None)
 
 
-async def require_base(host: Host, folder: Path, base: str | None) -> str:
-    """The base of a run without a screen: given by flag where the checkout has changes of its own. Raises UserError."""
+async def require_base(host: Host, folder: Path, base: str | None, *, as_copy: bool = False) -> str:
+    """The base of a run without a screen: given by flag where the checkout has changes of its own. A folder that is no
+    repository has none and, with `as_copy`, needs none. Raises UserError."""
     if base is not None:
         return base
     try:
         repository = await Repository.open(Git.create(host.which("git"), host.env), folder)
     except NotARepository:
+        if as_copy:
+            return "head"
         raise UserError(_no_repository(folder)) from None
     scratch = host.paths.state / "tmp"
     scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -171,9 +195,16 @@ def _no_repository(folder: Path) -> str:
 async def _copied(git: Git, source: Path, folder: TaskFolder) -> Repository:
     """A repository of our own with the folder's files; the folder itself gets no `.git`."""
     target = folder.path / "copy" / (source.name or "root")
+    if target.resolve().is_relative_to(source.resolve()):
+        raise UserError(f"{source} holds goose-py's own files, so it is not copied: work in a folder below it.")
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     shutil.rmtree(target, ignore_errors=True)  # what a crash left of an earlier attempt
-    shutil.copytree(source, target, symlinks=True, ignore_dangling_symlinks=True)
+    try:
+        await asyncio.to_thread(shutil.copytree, source, target, symlinks=True)
+    except shutil.Error as error:
+        failed = error.args[0]
+        more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
+        raise UserError(f"{failed[0][0]} cannot be copied{more}: {failed[0][2]}") from None
     await git.run("init", "-q", "-b", "main", str(target))
     bound = git.at(target / ".git", work_tree=target)
     await bound.run("add", "-A")

@@ -10,7 +10,7 @@ from goose_py.cli.run import limit_options, overrides_of
 
 @click.command()
 @click.argument("text", required=False, default="")
-@partial(limit_options, model=False)
+@partial(limit_options, model=False, copy=False)
 @click.option("--model", "models", multiple=True, metavar="[PROVIDER/]MODEL", help="A model to compare; give several.")
 @click.option("--recipe", "recipes", multiple=True, metavar="FILE", help="A recipe to compare; give several.")
 @click.option("--no-wait", is_flag=True, help="Only start them.")

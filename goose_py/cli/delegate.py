@@ -1,5 +1,6 @@
 """`goose-py delegate`: work in the background that ends in a pull request."""
 
+from functools import partial
 from typing import Any
 
 import click
@@ -14,7 +15,7 @@ from goose_py.cli.run import limit_options, overrides_of
 @click.option("--into", default="", metavar="BRANCH", help="Branch that it is meant for; the one it began at by default.")
 @click.option("--finish", metavar="ID", help="Deliver (again) what this task made.")
 @click.option("--after", multiple=True, metavar="ID", help="Begin when this task has come to its end, from what it made.")
-@limit_options
+@partial(limit_options, copy=False)
 def delegate(text: str | None, push: bool, remote: str, into: str, finish: str | None, **options: Any) -> int:
     """Run a task in the background that ends in a branch and a draft pull request with plan, evidence and cost.
 
@@ -34,7 +35,6 @@ def delegate(text: str | None, push: bool, remote: str, into: str, finish: str |
         text=text,
         overrides=overrides_of(options),
         base=options["base"],
-        as_copy=options["as_copy"],
         after=options["after"],
     )
     return start(request, delivery)

@@ -12,6 +12,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "review": ("goose_py.cli.review:review", "Show what a task changed, with the evidence of its checks."),
     "approve": ("goose_py.cli.review:approve", "Keep a task's changes: all, a file, or single hunks."),
     "reject": ("goose_py.cli.review:reject", "Drop a task's changes: all, a file, or single hunks."),
+    "comment": ("goose_py.cli.review:comment", "Comment on a task's changes, or take a comment back."),
     "apply": ("goose_py.cli.review:apply", "Apply what was kept to your checkout."),
     "inbox": ("goose_py.cli.inbox:inbox", "What waits for you: the questions of every task, and their answers."),
     "compare": ("goose_py.cli.compare:compare", "The same task on several models or recipes, side by side."),

@@ -7,15 +7,15 @@ import click
 
 @click.group(invoke_without_command=True)
 @click.option("--json", "as_json", is_flag=True, help="As one JSON document.")
-@click.option("--all", "everywhere", is_flag=True, help="Of every repository, not only of this one.")
+@click.option("--here", "only_here", is_flag=True, help="Only of the repository you are in.")
 @click.pass_context
-def inbox(ctx: click.Context, as_json: bool, everywhere: bool) -> int | None:
-    """Every question of every task: approvals, plans, changes to review, tasks in trouble."""
+def inbox(ctx: click.Context, as_json: bool, only_here: bool) -> int | None:
+    """Every question of every task of all repositories: approvals, plans, changes to review, tasks in trouble."""
     if ctx.invoked_subcommand is not None:
         return None
     from goose_py.bootstrap.inbox import show_inbox
 
-    return show_inbox(as_json=as_json, everywhere=everywhere)
+    return show_inbox(as_json=as_json, only_here=only_here)
 
 
 @inbox.command()

@@ -10,38 +10,64 @@ import msgspec
 
 from goose_py.bootstrap.conflicts import conflicts_of_list
 from goose_py.bootstrap.host import Host
+from goose_py.bootstrap.place import tasks_here
 from goose_py.bootstrap.queue import queue_reasons
 from goose_py.protocol.safe_text import safe_text
+from goose_py.tasks.next_commands import Next, next_commands
 from goose_py.tasks.store import TaskFolder
 from goose_py.tasks.summary import TaskSummary
 
 CHECKS = {"passed": "✓ passed", "failed": "✗ failed", "stale": "~ stale", "not run": "–"}
-ORDER = ("awaiting approval", "awaiting plan approval", "awaiting review", "running", "planning", "verifying", "failed")
+TOLD = ("awaiting review", "failed", "cancelled")
+"""States of which the list says how they came about."""
+LONGEST = 72
+GONE = " (given back; whoever goes on with the task has it again)"
+ORDER = (
+    "awaiting approval",
+    "awaiting plan approval",
+    "awaiting review",
+    "running",
+    "planning",
+    "verifying",
+    "failed",
+    "cancelled",
+)
 
 
 def print_tasks(tasks: Sequence[TaskSummary], host: Host, *, as_json: bool, everywhere: bool) -> int:
+    others = 0
     if not everywhere:
-        tasks = [task for task in tasks if _here(task, host.cwd)]
+        tasks, others = tasks_here(host.cwd, tasks)
     if as_json:
         sys.stdout.write(json.dumps([msgspec.to_builtins(task) for task in tasks], indent=2) + "\n")
         return 0
-    if not tasks:
-        print("No tasks here." if everywhere else "No tasks of this repository. `--all` lists those of every repository.")
-        return 0
+    if tasks:
+        _print_table(tasks, host)
+    else:
+        print("There are no tasks here." if others else "There are no tasks.")
+    if others:
+        print(f"{others} more of other repositories: --all lists them too.")
+    return 0
+
+
+def _print_table(tasks: Sequence[TaskSummary], host: Host) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     reasons = queue_reasons(host)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for name in ("id", "state", "checks", "diff", "cost", "task"):
+    several = len({task.place for task in tasks}) > 1
+    for name in ("id", "state", "checks", "diff", "cost", *(["repository"] if several else []), "task"):
         table.add_column(name, no_wrap=name != "task", overflow="ellipsis")
     for task in sorted(tasks, key=_urgency):
         diff = f"+{task.added} −{task.removed}" if task.files else ""
         left = f"conflict markers in {', '.join(task.unresolved)}" if task.unresolved else ""
-        said = task.question or reasons.get(task.task_id, "") or left
-        state = task.state + (f": {said}" if said else "")
-        cells = (task.task_id, state, CHECKS[task.checks], diff, f"${task.cost:.2f}" if task.cost else "", task.title)
+        said = task.question or reasons.get(task.task_id, "") or left or (task.detail if task.state in TOLD else "")
+        state = task.state + (f": {said if len(said) <= LONGEST else said[: LONGEST - 1] + '…'}" if said else "")
+        where = [Path(task.place).name] if several else []
+        cost = f"${task.cost:.2f}" if task.cost else ""
+        cells = (task.task_id, state, CHECKS[task.checks], diff, cost, *where, task.title)
         table.add_row(*(Text(safe_text(cell).replace("\n", " ")) for cell in cells))
     Console(width=None if sys.stdout.isatty() else 160, markup=False, highlight=False).print(table)
     for task in tasks:
@@ -49,7 +75,8 @@ def print_tasks(tasks: Sequence[TaskSummary], host: Host, *, as_json: bool, ever
             print(safe_text(f"{task.task_id} was not sent anywhere. To send it on: {' && '.join(task.by_hand)}"))
     for line in conflicts_of_list(host, tuple(tasks)):
         print(line)
-    return 0
+    if any(task.state in ("failed", "cancelled") for task in tasks):
+        print("`goose-py task resume ID` lets one go on that failed or was interrupted; `task show ID` says how for each.")
 
 
 def print_task(folder: TaskFolder, task: TaskSummary) -> int:
@@ -64,10 +91,12 @@ def print_task(folder: TaskFolder, task: TaskSummary) -> int:
         *(("not ready", sentence) for sentence in task.missing),
         ("delivered", task.delivered),
         *(("to send it", command) for command in task.by_hand),
-        ("repository", task.repository),
-        ("worktree", task.workspace),
+        ("repository", "" if task.copy_of else task.repository),
+        ("copy of", task.copy_of),
+        ("worktree", task.workspace + ("" if not task.workspace or Path(task.workspace).is_dir() else GONE)),
         ("branch", f"{task.branch or ''} from {(task.base or '')[:12]}" if task.base else ""),
         ("files", str(folder.path)),
+        *(("next", f"{each.command} {each.does}") for each in _next(task)),
         ("started", time.strftime("%Y-%m-%d %H:%M", time.localtime(task.started_at)) if task.started_at else ""),
     ]  # fmt: skip
     for name, value in lines:
@@ -76,8 +105,16 @@ def print_task(folder: TaskFolder, task: TaskSummary) -> int:
     return 0
 
 
-def _here(task: TaskSummary, cwd: Path) -> bool:
-    return any(place and cwd.is_relative_to(Path(place)) for place in (task.repository, task.workspace))
+def _next(task: TaskSummary) -> tuple[Next, ...]:
+    match task.state:
+        case "queued" | "planning" | "running" | "verifying":
+            return (Next(f"goose-py task attach {task.task_id}", "shows it live"),)
+        case "awaiting approval":
+            return (Next(f"goose-py inbox answer {task.task_id} --allow", "lets it; --deny does not"),)
+        case "merged" | "rejected" | "delivered":
+            return ()
+        case _:
+            return next_commands(task.task_id, task.outcome, changed=task.changed)
 
 
 def _urgency(task: TaskSummary) -> tuple[int, float]:

@@ -1,4 +1,4 @@
-"""`goose-py review`, `approve`, `reject`, `apply`: what a task changed, and what becomes of it."""
+"""`goose-py review`, `approve`, `reject`, `comment`, `apply`: what a task changed, and what becomes of it."""
 
 from typing import Any
 
@@ -6,6 +6,10 @@ import click
 
 _FILE = click.option("--file", "file", metavar="PATH", help="Only this file.")
 _HUNK = click.option("--hunk", "hunks", multiple=True, metavar="N", help="Only this hunk, by the number that `review` shows.")
+_LINE = click.option(
+    "--line", "lines", multiple=True, type=int, metavar="N",
+    help="Only this line, by the number that `review --numbers` shows: --line=-N for one that was removed.",
+)  # fmt: skip
 _COMMENT = click.option("-m", "--comment", default="", help="Why, for the decision log and the task.")
 
 
@@ -13,6 +17,7 @@ _COMMENT = click.option("-m", "--comment", default="", help="Why, for the decisi
 @click.argument("id", required=False)
 @click.option("--file", "file", metavar="PATH", help="Only this file.")
 @click.option("--stat", is_flag=True, help="Only the list of files.")
+@click.option("--numbers", is_flag=True, help="Number the changed lines, as --line takes them.")
 @click.option("--json", "as_json", is_flag=True, help="As one JSON document.")
 @click.option("--audit", is_flag=True, help="The decisions made so far, as Markdown.")
 @click.option("--why", is_flag=True, help="For each hunk the plan step, turn and tool call that made it.")
@@ -37,25 +42,48 @@ def review(id: str | None, file: str | None, why: bool, send: bool, comment: str
 @click.argument("id", required=False)
 @_FILE
 @_HUNK
+@_LINE
+@click.option("--edit", is_flag=True, help="Keep a hunk as you change it: in your editor, or from standard input.")
 @_COMMENT
-def approve(id: str | None, file: str | None, hunks: tuple[str, ...], comment: str) -> int:
-    """Keep changes: all of them, those of --file, or single hunks. Nothing is applied yet."""
-    from goose_py.bootstrap.review import decide
+def approve(id: str | None, edit: bool, comment: str, **part: Any) -> int:
+    """Keep changes: all of them, those of --file, single hunks or lines. Nothing is applied yet."""
+    from goose_py.bootstrap.deciding import Part, decide
 
-    return decide(id, "keep", file=file, hunks=hunks, comment=comment)
+    return decide(Part(task_id=id, **part), "keep", comment=comment, edit=edit)
 
 
 @click.command()
 @click.argument("id", required=False)
 @_FILE
 @_HUNK
+@_LINE
 @_COMMENT
 @click.option("--close", is_flag=True, help="Close the task as rejected. Its files are kept.")
-def reject(id: str | None, file: str | None, hunks: tuple[str, ...], comment: str, close: bool) -> int:
-    """Drop changes: all of them, those of --file, or single hunks. Nothing is deleted."""
-    from goose_py.bootstrap.review import decide
+def reject(id: str | None, comment: str, close: bool, **part: Any) -> int:
+    """Drop changes: all of them, those of --file, single hunks or lines. Nothing is deleted."""
+    from goose_py.bootstrap.deciding import Part, decide
 
-    return decide(id, "drop", file=file, hunks=hunks, comment=comment, close=close)
+    return decide(Part(task_id=id, **part), "drop", comment=comment, close=close)
+
+
+@click.command()
+@click.argument("id", required=False)
+@_FILE
+@_HUNK
+@_LINE
+@click.option("-m", "--comment", default="", help="What to say.")
+@click.option("--change", type=int, metavar="N", help="Say this in place of comment N, by the number that `review` shows.")
+@click.option("--take-back", type=int, metavar="N", help="Take comment N back.")
+def comment(id: str | None, comment: str, change: int | None, take_back: int | None, **part: Any) -> int:
+    """Comment on a file, a hunk or lines of it, or change a comment that the task has not been sent yet."""
+    from goose_py.bootstrap.deciding import Part, change_comment, comment_on
+
+    if change is None and take_back is None:
+        return comment_on(Part(task_id=id, **part), comment)
+    said = bool(comment.strip())
+    if any(part.values()) or (change is not None and take_back is not None) or said != (change is not None):
+        raise click.UsageError("Say `--change N -m TEXT` or `--take-back N`, and nothing else.")
+    return change_comment(id, change if change is not None else take_back or 0, comment)
 
 
 @click.command()
@@ -73,14 +101,17 @@ def reject(id: str | None, file: str | None, hunks: tuple[str, ...], comment: st
 @click.option("-m", "--message", default="", help="Message of the commit; the task's title by default.")
 @click.option("--no-verify", is_flag=True, help="Run no checks on the merged result; apply also conflict markers.")
 @click.option("--again", is_flag=True, help="Also what was applied before.")
+@click.option("--undo", is_flag=True, help="Take back what was applied last, where your files are still as it left them.")
 @click.option("--send-back", is_flag=True, help="Where it does not fit any more, rebase the task and let it resolve that.")
-def apply(id: str | None, everything: bool, yes: bool, how: Any, no_verify: bool, **options: Any) -> int:
+def apply(id: str | None, everything: bool, yes: bool, how: Any, no_verify: bool, undo: bool, **options: Any) -> int:
     """Apply what was kept to your checkout or branch. All of it or, where it does not fit any more, nothing.
 
     `squash` and `commits` rebase it on the branch as it is now, run the checks on the result, and only fast-forward.
     """
-    from goose_py.bootstrap.review import ApplyRequest, apply_kept
+    from goose_py.bootstrap.review import ApplyRequest, apply_kept, take_back
 
+    if undo:
+        return take_back(id, yes=yes)
     return apply_kept(
         ApplyRequest(task_id=id, everything=everything, yes=yes, how=how, verify=not no_verify, **options)
     )

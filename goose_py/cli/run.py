@@ -8,10 +8,12 @@ import click
 
 from goose_py.protocol.errors import UserError
 
+COPY = "Work on a copy where the folder is no git repository."
 
-def limit_options(command: Any, *, model: bool = True) -> Any:
+
+def limit_options(command: Any, *, model: bool = True, copy: bool = True) -> Any:
     """Flags shared by everything that starts a task. Each is the setting of the same name, for this task alone. `model` false
-    leaves --model to the command."""
+    leaves --model to the command, `copy` false leaves out --copy."""
     for option in reversed(
         [
             click.option("--provider", help="Provider that answers."),
@@ -25,7 +27,7 @@ def limit_options(command: Any, *, model: bool = True) -> Any:
             click.option("--max-cost", type=float, help="US dollars it may spend."),
             click.option("--max-tokens", type=int, help="Tokens it may use."),
             click.option("--sandbox", help="Weakest sandbox to accept: full, partial or none."),
-            click.option("--copy", "as_copy", is_flag=True, help="Work on a copy of a folder that is no git repository."),
+            *([click.option("--copy", "as_copy", is_flag=True, help=COPY)] if copy else []),
         ]
     ):
         command = option(command)

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from goose_py.protocol.changes import ChangeSet, FileChange, Hunk
 from goose_py.protocol.safe_text import safe_line, safe_text
-from goose_py.review.verdicts import FileReview, HunkReview, Review
+from goose_py.review.verdicts import Comment, FileReview, HunkReview, Review, numbered_lines
 from goose_py.tasks.summary import TaskSummary
 
 MARKS = {
@@ -28,16 +28,18 @@ EVIDENCE = {
 }
 
 
-def print_review(task: TaskSummary, changes: ChangeSet, review: Review, *, stat: bool) -> None:
+def print_review(
+    task: TaskSummary, changes: ChangeSet, review: Review, *, stat: bool = False, numbers: bool = False
+) -> None:
     """Written to standard output, coloured where that is a terminal; text of files is shown with its control characters
-    visible."""
+    visible. `numbers`: before each changed line, as `approve --line` takes it."""
     console = Console(markup=False, highlight=False, soft_wrap=True, emoji=False)
-    for line in _lines(task, changes, review, stat=stat):
+    for line in _lines(task, changes, review, stat=stat, numbers=numbers):
         console.print(line)
     sys.stdout.flush()
 
 
-def _lines(task: TaskSummary, changes: ChangeSet, review: Review, *, stat: bool) -> Iterator[Text]:
+def _lines(task: TaskSummary, changes: ChangeSet, review: Review, *, stat: bool, numbers: bool) -> Iterator[Text]:
     yield Text(safe_text(f"{task.task_id}  {task.title}".replace("\n", " ")), "bold")
     text, style = EVIDENCE[task.checks]
     yield Text(text + (f": {safe_text(task.failed_check)}" if task.failed_check and task.checks == "failed" else ""), style)
@@ -54,7 +56,7 @@ def _lines(task: TaskSummary, changes: ChangeSet, review: Review, *, stat: bool)
         return
     for file in changes.files:
         yield Text("")
-        yield from _file(file, review.of(file.path))
+        yield from _file(file, review.of(file.path), numbers=numbers)
 
 
 def _file_line(file: FileChange, review: FileReview) -> Text:
@@ -71,13 +73,15 @@ def _file_line(file: FileChange, review: FileReview) -> Text:
     return line
 
 
-def _file(file: FileChange, review: FileReview) -> Iterator[Text]:
+def _file(file: FileChange, review: FileReview, *, numbers: bool) -> Iterator[Text]:
     yield Text(safe_line(file.path), "bold underline")
     for fact in _facts(file):
         yield Text(safe_line(fact), "dim")
+    yield from map(_comment, review.comments)
     for number, hunk in enumerate(file.hunks or (), 1):
-        yield _hunk_line(number, hunk, review.hunks.get(hunk.id, HunkReview()))
-        yield from _hunk_text(hunk)
+        found = review.hunks.get(hunk.id, HunkReview())
+        yield _hunk_line(number, hunk, found)
+        yield from _hunk_text(hunk, found, numbers=numbers)
 
 
 def _facts(file: FileChange) -> Iterator[str]:
@@ -110,14 +114,26 @@ def _hunk_line(number: int, hunk: Hunk, review: HunkReview) -> Text:
     verdicts = {review.of_line(index) for index, text in enumerate(hunk.lines) if text[:1] != " "}
     mark, style = MARKS[verdicts.pop() if len(verdicts) == 1 else "mixed"]
     line.append(f"  {mark}", style)
-    for comment in review.comments:
-        line.append(f"  » {safe_text(comment.text)}", "italic")
+    if review.edit is not None:
+        line.append(", as edited", style)
     return line
 
 
-def _hunk_text(hunk: Hunk) -> Iterator[Text]:
+def _comment(comment: Comment) -> Text:
+    return Text(f"» {comment.seq}: {safe_line(comment.text)}", "italic")
+
+
+def _hunk_text(hunk: Hunk, review: HunkReview, *, numbers: bool) -> Iterator[Text]:
+    """What is said of single lines stands below the last of them, the rest above all."""
     styles = {"+": "green", "-": "red"}
-    for line in hunk.lines:
-        yield Text(safe_text(line.rstrip("\n")), styles.get(line[:1], ""))
+    names = {index: str(number) for number, index in numbered_lines(hunk).items()} if numbers else {}
+    width = max(map(len, names.values()), default=0)
+    yield from (_comment(comment) for comment in review.comments if not comment.lines)
+    for index, line in enumerate(hunk.lines):
+        gutter = f"{names.get(index, ''):>{width}} " if numbers else ""
+        mark = MARKS[review.lines[index]] if index in review.lines else None
+        text = Text(gutter, "dim").append(safe_text(line.rstrip("\n")), styles.get(line[:1], ""))
+        yield text.append(f"  {mark[0]}", mark[1]) if mark is not None else text
         if not line.endswith("\n"):
             yield Text("\\ no newline at the end of the file", "dim")
+        yield from (_comment(comment) for comment in review.comments if comment.lines and comment.lines[-1] == index)

@@ -33,6 +33,7 @@ from goose_py.protocol.events import (
 from goose_py.protocol.messages import ModelRef, Usage
 from goose_py.protocol.modes import Mode
 from goose_py.protocol.plan import Plan
+from goose_py.tasks.next_commands import Next, next_commands
 
 EXIT_DONE = 0
 EXIT_FAILED = 1
@@ -119,6 +120,12 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def failed_checks(self) -> tuple[Check, ...]:
         return tuple(check for check in self.checks if not check.passed)
+
+    def next_commands(self) -> tuple[Next, ...]:
+        """How to go on with the task from here, where there is one."""
+        if not self.session_id:
+            return ()
+        return next_commands(self.session_id, self.outcome, changed=bool(self.changes and self.changes.files))
 
     def _is_final(self, check: Check) -> bool:
         return check.tree is None or self.changes is None or check.tree == self.changes.tree_after
@@ -279,7 +286,7 @@ def envelope(run: RunResult, *, code: int, error: str = "") -> dict[str, Any]:
     """The versioned result document of `--output json` and of the last line of `stream-json`.
 
     `changes` names trees of the task's private repository; `output` is the structured answer of a recipe with a response
-    schema, absent where there was none."""
+    schema, absent where there was none. `next`: commands that go on from here."""
     document: dict[str, Any] = {
         "type": "result",
         "format": "goose-py result",
@@ -309,6 +316,7 @@ def envelope(run: RunResult, *, code: int, error: str = "") -> dict[str, Any]:
         "pending": [request.call.name for request in run.pending],
         "warnings": list(run.warnings),
     }
+    document["next"] = [each.command for each in run.next_commands()]
     if run.has_output:
         document["output"] = run.output
     return document

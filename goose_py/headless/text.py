@@ -13,6 +13,7 @@ from goose_py.headless.streams import QuietStream
 from goose_py.protocol.call_summary import exit_code, full_call, one_line, summarize_call
 from goose_py.protocol.deltas import Delta, Notice
 from goose_py.protocol.events import (
+    UNDONE,
     ApprovalRequested,
     ApprovalResolved,
     ChangeDecided,
@@ -158,6 +159,8 @@ class TextOutput:
             self._line("ok" if event.approved else "failed", "plan approved" if event.approved else "plan rejected")
 
     def _plan_step_started(self, event: PlanStepStarted) -> None:
+        if self._run.mode == "plan":
+            return  # it is being planned, not begun
         self._line("running", f"step {event.index + 1}/{len(self._plan.steps) or '?'}  {event.title}", style="bold")
 
     def _plan_step_finished(self, event: PlanStepFinished) -> None:
@@ -221,9 +224,13 @@ class TextOutput:
 
     def _change_decided(self, event: ChangeDecided) -> None:
         what = event.path + (f" hunk {event.hunk[:8]}" if event.hunk else "")
-        self._line({"keep": "ok", "drop": "failed", "undecided": "open"}[event.verdict], f"{event.verdict}  {what}")
+        did = "comment taken back" if event.withdraws and not event.comment else event.verdict
+        self._line({"keep": "ok", "drop": "failed", "undecided": "open"}[event.verdict], f"{did}  {what}")
 
     def _changes_applied(self, event: ChangesApplied) -> None:
+        if event.how == UNDONE:
+            self._line("note", f"took {len(event.files)} files back from {event.target}")
+            return
         commit = f" as {event.commit[:10]}" if event.commit else ""
         self._line("ok", f"applied {len(event.files)} files to {event.target} ({event.how}){commit}")
 
@@ -328,12 +335,9 @@ class TextOutput:
         return [*facts, f"session {run.session_id}"]
 
     def _how_to_go_on(self) -> None:
-        run = self._run
-        if run.planned:
-            self._line("note", f"goose-py task attach {run.session_id} approves the plan, or asks for another")
-        elif run.changes is not None and run.changes.files:
-            name = run.session_id
-            self._line("note", f"goose-py review {name} shows the changes, goose-py apply {name} --all applies them")
+        ways = [f"{each.command} {each.does}" for each in self._run.next_commands()]
+        if ways:
+            self._line("note", ", ".join(ways))
 
 
 def _planned(run: RunResult) -> str:

@@ -79,6 +79,13 @@ class DecideChange(Command, frozen=True, kw_only=True, tag="decide_change"):
     comment: str = ""
     edit: str | None = None
     content: str = ""
+    withdraws: int = 0
+
+
+class DecideChanges(Command, frozen=True, kw_only=True, tag="decide_changes"):
+    """Several at once: all of them are taken, or none."""
+
+    decisions: tuple[DecideChange, ...]
 
 
 class ApplyChanges(Command, frozen=True, kw_only=True, tag="apply_changes"):
@@ -94,6 +101,11 @@ class ApplyChanges(Command, frozen=True, kw_only=True, tag="apply_changes"):
     into: str = ""
     message: str = ""
     verify: bool = True
+
+
+class UndoApply(Command, frozen=True, kw_only=True, tag="undo_apply"):
+    """Put the user's files back to what they were before the last ApplyChanges with `how` "worktree". Refused, with nothing
+    changed, where one of them is no longer as it was left."""
 
 
 class Rebase(Command, frozen=True, kw_only=True, tag="rebase"):
@@ -161,7 +173,9 @@ AnyCommand = (
     | SetLimits
     | SetTitle
     | DecideChange
+    | DecideChanges
     | ApplyChanges
+    | UndoApply
     | Rebase
     | SendFeedback
     | RunChecks

@@ -41,7 +41,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 class SessionStarted(Event, frozen=True, kw_only=True, tag="session_started"):
     """The first event of every log. `workspace` is the folder the tools are bound to; where the session works in a
     worktree, `repository` is the checkout it was made from, `base` the commit and `base_tree` the tree it started as.
-    `program` is the version that wrote it. `interactive`: somebody can answer questions."""
+    `program` is the version that wrote it. `interactive`: somebody can answer questions. `copy_of` is the folder of the
+    user's where `repository` is a copy of ours, made because that folder is none."""
 
     session_id: str
     title: str = ""
@@ -59,6 +60,7 @@ class SessionStarted(Event, frozen=True, kw_only=True, tag="session_started"):
     checks: tuple[str, ...] = ()
     program: str = ""
     recipe: dict[str, Any] | None = None
+    copy_of: str = ""
 
 
 class PrefixSet(Event, frozen=True, kw_only=True, tag="prefix_set"):
@@ -259,7 +261,8 @@ class TurnEnded(Event, frozen=True, kw_only=True, tag="turn_ended"):
 
 class ChangeDecided(Event, frozen=True, kw_only=True, tag="change_decided"):
     """A person's word on a part of the changeset. `hunk` None: the whole file. `lines`: only those lines of the hunk.
-    `content` is the hash of exactly what was judged, so that a mark dies with the content that it was made on."""
+    `content` is the hash of exactly what was judged, so that a mark dies with the content that it was made on. `withdraws` is
+    the record of an earlier one whose comment no longer stands; the comment of this one, if any, takes its place."""
 
     path: str
     hunk: str | None = None
@@ -269,12 +272,17 @@ class ChangeDecided(Event, frozen=True, kw_only=True, tag="change_decided"):
     edit: str | None = None
     content: str = ""
     by: str = "user"
+    withdraws: int = 0
+
+
+UNDONE = "undone"
 
 
 class ChangesApplied(Event, frozen=True, kw_only=True, tag="changes_applied"):
     """`tree` is the approved tree, bound to `base_tree` and `result_tree`; `how` is the way it was merged, `target` the
     branch or folder that received it, `commit` what was made there, if anything. `by_hand` are shell commands that are left to
-    the user to send it on."""
+    the user to send it on. With `how` UNDONE the files of `target` are `tree` again, which they were before the last one was
+    applied."""
 
     base_tree: str
     result_tree: str

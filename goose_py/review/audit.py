@@ -49,6 +49,8 @@ def audit_json(
                 "content": decision.event.content,
                 "comment": decision.event.comment,
                 "edit": decision.event.edit,
+                "record": decision.seq,
+                "withdraws": decision.event.withdraws or None,
                 "counts": id(decision) not in outdated,
             }
             for decision in decisions
@@ -108,8 +110,10 @@ def _decision_line(decision: dict[str, Any]) -> str:
     lines = f" lines {', '.join(str(number + 1) for number in decision['lines'])}" if decision["lines"] else ""
     comment = f": {_code(decision['comment'])}" if decision["comment"] else ""
     edited = ", edited" if decision["edit"] is not None else ""
+    if decision["withdraws"]:
+        comment = f" takes back the comment of record {decision['withdraws']}" + (f" and says{comment}" if comment else "")
     counts = "" if decision["counts"] else " (content has changed since: no longer counts)"
-    who = f"{decision['at']} {_code(decision['by'])}"
+    who = f"{decision['record']}. {decision['at']} {_code(decision['by'])}"
     return f"- {who} {decision['verdict']}{edited} {_code(decision['path'])}{part}{lines}{comment}{counts}"
 
 

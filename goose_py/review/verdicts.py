@@ -12,24 +12,30 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from goose_py.protocol.changes import ChangeSet, FileChange, Hunk
+from goose_py.protocol.commands import DecideChange
 from goose_py.protocol.events import ChangeDecided, Record, Verdict
 
 
 @dataclass(frozen=True)
 class Decision:
-    """A `ChangeDecided` and when it was made (Unix time, seconds). Verdict "undecided" with a comment only comments; without
-    one it takes earlier verdicts back. `edit` with "keep" replaces the hunk's new side, context included."""
+    """A `ChangeDecided`, when it was made (Unix time, seconds) and the number of its record. Verdict "undecided" with a comment
+    only comments; without one it takes earlier verdicts back, unless all it does is to withdraw a comment. `edit` with "keep"
+    replaces the hunk's new side, context included."""
 
     event: ChangeDecided
     at: float = 0.0
+    seq: int = 0
 
 
 @dataclass(frozen=True)
 class Comment:
+    """`seq` is the record that it was made in, 0 while that is on its way to the log: by it, it can be withdrawn."""
+
     text: str
     by: str
     at: float
     lines: tuple[int, ...] = ()
+    seq: int = 0
 
 
 @dataclass(frozen=True)
@@ -79,7 +85,14 @@ class Review:
 
 def decisions_of(records: Iterable[Record]) -> tuple[Decision, ...]:
     """The decisions in a log, in their order."""
-    return tuple(Decision(record.event, record.at) for record in records if isinstance(record.event, ChangeDecided))
+    return tuple(
+        Decision(record.event, record.at, record.seq) for record in records if isinstance(record.event, ChangeDecided)
+    )
+
+
+def withdrawn(decisions: Iterable[Decision]) -> frozenset[int]:
+    """The records whose comments no longer stand."""
+    return frozenset(decision.event.withdraws for decision in decisions if decision.event.withdraws)
 
 
 def fold(changeset: ChangeSet, decisions: Iterable[Decision]) -> Review:
@@ -88,9 +101,12 @@ def fold(changeset: ChangeSet, decisions: Iterable[Decision]) -> Review:
     files = {file.path: file for file in changeset.files}
     reviews: dict[str, FileReview] = {}
     outdated: list[Decision] = []
+    decisions = tuple(decisions)
+    gone = withdrawn(decisions)
     for decision in decisions:
         file = files.get(decision.event.path)
-        decided = _decided(file, reviews.get(decision.event.path, FileReview()), decision) if file else None
+        known = reviews.get(decision.event.path, FileReview())
+        decided = _decided(file, known, decision, commented=decision.seq not in gone) if file else None
         if decided is None:
             outdated.append(decision)
         else:
@@ -139,9 +155,38 @@ def decide_hunk(
     )
 
 
+def command_for(event: ChangeDecided) -> DecideChange:
+    """The command that asks for exactly this decision."""
+    return DecideChange(
+        path=event.path,
+        hunk=event.hunk,
+        lines=event.lines,
+        verdict=event.verdict,
+        comment=event.comment,
+        edit=event.edit,
+        content=event.content,
+        withdraws=event.withdraws,
+    )
+
+
 def changed_lines(hunk: Hunk) -> tuple[int, ...]:
     """Indices of the lines that a verdict can be about."""
     return tuple(number for number, line in enumerate(hunk.lines) if line[0] != " ")
+
+
+def numbered_lines(hunk: Hunk) -> dict[int, int]:
+    """The changed lines' indices by the numbers that people know them by: of an added line its number in the file as it is now;
+    of a removed one its number in the old file, negative."""
+    old, new = hunk.old_start, hunk.new_start
+    found: dict[int, int] = {}
+    for index, line in enumerate(hunk.lines):
+        if line[0] == "+":
+            found[new] = index
+        elif line[0] == "-":
+            found[-old] = index
+        old += line[0] != "+"
+        new += line[0] != "-"
+    return found
 
 
 def has_attributes(file: FileChange) -> bool:
@@ -151,10 +196,12 @@ def has_attributes(file: FileChange) -> bool:
     return file.status != "modified" or file.old_mode != file.new_mode or not file.hunks
 
 
-def _decided(file: FileChange, review: FileReview, decision: Decision) -> FileReview | None:
+def _decided(file: FileChange, review: FileReview, decision: Decision, *, commented: bool) -> FileReview | None:
+    """`commented`: what it says, if anything, still stands."""
     event = decision.event
-    comment = (Comment(event.comment, event.by, decision.at, event.lines),) if event.comment else ()
-    comments_only = event.verdict == "undecided" and bool(event.comment)
+    said = Comment(event.comment, event.by, decision.at, event.lines, decision.seq)
+    comment = (said,) if event.comment and (commented or not decision.seq) else ()
+    comments_only = event.verdict == "undecided" and bool(event.comment or event.withdraws)
     if event.hunk is None:
         return _decided_whole(file, review, event, comment, comments_only)
     if file.hunks is None:

@@ -137,7 +137,8 @@ def _blocks_of(event: ev.DurableEvent, results: dict[str, ToolResult]) -> Iterat
             yield Block("plan", "Plan", "\n".join(part for part in (event.plan.note, describe(event.plan)) if part))
         case ev.PlanDecided():
             said = f": {event.comment}" if event.comment else ""
-            yield Block("note", f"Plan {'approved' if event.approved else 'not approved'} by {event.by}{said}")
+            by = f"Plan {'approved' if event.approved else 'not approved'} by {event.by}"
+            yield Block("note", "The plan needed no approval" if event.approved and event.by == "policy" else f"{by}{said}")
         case ev.ApprovalRequested():
             yield Block("note", f"Approval asked for {_named(event.call)}", event.reason)
         case ev.ApprovalResolved():
@@ -157,6 +158,8 @@ def _blocks_of(event: ev.DurableEvent, results: dict[str, ToolResult]) -> Iterat
             yield Block("note", f"Mode: {event.mode}")
         case ev.ModelRetried():
             yield Block("note", f"Request failed, sent again after {event.delay:g} s", event.reason)
+        case ev.ChangesApplied(how=ev.UNDONE):
+            yield Block("note", f"Taken back from {event.target}", "\n".join(event.files))
         case ev.ChangesApplied():
             yield Block("note", f"Applied to {event.target} ({event.how})", "\n".join(event.files))
         case ev.Rewound():

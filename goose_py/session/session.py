@@ -184,7 +184,8 @@ class Session:
             raise UserError("There is no plan that waits for a decision.")
         self.emit(ev.PlanDecided(approved=command.approve, by="user", comment=command.comment))
         if command.approve and self.state.mode == "plan":
-            self.emit(ev.ModeSet(mode="ask"))
+            # Where nobody can be asked, asking would be a refusal.
+            self.emit(ev.ModeSet(mode="ask" if self._ports.attended() else "auto"))
         text = "The user approved the plan. Carry it out." if command.approve else "The user did not approve the plan."
         if command.comment:
             text += f" They say: {command.comment}"

@@ -1,10 +1,12 @@
 """What becomes of a task's changes: decisions, feedback, merging, going back. Works with and without a running session."""
 
 import shlex
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import msgspec
 
 from goose_py.git.base import Base
 from goose_py.git.conflicts import left_in_conflict
@@ -12,19 +14,20 @@ from goose_py.git.diff import changeset_summary, file_change
 from goose_py.git.worktree import TaskWorktree
 from goose_py.protocol import commands as cmd
 from goose_py.protocol import events as ev
-from goose_py.protocol.changes import ChangeSet
+from goose_py.protocol.changes import ChangeSet, FileChange
 from goose_py.protocol.errors import UserError
 from goose_py.protocol.messages import Text
 from goose_py.protocol.resolving import resolving
-from goose_py.review.apply import apply_to_working_tree
+from goose_py.review.apply import Applied, apply_to_working_tree
 from goose_py.review.approval import Approval
-from goose_py.review.errors import ApprovalOutdated, BaseMoved
+from goose_py.review.errors import ApprovalOutdated, BaseMoved, UncommittedOverlap
 from goose_py.review.feedback import feedback, remarks
+from goose_py.review.plain_folder import checkout_of_copy, differs_from_copy
 from goose_py.review.selection import reviewed, selected_tree
-from goose_py.review.verdicts import decisions_of, keep_undecided
+from goose_py.review.verdicts import decisions_of, keep_undecided, withdrawn
 from goose_py.tasks.merging import Merge, RunChecks, merge, rest_after
 from goose_py.tasks.rebasing import RESOLVE, ConflictsLeft, plan_rebase, rebase
-from goose_py.tasks.review_base import recorded_tree, review_base
+from goose_py.tasks.review_base import last_applied, recorded_tree, review_base
 from goose_py.tasks.trial import end_trial, switching
 from goose_py.tasks.workspace import changes_recorded
 
@@ -50,7 +53,7 @@ class TaskChanges:
     """Carries out the commands that are about changes. Raises UserError and other GooseErrors with one sentence; then nothing
     was changed. Commands in `EXCLUSIVE` change files: the caller sees to it that no turn runs meanwhile."""
 
-    EXCLUSIVE = (cmd.ApplyChanges, cmd.Rebase, cmd.Rewind, cmd.Reject)
+    EXCLUSIVE = (cmd.ApplyChanges, cmd.UndoApply, cmd.Rebase, cmd.Rewind, cmd.Reject)
 
     def __init__(self, worktree: TaskWorktree, ports: ChangePorts) -> None:
         self.worktree = worktree
@@ -60,13 +63,19 @@ class TaskChanges:
     async def perform(self, command: cmd.AnyCommand) -> bool:
         """False where the command is about something else."""
         match command:
+            case cmd.DecideChange() if command.withdraws:
+                self._withdraw(command)
             case cmd.DecideChange():
-                await self._decide(command)
+                await self._decide((command,))
+            case cmd.DecideChanges(decisions=decisions):
+                await self._decide(decisions)
             case cmd.SendFeedback():
                 await self._send_feedback(command)
             case cmd.ApplyChanges():
                 await self._end_trial()
                 await self._apply(command)
+            case cmd.UndoApply():
+                await self._take_back()
             case cmd.Rebase():
                 await self._end_trial()
                 await self._rebase(command)
@@ -95,31 +104,25 @@ class TaskChanges:
     def _review_base(self) -> str:
         return review_base(self._ports.history(), self.worktree.base.tree)
 
-    async def _decide(self, command: cmd.DecideChange) -> None:
+    async def _decide(self, wanted: Sequence[cmd.DecideChange]) -> None:
         changes = await self.changes()
-        change = changes.file(command.path)
-        if change is None:
-            raise UserError(f"{command.path} is not among the changed files.")
-        content = command.content
-        if not content:
-            content = change.id if command.hunk is None else command.hunk
-        if command.hunk is not None:
-            loaded = await file_change(self.worktree.store, changes, command.path)
-            if all(hunk.id != command.hunk for hunk in loaded.hunks or ()):
-                raise UserError(f"That hunk of {command.path} is no longer there: the file has changed. Look at it again.")
-        elif content not in (change.id, change.attributes_id):
-            raise UserError(f"{command.path} has changed since you looked at it. Look at it again.")
-        self._emit(
-            ev.ChangeDecided(
-                path=command.path,
-                hunk=command.hunk,
-                lines=command.lines,
-                verdict=command.verdict,
-                comment=command.comment,
-                edit=command.edit,
-                content=content,
-            )
-        )
+        loaded: dict[str, FileChange] = {}
+        for path in dict.fromkeys(command.path for command in wanted if command.hunk is not None):
+            loaded[path] = await file_change(self.worktree.store, changes, path)
+        for event in [_decided(changes, loaded, command) for command in wanted]:
+            self._emit(event)
+
+    def _withdraw(self, command: cmd.DecideChange) -> None:
+        """Also where what the comment is about has changed since. What the task was told already cannot be untold."""
+        records = list(self._ports.history())
+        decisions = decisions_of(records)
+        said = next((each for each in decisions if each.seq == command.withdraws), None)
+        if said is None or not said.event.comment or said.seq in withdrawn(decisions):
+            raise UserError("That comment is not there, or was taken back already.")
+        if said.seq <= _last_feedback(records):
+            raise UserError("The task was sent that comment already, so it cannot be taken back: say what holds now instead.")
+        event = msgspec.structs.replace(said.event, verdict="undecided", edit=None)
+        self._emit(msgspec.structs.replace(event, comment=command.comment, withdraws=said.seq))
 
     async def _send_feedback(self, command: cmd.SendFeedback) -> None:
         if self._ports.prompt is None:
@@ -139,7 +142,9 @@ class TaskChanges:
             if isinstance(record.event, ev.ChangesApplied):
                 store, applied = self.worktree.store, record.event
                 changes = await changeset_summary(store, applied.base_tree, applied.result_tree)
-                said.append(remarks(*await reviewed(store, changes, decisions_of(recent[begin:number])), left))
+                later = [each for each in decisions_of(recent[number:]) if each.event.withdraws]
+                decisions = (*decisions_of(recent[begin:number]), *later)
+                said.append(remarks(*await reviewed(store, changes, decisions), left))
                 begin = number + 1
         return said
 
@@ -153,6 +158,8 @@ class TaskChanges:
         approval = await self._approval(changes, all_of_it=command.all)
         if approval.empty:
             raise UserError("Nothing was kept, so there is nothing to apply. Approve files or hunks first.")
+        if command.how != "worktree" and (folder := copy_of(self._ports.history())):
+            raise UserError(f"{folder} is no repository, so nothing can be committed there: apply it as files.")
         if command.verify:
             await self._refuse_markers(approval.tree)
         await self._record(changes.result_tree)
@@ -189,14 +196,36 @@ class TaskChanges:
             self._emit(await changes_recorded(self.worktree.store, base, before, tree, resolving=resolving(records)))
 
     async def _leave_in_checkout(self, approval: Approval) -> None:
-        repository = await self.worktree.repository.reopened()
-        applied = await apply_to_working_tree(repository, self.worktree.store, approval, self._ports.scratch)
+        target, applied = await self._written(approval)
         files = (*applied.files, *applied.already)
-        self._applied(approval, how="worktree", target=str(repository.root), files=files)
+        self._applied(approval, how="worktree", target=target, files=files)
         count = len(applied.files)
         written = "1 file written" if count == 1 else f"{count} files written"
         detail = written + (f", {len(applied.merged)} merged" if applied.merged else "")
         self._emit(ev.TaskEnded(state="merged", detail=detail))
+
+    async def _written(self, approval: Approval) -> tuple[str, Applied]:
+        """The folder that the files went to: the checkout or, where the task has a copy, what it is a copy of."""
+        repository = await self.worktree.repository.reopened()
+        if folder := copy_of(self._ports.history()):
+            repository = checkout_of_copy(repository, Path(folder))
+        try:
+            applied = await apply_to_working_tree(repository, self.worktree.store, approval, self._ports.scratch)
+        except UncommittedOverlap as overlap:
+            if not folder:
+                raise
+            raise differs_from_copy(overlap.paths) from None
+        return str(repository.root), applied
+
+    async def _take_back(self) -> None:
+        """The files that were applied last are again what they were before; the changes are to be reviewed again."""
+        last = last_applied(self._ports.history())
+        if last is None:
+            raise UserError("This task left nothing in your files that can be taken back. `git revert` undoes a commit.")
+        back = Approval(base_tree=last.tree, result_tree=last.base_tree, tree=last.base_tree)
+        target, applied = await self._written(back)
+        result = (await self.worktree.snapshot()).tree
+        self._applied(replace(back, result_tree=result), how=ev.UNDONE, target=target, files=(*applied.files, *applied.already))
 
     async def _merge(self, approval: Approval, command: cmd.ApplyChanges) -> None:
         branch, history = self._branch(command.into), tuple(self._ports.history())
@@ -305,8 +334,41 @@ class TaskChanges:
         return branch
 
 
+def _decided(changes: ChangeSet, loaded: Mapping[str, FileChange], command: cmd.DecideChange) -> ev.ChangeDecided:
+    """Raises UserError where what was judged is not what is there now."""
+    change = changes.file(command.path)
+    if change is None:
+        raise UserError(f"{command.path} is not among the changed files.")
+    content = command.content
+    if not content:
+        content = change.id if command.hunk is None else command.hunk
+    if command.hunk is not None:
+        if all(hunk.id != command.hunk for hunk in loaded[command.path].hunks or ()):
+            raise UserError(f"That hunk of {command.path} is no longer there: the file has changed. Look at it again.")
+    elif content not in (change.id, change.attributes_id):
+        raise UserError(f"{command.path} has changed since you looked at it. Look at it again.")
+    return ev.ChangeDecided(
+        path=command.path,
+        hunk=command.hunk,
+        lines=command.lines,
+        verdict=command.verdict,
+        comment=command.comment,
+        edit=command.edit,
+        content=content,
+    )
+
+
 def _outdated() -> ApprovalOutdated:
     return ApprovalOutdated("The task has changed since you looked at it; nothing was applied. Look at it again.")
+
+
+def copy_of(history: Iterable[ev.Record]) -> str:
+    """The folder that the task has a copy of, "" where it works on a repository of the user's."""
+    found = ""
+    for record in history:
+        if isinstance(record.event, ev.SessionStarted):
+            found = record.event.copy_of
+    return found
 
 
 def _title(history: Iterable[ev.Record]) -> str:
@@ -320,10 +382,16 @@ def _title(history: Iterable[ev.Record]) -> str:
     return title
 
 
-def _since_last_feedback(history: Iterable[ev.Record]) -> list[ev.Record]:
-    records = list(history)
+def _last_feedback(history: Iterable[ev.Record]) -> int:
+    """The record with which the task was told last what its reviewer thinks; 0 where it never was."""
     last = 0
-    for record in records:
+    for record in history:
         if isinstance(record.event, ev.PromptReceived) and record.event.prompt_id.startswith(FEEDBACK):
             last = record.seq
+    return last
+
+
+def _since_last_feedback(history: Iterable[ev.Record]) -> list[ev.Record]:
+    records = list(history)
+    last = _last_feedback(records)
     return [record for record in records if record.seq > last]

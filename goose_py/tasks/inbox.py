@@ -117,6 +117,6 @@ def _question(summary: TaskSummary, kind: Kind, name: str, text: str, details: t
         text=text,
         details=details,
         workspace=summary.workspace,
-        repository=summary.repository,
+        repository=summary.place,
         asked_at=summary.updated_at,
     )

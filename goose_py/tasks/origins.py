@@ -29,6 +29,7 @@ class Origin:
 def origins(records: Iterable[ev.Record]) -> tuple[Origin, ...]:
     """The first is the tree that the task is judged from. Neighbours differ. Pure."""
     found: list[Origin] = []
+    before: list[Origin] = []
     turn, prompt, step = 0, "", ""
     calls: list[str] = []
 
@@ -40,8 +41,10 @@ def origins(records: Iterable[ev.Record]) -> tuple[Origin, ...]:
         match record.event:
             case ev.SessionStarted(base_tree=str(tree)):
                 found = [Origin(tree, 0)]
+            case ev.ChangesApplied(how=ev.UNDONE):
+                found = [*before, *found[1:]]
             case ev.ChangesApplied(tree=tree) | ev.Rebased(base_tree=tree):
-                found = [Origin(tree, 0)]
+                before, found = found, [Origin(tree, 0)]
                 if isinstance(record.event, ev.Rebased):
                     reached(record.event.tree, Origin(record.event.tree, 0))
             case ev.PromptReceived(parts=parts):

@@ -2,7 +2,15 @@
 
 from collections.abc import Iterable
 
-from goose_py.protocol.events import ChangesApplied, ChangesRecorded, Rebased, Record, Rewound, SessionStarted
+from goose_py.protocol.events import (
+    UNDONE,
+    ChangesApplied,
+    ChangesRecorded,
+    Rebased,
+    Record,
+    Rewound,
+    SessionStarted,
+)
 
 
 def review_base(records: Iterable[Record], default: str) -> str:
@@ -28,3 +36,20 @@ def recorded_tree(records: Iterable[Record]) -> str | None:
             case _:
                 pass
     return found
+
+
+def last_applied(records: Iterable[Record]) -> ChangesApplied | None:
+    """What was left in the user's files last and can be taken back; None where there is none, or where the task stands on
+    another base since."""
+    found: list[ChangesApplied] = []
+    for record in records:
+        match record.event:
+            case ChangesApplied(how="worktree") as applied:
+                found.append(applied)
+            case ChangesApplied(how=how) if how == UNDONE:
+                del found[-1:]
+            case SessionStarted() | Rebased() | ChangesApplied():
+                found.clear()
+            case _:
+                pass
+    return found[-1] if found else None

@@ -72,9 +72,11 @@ def _waits_for(spec: TaskSpec, others: Mapping[str, TaskSummary]) -> str:
         known = others.get(task)
         if known is None:
             return f"it comes after {task}, which does not exist any more"
+        resume = f"`goose-py task resume {spec.task_id}` starts it all the same"
         if known.state in ENDED_BADLY:
-            resume = f"`goose-py task resume {spec.task_id}` starts it all the same"
             return f"it comes after {task}, which is {known.state}; {resume}"
+        if known.state == "awaiting review" and known.outcome not in (None, "done"):
+            return f"it comes after {task}, which ended before it was done; {resume}"
         if known.state not in ENDED_WELL:
             return f"it comes after {task}, which is {known.state}"
     if len(several := unmerged(spec, others)) > 1:

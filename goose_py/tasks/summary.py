@@ -35,7 +35,8 @@ class TaskSummary(msgspec.Struct, frozen=True, kw_only=True):
     whether it differs from the base and from what was applied. `missing`: what of the worktree was not ready when the task
     began, in sentences. `seconds` that its turns took; `delivered` is where its result was sent, a branch or an address.
     `by_hand` are the commands that are left to send it on, `undelivered` why it could not be. `unresolved` are the files in
-    which a rebase has left conflict markers."""
+    which a rebase has left conflict markers. `copy_of` is the folder whose copy it works on, where that is no repository.
+    `outcome`: how its last turn ended."""
 
     task_id: str
     title: str = ""
@@ -66,10 +67,21 @@ class TaskSummary(msgspec.Struct, frozen=True, kw_only=True):
     delivered: str = ""
     by_hand: tuple[str, ...] = ()
     undelivered: str = ""
+    copy_of: str = ""
+    outcome: ev.Outcome | None = None
+
+    @property
+    def place(self) -> str:
+        """The folder of the user's that it is about."""
+        return self.copy_of or self.repository
 
     @property
     def changed(self) -> bool:
         return self.result_tree is not None and self.result_tree not in (self.base_tree, self.applied_tree)
+
+
+_UNCHANGED: dict[ev.Outcome, TaskState] = {"done": "idle", "interrupted": "cancelled"}
+"""What a task that changed nothing is after its last turn; where it is not said, it failed."""
 
 
 class _Fold:
@@ -107,6 +119,7 @@ class _Fold:
                     title=event.title,
                     repository=event.repository or event.workspace,
                     workspace=event.workspace,
+                    copy_of=event.copy_of,
                     branch=event.branch,
                     base=event.base,
                     base_tree=event.base_tree,
@@ -152,6 +165,9 @@ class _Fold:
             case ev.Rebased():
                 self._tree = event.tree
                 self._set(base=event.base, base_tree=event.base_tree, result_tree=event.tree)
+            case ev.ChangesApplied(how=ev.UNDONE):
+                self._ended, self._tree = None, event.result_tree
+                self._set(applied_tree=None)
             case ev.ChangesApplied():
                 self._tree = event.result_tree
                 self._set(applied_tree=event.result_tree)
@@ -182,6 +198,7 @@ class _Fold:
             alive=alive,
             state=state,
             detail=detail,
+            outcome=None if self._running or self._outcome is None else self._outcome.outcome,
             checks=overall(standing),
             failed_check=failed.command if failed else "",
             unresolved=self._unresolved.get(tree, ()) if state not in ("merged", "rejected") else (),
@@ -200,14 +217,16 @@ class _Fold:
         if self._running:
             return "failed", "The program ended while a turn was running; resume it to go on."
         if self._outcome is None:
-            return "queued", ""
+            # A conversation that nobody has said anything in has no title yet.
+            return ("queued" if self.value.title else "idle"), ""
         if self._outcome.outcome == "awaiting_plan":
             return "awaiting plan approval", self._outcome.detail
+        detail = self._outcome.detail or ("It was interrupted." if self._outcome.outcome == "interrupted" else "")
         if self.value.changed:
-            return "awaiting review", self.value.undelivered or self._outcome.detail
+            return "awaiting review", self.value.undelivered or detail
         if self.value.delivered:
             return "delivered", self.value.delivered
-        return ("idle" if self._outcome.outcome in ("done", "interrupted") else "failed"), self._outcome.detail
+        return _UNCHANGED.get(self._outcome.outcome, "failed"), detail
 
     def _set(self, **fields: object) -> None:
         self.value = msgspec.structs.replace(self.value, **fields)

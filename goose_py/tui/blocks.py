@@ -296,15 +296,15 @@ def _hooked(rows: list[Row], look: Look) -> list[Row]:
 def _plan(item: PlanItem, width: int, look: Look, expanded: bool) -> list[Row]:
     count = len(item.plan.steps)
     title = f"{'New plan' if item.replaced else 'Plan'}, {count} {'step' if count == 1 else 'steps'}"
-    verdict = ""
-    if item.approved is not None:
-        verdict = "approved" if item.approved else "rejected"
-        if item.by == "user":
-            verdict += " by you"
+    verdict, role = "", "dim"
+    if item.approved is not None and item.by == "user":
+        verdict, role = ("approved by you", "ok") if item.approved else ("rejected by you", "warn")
+    elif item.approved is not None:
+        verdict = "no approval needed" if item.approved else "rejected"
     rows = [
         spread(
             [Segment("▪ ", look["accent"]), Segment(title, look["strong"])],
-            [Segment(verdict, look["ok"] if item.approved else look["warn"])],
+            [Segment(verdict, look[role])],
             width,
         )
     ]

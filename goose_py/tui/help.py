@@ -93,7 +93,7 @@ KEYS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("u", "undecided again"),
             ("A X", "keep, drop the whole file"),
             ("z", "undo the last mark"),
-            ("c", "comment on the hunk or the chosen lines"),
+            ("c", "comment on the hunk or the chosen lines; again, change it until it is sent, or empty it"),
             ("E", "edit the hunk in your editor: it is kept as you leave it"),
             ("w", "why it is there: turn, plan step, tool call"),
             ("S", "send to the agent what was dropped, edited or commented"),

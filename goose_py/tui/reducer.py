@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from goose_py.protocol.call_summary import exit_code
 from goose_py.protocol.deltas import Delta, Notice, TextDelta, ThinkingDelta, ToolCallDelta, ToolOutput
 from goose_py.protocol.events import (
+    UNDONE,
     ApprovalRequested,
     ApprovalResolved,
     ChangeDecided,
@@ -94,7 +95,7 @@ def _session_started(state: ViewState, event: SessionStarted) -> ViewState:
         session_id=event.session_id,
         title=event.title,
         workspace=event.workspace,
-        repository=event.repository,
+        repository=event.copy_of or event.repository,
         branch=event.branch,
         base_branch=event.base_branch,
         base_tree=event.base_tree,
@@ -234,7 +235,10 @@ def _titles(plan: Plan) -> list[str]:
 
 
 def _plan_decided(state: ViewState, event: PlanDecided) -> ViewState:
-    state = replace(state, plan_approved=event.approved)
+    steps = state.plan.steps if state.plan is not None and event.approved else ()
+    # In plan mode no step is begun before this.
+    begun = next((step.title for step in steps if step.status == "in_progress"), state.step)
+    state = replace(state, plan_approved=event.approved, step=begun)
     if state.plan_item is None:
         return state
     item = state.items[state.plan_item]
@@ -244,6 +248,8 @@ def _plan_decided(state: ViewState, event: PlanDecided) -> ViewState:
 
 
 def _plan_step_started(state: ViewState, event: PlanStepStarted) -> ViewState:
+    if state.mode == "plan":
+        return state  # it is being planned, not begun
     state = replace(_with_step(state, event.index, "in_progress"), step=event.title)
     of = f"/{len(state.plan.steps)}" if state.plan is not None else ""
     return _notice(state, "step", f"{event.index + 1}{of}  {event.title}")
@@ -378,11 +384,13 @@ _OUTCOME_KINDS: dict[str, NoticeKind] = {"interrupted": "outcome", "limit": "war
 
 
 def _change_decided(state: ViewState, event: ChangeDecided) -> ViewState:
-    return replace(state, decisions=state.decisions.append(Decision(event, state.at)))
+    return replace(state, decisions=state.decisions.append(Decision(event, state.at, state.seq)))
 
 
 def _changes_applied(state: ViewState, event: ChangesApplied) -> ViewState:
     files = "1 file" if len(event.files) == 1 else f"{len(event.files)} files"
+    if event.how == UNDONE:
+        return _notice(replace(state, applied=""), "applied", f"took {files} back from {event.target}", "\n".join(event.files))
     text = f"applied {files} to {event.target} ({event.how})" + (f" as {event.commit[:10]}" if event.commit else "")
     return _notice(replace(state, applied=text), "applied", text, "\n".join(event.files))
 

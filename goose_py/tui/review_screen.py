@@ -18,7 +18,7 @@ from goose_py.protocol.commands import ApplyChanges, DecideChange, Rebase, RunCh
 from goose_py.protocol.errors import GooseError
 from goose_py.protocol.events import Verdict
 from goose_py.protocol.safe_text import safe_line, safe_text
-from goose_py.review.verdicts import FileReview
+from goose_py.review.verdicts import Comment, FileReview
 from goose_py.tasks.causes import Cause
 from goose_py.tui.chrome import WIDE, header_rows, hint_row
 from goose_py.tui.context import AppContext
@@ -88,6 +88,7 @@ class ReviewScreen(Screen[None]):
         self.hints = Rows(look, id="hints")
         self.review = context.reviewing or Reviewing(ChangeSet(base_tree="", result_tree=""))
         self._purpose = ""
+        self._changing: Comment | None = None
         self._chosen_way: tuple[Option, int] | None = None
         self._refusal = ""
         self._why_open = False
@@ -219,13 +220,13 @@ class ReviewScreen(Screen[None]):
             return
         self._decide(commands)
         if verdict != "undecided" and not (lines and self.view.next_line()):
-            self.action_undecided(1)
+            self._go_on()
 
     def action_mark_file(self, verdict: Verdict) -> None:
         commands = self.review.marking_file(verdict)
         if commands:
             self._decide(commands)
-            self.action_undecided(1)
+            self._go_on()
 
     def action_undo(self) -> None:
         before = self.review.current
@@ -290,19 +291,33 @@ class ReviewScreen(Screen[None]):
         """The next (or previous) unit with something undecided, in this file and then in the others, round about."""
         found = self.review.unfinished(self.view.unit, step)
         if found is not None:
-            number, unit = found
-            if number == self.review.current:
-                self.view.point(unit)
-            else:
-                self.review.current = number
-                self._show_file(unit)
+            self._point(*found)
         self.draw()
 
+    def _go_on(self) -> None:
+        """After a mark, and never back to the beginning: what was passed over was passed over on purpose, and the key that
+        marked this would mark that."""
+        found = self.review.unfinished(self.view.unit, 1, around=False)
+        if found is not None:
+            self._point(*found)
+        elif self.review.unfinished(self.view.unit, 1) is not None:
+            self._goose.say("That was the last one; n goes to those above that are undecided.", 4)
+        self.draw()
+
+    def _point(self, number: int, unit: int) -> None:
+        if number == self.review.current:
+            self.view.point(unit)
+        else:
+            self.review.current = number
+            self._show_file(unit)
+
     def action_file(self, step: int) -> None:
-        count = len(self.review.changes.files)
-        if count:
-            self.review.current = (self.review.current + step) % count
+        wanted = self.review.current + step
+        if 0 <= wanted < len(self.review.changes.files):
+            self.review.current = wanted
             self._show_file()
+        elif self.review.changes.files:
+            self._goose.say("That is the last file." if step > 0 else "That is the first file.", 3)
 
     def on_diff_view_pointed(self) -> None:
         self.draw()
@@ -344,21 +359,30 @@ class ReviewScreen(Screen[None]):
         self._purpose = purpose
         self.writing.border_title = self._goose.look.glyph(title)
         self.writing.value = text
+        self.writing.select_on_focus = purpose != "comment"
+        self.writing.cursor_position = len(text)
         self.writing.display = True
         self.writing.focus()
         self.draw()
 
     def action_comment(self) -> None:
         if self.review.unit(self.view.unit) is not None:
-            lines = len(self.view.chosen_lines())
+            chosen = self.view.chosen_lines()
+            lines = len(chosen)
             about = "this change" if not lines else "this line" if lines == 1 else f"these {lines} lines"
-            self._write("comment", f"comment on {about}")
+            self._changing = self.review.open_comment(self.view.unit, chosen)
+            if self._changing is None:
+                self._write("comment", f"comment on {about}")
+            else:
+                self._write("comment", f"your comment on {about}; empty takes it back", self._changing.text)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         text, purpose = safe_text(event.value).strip(), self._purpose
         self._stop_writing()
-        if purpose == "comment" and text:
-            self._decide(self.review.commenting(self.view.unit, text, self.view.chosen_lines()))
+        if purpose == "comment":
+            changing, self._changing = self._changing, None
+            if changing is None or text != changing.text:
+                self._decide(self.review.commenting(self.view.unit, text, self.view.chosen_lines(), changing))
         elif purpose == "note":
             self._send_back(text)
         elif purpose == "message" and self._chosen_way is not None:

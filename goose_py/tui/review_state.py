@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from goose_py.protocol.changes import ChangeSet, FileChange, Hunk
 from goose_py.protocol.commands import DecideChange
 from goose_py.protocol.events import ChangeDecided, Verdict
-from goose_py.review.verdicts import Decision, FileReview, HunkReview, decide_file, decide_hunk, fold
+from goose_py.review.verdicts import Decision, FileReview, HunkReview, command_for, decide_file, decide_hunk, fold
 from goose_py.tui.diff_rows import FileDiff, Unit, UnitReview, unit_review
 
 
@@ -96,18 +96,6 @@ def restore_unit(file: FileChange, unit: Unit, before: FileReview) -> tuple[Deci
     return tuple(command_for(event) for event in found)
 
 
-def command_for(event: ChangeDecided) -> DecideChange:
-    return DecideChange(
-        path=event.path,
-        hunk=event.hunk,
-        lines=event.lines,
-        verdict=event.verdict,
-        comment=event.comment,
-        edit=event.edit,
-        content=event.content,
-    )
-
-
 def hoped(command: DecideChange) -> Decision:
     """What the log will say once the worker has taken the command."""
     return Decision(
@@ -119,5 +107,6 @@ def hoped(command: DecideChange) -> Decision:
             comment=command.comment,
             edit=command.edit,
             content=command.content,
+            withdraws=command.withdraws,
         )
     )

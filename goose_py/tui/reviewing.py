@@ -11,7 +11,7 @@ from goose_py.protocol.changes import ChangeSet, FileChange
 from goose_py.protocol.commands import DecideChange
 from goose_py.protocol.events import Verdict
 from goose_py.review.feedback import feedback
-from goose_py.review.verdicts import Decision, FileReview, fold
+from goose_py.review.verdicts import Comment, Decision, FileReview, HunkReview, fold, withdrawn
 from goose_py.tui.diff_rows import FileDiff, Mark, Unit, UnitReview, file_diff
 from goose_py.tui.review_state import (
     Tally,
@@ -172,7 +172,20 @@ class Reviewing:
         return "".join(parts)
 
     def unsent_comments(self) -> int:
-        return sum(bool(decision.event.comment) for decision in self.unsent())
+        unsent = self.unsent()
+        gone = withdrawn(unsent)
+        return sum(bool(decision.event.comment) and decision.seq not in gone for decision in unsent)
+
+    def open_comment(self, number: int, lines: tuple[int, ...] = ()) -> Comment | None:
+        """The last comment on exactly this that can still be changed: the log has it, and the agent was not told."""
+        found, file = self.unit(number), self.file
+        review = self.review(file.path) if file is not None else None
+        if found is None or review is None:
+            return None
+        hunk = found[1].hunk
+        said = review.comments if hunk is None else review.hunks.get(hunk.id, HunkReview()).comments
+        unsent = {decision.seq for decision in self.unsent() if decision.seq}
+        return next((each for each in reversed(said) if each.seq in unsent and each.lines == lines), None)
 
     # Deciding.
 
@@ -198,11 +211,15 @@ class Reviewing:
         diff, unit = found
         return self._deciding(diff, [unit], (edit_unit(diff.file, unit.hunk, text),))  # type: ignore[arg-type]
 
-    def commenting(self, number: int, text: str, lines: tuple[int, ...] = ()) -> tuple[DecideChange, ...]:
+    def commenting(
+        self, number: int, text: str, lines: tuple[int, ...] = (), instead: Comment | None = None
+    ) -> tuple[DecideChange, ...]:
+        """`instead` of an earlier comment, which is taken back; without a text that is all."""
         found = self.unit(number)
-        if found is None:
+        if found is None or not (text or instead):
             return ()
-        return self._hoping((mark_unit(found[0].file, found[1], "undecided", text, lines),))
+        command = mark_unit(found[0].file, found[1], "undecided", text, lines)
+        return self._hoping((msgspec.structs.replace(command, withdraws=instead.seq if instead else 0),))
 
     def undoing(self) -> tuple[DecideChange, ...]:
         """Takes the last mark back, and goes to the file that it was made in. Empty where there is none, or where its
@@ -232,10 +249,13 @@ class Reviewing:
 
     # Moving.
 
-    def unfinished(self, unit: int, step: int) -> tuple[int, int] | None:
-        """(file, unit) of the next (1) or previous (-1) unit that has something undecided, round about."""
+    def unfinished(self, unit: int, step: int, *, around: bool = True) -> tuple[int, int] | None:
+        """(file, unit) of the next (1) or previous (-1) unit that has something undecided; past the end it goes on at the other
+        one only with `around`."""
         count = len(self.changes.files)
         for distance in range(count + 1):
+            if not around and not 0 <= self.current + step * distance < count:
+                return None
             number = (self.current + step * distance) % count if count else 0
             marks = self.marks(self.changes.files[number].path) if count else None
             units = [at for at, mark in (marks or {}).items() if mark.unfinished]

@@ -24,7 +24,7 @@ _NEEDS: dict[str, Need] = {
     "failed": "you",
     "merged": "done",
     "rejected": "done",
-    "cancelled": "done",
+    "cancelled": "waiting",
 }
 
 
@@ -62,7 +62,7 @@ def task_line(summary: TaskSummary) -> TaskLine:
         cost=summary.cost,
         started_at=summary.started_at,
         updated_at=summary.updated_at,
-        repository=summary.repository,
+        repository=summary.place,
         branch=summary.branch or "",
         checks=summary.checks + failed,
         alive=summary.alive,

@@ -74,7 +74,7 @@ async def test_a_fork_at_a_place_that_is_not_there_is_refused_and_leaves_nothing
     refused = await user.goose("session", "fork", first, "--at", "999")
     assert refused.code == 2 and "999" in refused.err and "Traceback" not in refused.err
     assert sorted(path.name for path in (user.state / "tasks").iterdir()) == tasks
-    assert user.git("worktree", "list").count("\n") == 2
+    assert user.git("worktree", "list").count("\n") == 1
 
 
 async def test_a_fork_whose_parent_is_gone_says_so_and_keeps_what_is_its_own(user):

@@ -222,5 +222,5 @@ async def test_plan_mode_ends_with_the_plan_as_its_answer_and_nothing_changed(us
     async with answered(user, turns):
         ended = await user.goose("run", "-t", "Take the discount off", "--mode", "plan")
     assert ended.code == 0 and "1. Take the discount off (the test passes)" in ended.out, ended
-    assert "That is how I would do it." in ended.out and "task attach" in ended.err
+    assert "That is how I would do it." in ended.out
     assert user.tree() == before

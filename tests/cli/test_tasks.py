@@ -129,8 +129,8 @@ async def test_closing_everything_stops_nothing_and_stopping_stops_only_the_turn
         assert folder.owned(), "the consumer has gone, the worker has not"
         stopped = await user.goose("task", "stop", folder.task_id)
         assert "Interrupted" in stopped.out
-        summary = await _until(folder, "idle")
-        assert summary.alive
+        summary = await _until(folder, "cancelled")
+        assert summary.alive and "interrupted" in summary.detail
         resumed = await user.goose("task", "resume", folder.task_id)
         assert resumed.code == 0, resumed
         async with attached(folder) as client:

@@ -359,6 +359,26 @@ async def test_a_plan_is_approved_or_sent_back_with_a_word(socket: Path):
         assert await app.worker.received(1) == [cmd.DecidePlan(approve=False, comment="one step")]
 
 
+@pytest.mark.parametrize(("by", "shown"), [("policy", "no approval needed"), ("user", "approved by you")])
+async def test_a_plan_that_nobody_was_asked_about_is_not_called_approved(socket: Path, by: str, shown: str):
+    log = Log().add(started(), prompt("x"), ev.TurnStarted(turn=1), ev.PlanProposed(plan=plan("pending", "pending")))
+    log.add(ev.PlanDecided(approved=True, by=by))
+    async with scene(socket, log.records) as app:
+        await app.shown(lambda: shown in app.text())
+        assert by == "user" or "approved" not in app.text()
+
+
+async def test_in_plan_mode_no_step_is_begun_before_the_plan_is_approved(socket: Path):
+    log = Log().add(started(mode="plan"), prompt("x"), ev.TurnStarted(turn=1), ev.PlanProposed(plan=plan("in_progress")))
+    log.add(ev.PlanStepStarted(index=0, title="Find where discounts are applied"))
+    async with scene(socket, log.records) as app:
+        await app.shown(lambda: "Plan, 1 step" in app.text())
+        assert "1/1" not in app.text() and not app.app.state.step
+        app.worker.emit(ev.PlanDecided(approved=True, by="user"), ev.ModeSet(mode="ask"))
+        await app.caught_up()
+        assert app.app.state.step == "Find where discounts are applied"
+
+
 async def test_selected_text_is_copied_as_it_is_read(socket: Path):
     async with scene(socket, idle_log(), size=NARROW) as app:
         row = next(n for n, line in enumerate(app.text().split("\n")) if line.strip() == "Hi.")

@@ -108,7 +108,7 @@ async def test_a_whole_file_is_kept_and_the_last_mark_is_undone(socket: Path):
         assert screen.review.tally().drop == 2
 
 
-async def test_files_and_undecided_hunks_are_walked_round_about(socket: Path):
+async def test_files_end_at_the_last_and_undecided_hunks_are_walked_round_about(socket: Path):
     changes, files = shop()
     async with scene(socket, coupon(), changes=changes, files=files) as app:
         screen = await opened(app)
@@ -122,7 +122,11 @@ async def test_files_and_undecided_hunks_are_walked_round_about(socket: Path):
         await app.pilot.press("N")
         assert screen.view.unit == 0
         await app.pilot.press("left_square_bracket")
+        assert screen.review.file.path == "src/cart.py" and "That is the first file." in app.text()
+        await app.pilot.press(*["right_square_bracket"] * 3)
         assert screen.review.file.path == "tools/release.sh"
+        await app.pilot.press("right_square_bracket")
+        assert screen.review.file.path == "tools/release.sh" and "That is the last file." in app.text()
         assert "mode 100644 → 100755" in app.text() and "becomes a program that can be run" in app.text()
 
 
@@ -270,6 +274,48 @@ async def test_a_comment_on_lines_stands_below_them(socket: Path):
         at = next(number for number, line in enumerate(lines) if "» no" in line)
         assert "subtotal = round(subtotal * self.rate, 2)" in lines[at - 1]
         assert screen.view.chosen_lines() == sent.lines
+
+
+async def test_a_mark_goes_on_to_what_is_below_and_never_back_to_what_was_passed_over(socket: Path):
+    changes, files = shop()
+    async with scene(socket, coupon(), changes=changes, files=files) as app:
+        screen = await opened(app)
+        await app.pilot.press(*["right_square_bracket"] * 3, "space")
+        assert screen.review.file is not None and screen.review.file.path == "tools/release.sh"
+        assert "n goes to those above" in app.text()
+        await app.pilot.press("d")
+        await app.worker.received(2)
+        await app.caught_up()
+        assert "kept 0 · dropped 1 · undecided 4" in app.text(), "the same one is marked again, and no other"
+        await app.pilot.press("n")
+        assert screen.review.file.path == "src/cart.py" and screen.view.unit == 0
+
+
+async def test_a_comment_is_changed_and_taken_back_until_it_is_sent(socket: Path):
+    changes, files = shop()
+    async with scene(socket, coupon(), changes=changes, files=files) as app:
+        screen = await opened(app)
+        await app.pilot.press("c", "n", "o", "enter")
+        await app.worker.received(1)
+        await app.caught_up()
+        await app.pilot.press("c")
+        assert screen.writing.value == "no" and "empty takes it back" in app.text()
+        await app.pilot.press("t", "enter")
+        changed = (await app.worker.received(2))[1]
+        assert isinstance(changed, cmd.DecideChange) and changed.comment == "not" and changed.withdraws
+        await app.caught_up()
+        assert "» not" in app.text() and "» no " not in app.text() and "1 comment not sent" in app.text()
+        await app.pilot.press("c", *["backspace"] * 3, "enter")
+        taken = (await app.worker.received(3))[2]
+        assert isinstance(taken, cmd.DecideChange) and not taken.comment and taken.withdraws > changed.withdraws
+        await app.caught_up()
+        assert "»" not in app.text() and "not sent" not in app.text() and "undecided 5" in app.text()
+        await app.pilot.press("c", "o", "k", "enter")
+        await app.worker.received(4)
+        app.worker.emit(ev.PromptReceived(prompt_id=f"{FEEDBACK}1", parts=(Text("ok"),)))
+        await app.caught_up()
+        await app.pilot.press("c")
+        assert screen.writing.value == "", "what was sent stands; this is another one"
 
 
 async def test_an_edit_of_a_hunk_is_shown_as_what_it_will_read(socket: Path):

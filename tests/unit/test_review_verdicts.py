@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from changesets import ONE, TWO, change, changeset
+from msgspec import structs
 
 from goose_py.protocol.changes import FileChange, Hunk
 from goose_py.protocol.events import ChangeDecided, Record, TitleSet
@@ -15,6 +16,7 @@ from goose_py.review.verdicts import (
     fold,
     has_attributes,
     keep_undecided,
+    numbered_lines,
 )
 
 
@@ -125,10 +127,10 @@ def test_keeping_the_undecided_leaves_what_was_dropped():
     assert kept.hunks["h2"].verdict == "drop" and kept.attributes == "keep"
 
 
-def test_decisions_come_out_of_a_log_with_their_time():
+def test_decisions_come_out_of_a_log_with_their_time_and_record():
     event = decide_hunk(change(), ONE, "keep", by="ada")
     records = [Record(seq=1, at=5.0, event=TitleSet(title="x")), Record(seq=2, at=7.5, event=event)]
-    assert decisions_of(records) == (Decision(event, 7.5),)
+    assert decisions_of(records) == (Decision(event, 7.5, 2),)
 
 
 @pytest.mark.parametrize(
@@ -139,3 +141,37 @@ def test_decisions_come_out_of_a_log_with_their_time():
 )  # fmt: skip
 def test_attributes_are_asked_about_where_there_is_something_to_decide(values: dict, expected: bool):
     assert has_attributes(change(**values)) == expected
+
+
+def at(file: FileChange, *events: ChangeDecided):
+    """As the log has them: the first is record 1."""
+    decisions = [Decision(event, float(seq), seq) for seq, event in enumerate(events, 1)]
+    return fold(changeset(file), decisions).of(file.path).hunks["h1"]
+
+
+def test_a_comment_is_taken_back_or_replaced_and_the_verdict_that_came_with_it_stays():
+    file = change()
+    rejected = decide_hunk(file, ONE, "drop", comment="no")
+    taken = structs.replace(decide_hunk(file, ONE, "undecided"), withdraws=1)
+    found = at(file, rejected, taken)
+    assert found.verdict == "drop" and found.comments == ()
+    other = structs.replace(taken, comment="not like this")
+    found = at(file, rejected, other)
+    assert [(comment.text, comment.seq) for comment in found.comments] == [("not like this", 2)]
+    again = structs.replace(taken, withdraws=2)
+    assert at(file, rejected, other, again).comments == () and at(file, rejected, other, again).verdict == "drop"
+
+
+def test_a_comment_that_is_not_in_the_log_yet_is_never_the_one_that_was_taken_back():
+    file = change()
+    hoped = Decision(decide_hunk(file, ONE, "undecided", comment="new"))
+    taken = Decision(structs.replace(decide_hunk(file, ONE, "undecided"), withdraws=1), 1.0, 2)
+    (comment,) = fold(changeset(file), [taken, hoped]).of(file.path).hunks["h1"].comments
+    assert comment.text == "new" and comment.seq == 0
+
+
+def test_changed_lines_have_the_numbers_that_people_know_them_by():
+    hunk = Hunk(
+        id="x", old_start=10, old_lines=4, new_start=12, new_lines=4, lines=(" a\n", "-b\n", "-c\n", "+d\n", " e\n", "+f\n")
+    )
+    assert numbered_lines(hunk) == {-11: 1, -12: 2, 13: 3, 15: 5}

@@ -10,10 +10,12 @@ from goose_py.protocol.messages import AssistantMessage, ModelRef, Text, ToolCal
 from goose_py.protocol.plan import Plan, PlanStep
 from goose_py.tasks.checkpoints import checkpoints, chosen
 from goose_py.tasks.inbox import questions
+from goose_py.tasks.next_commands import next_commands
 from goose_py.tasks.origins import origins
 from goose_py.tasks.pull_request import body, title
 from goose_py.tasks.rebasing import conflict_hunks
-from goose_py.tasks.review_base import review_base
+from goose_py.tasks.recorded import recorded_states
+from goose_py.tasks.review_base import last_applied, review_base
 from goose_py.tasks.summary import TaskSummary, summarise
 
 REF = ModelRef(provider="test", model="tester")
@@ -127,6 +129,68 @@ def test_a_summary_knows_what_was_delivered_what_is_missing_and_how_long_it_took
     assert (moved.base, moved.base_tree, moved.result_tree, moved.changed) == ("c2", "tip", "new", True)
 
 
+@pytest.mark.parametrize(("events", "alive", "state", "detail"), [
+    ((), False, "queued", ""),
+    ((ev.TurnStarted(turn=1),), True, "planning", ""),
+    ((ev.TurnStarted(turn=1),), False, "failed", "ended while a turn was running"),
+    ((ev.TurnStarted(turn=1), ev.TurnEnded(outcome="interrupted")), True, "cancelled", "interrupted"),
+    ((ev.TurnStarted(turn=1), ev.TurnEnded(outcome="limit", detail="The limit.")), False, "failed", "The limit."),
+    ((ev.TurnStarted(turn=1), DONE), False, "idle", ""),
+    ((*TWO_TURNS, ev.TurnStarted(turn=3), ev.TurnEnded(outcome="interrupted")), False, "awaiting review", "interrupted"),
+    ((*TWO_TURNS, applied("two", result="two"), ev.TaskEnded(state="merged")), False, "merged", ""),
+    ((*TWO_TURNS, applied("two", result="two"), ev.TaskEnded(state="merged"), applied("base", ev.UNDONE)), False,
+     "awaiting review", ""),
+    ((*TWO_TURNS, ev.Rewound(tree="base", undo="two")), False, "idle", ""),
+])  # fmt: skip
+def test_the_state_of_a_task_says_what_happened(events: tuple[Any, ...], alive: bool, state: str, detail: str):
+    found = summarise("t", log(said("first"), *events), alive=alive)
+    assert found.state == state and detail in found.detail
+
+
+def test_the_size_of_a_change_is_that_of_what_is_there_after_a_rewind():
+    assert summarise("t", log(*TWO_TURNS)).files == 1
+    assert summarise("t", log(*TWO_TURNS, ev.Rewound(tree="base", undo="two"))).files == 0
+    assert summarise("t", log(*TWO_TURNS, ev.Rewound(tree="one", undo="two"))).added == 2
+
+
+def test_each_end_has_its_way_to_go_on():
+    def commands(outcome: ev.Outcome | None, *, changed: bool = False) -> list[str]:
+        found = next_commands("t", outcome, changed=changed)
+        return [each.command.removeprefix("goose-py ").replace(" t", "", 1) for each in found]
+
+    assert commands("done") == [] and commands("done", changed=True) == ["review", "apply --all"]
+    assert commands("interrupted") == commands(None) == ["task resume"]
+    assert commands("limit", changed=True) == ["task limit", "task resume", "review", "apply --all"]
+    assert commands("awaiting_plan")[0] == "inbox answer --allow"
+
+
+def test_what_was_applied_last_can_be_taken_back_until_the_task_stands_elsewhere():
+    undone = applied("base", ev.UNDONE)
+    assert last_applied(log(*TWO_TURNS)) is None
+    assert last_applied(log(applied("one"), applied("two"))) == applied("two")
+    assert last_applied(log(applied("one"), applied("two"), undone)) == applied("one")
+    assert last_applied(log(applied("one"), undone)) is None
+    for later in (rebased("r", "tip"), applied("two", "squash"), applied("two", "pull request")):
+        assert last_applied(log(applied("one"), later)) is None
+    assert review_base(log(applied("one"), undone), "default") == "base"
+
+
+def test_what_was_taken_back_has_its_reasons_again():
+    before = origins(log(*TWO_TURNS))
+    assert origins(log(*TWO_TURNS, applied("two"), applied("base", ev.UNDONE))) == before
+
+
+def test_recorded_states_are_told_in_the_order_of_time_also_where_a_tree_returns():
+    records = log(*TWO_TURNS, ev.Rewound(tree="one", undo="two"), rebased("new", "tip"))
+    found = recorded_states(records, ["base", "one", "by hand", "two", "one", "looked at", "new"])
+    assert [state.cause for state in found] == [
+        "as it began", "turn 1", "by hand, before turn 2", "turn 2", "rewound to", "changed between two turns",
+        "rebased on main",
+    ]  # fmt: skip
+    assert [state.said for state in found[:4]] == ["", "first", "", "second"]
+    assert found[0].at == 101.0 and found[5].at is None
+
+
 def test_questions_that_nobody_waits_for_any_more_are_not_asked():
     call = ToolCall(id="1", name="shell", arguments={"command": "one\ntwo"})
     asked = ev.ApprovalRequested(approval_id="q", call=call, reason="Not known", cause="one", patterns=("one",))
@@ -149,3 +213,7 @@ def test_a_summary_is_of_the_files_that_are_there():
     assert (rewound.changed, rewound.files, rewound.added, rewound.checks) == (False, 0, 0, "stale")
     landed = log(*TWO_TURNS, checked, applied("part", result="edited by hand"))
     assert summarise("t", landed).checks == "stale"
+
+
+def test_a_conversation_in_which_nothing_was_said_waits_for_nothing():
+    assert summarise("t", log(), alive=True).state == "idle"

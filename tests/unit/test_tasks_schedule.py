@@ -1,6 +1,7 @@
 """Which tasks may begin: a pure function of specs and summaries."""
 
 import pytest
+from msgspec import structs
 
 from goose_py.bootstrap.starting import tasks_of_text
 from goose_py.tasks.globs import may_overlap
@@ -46,6 +47,14 @@ def test_a_task_begins_after_those_it_depends_on_have_come_to_a_good_end(state: 
     found = plan([known("a", after=("x",))], x=ended(state))
     assert (found.start == ("a",)) is begins
     assert begins or ("x" in found.reasons["a"] and state in found.reasons["a"])
+
+
+@pytest.mark.parametrize("outcome", ["interrupted", "limit", "failed"])
+def test_a_task_does_not_begin_from_what_another_left_half_done(outcome: str):
+    half = structs.replace(ended("awaiting review", result="1"), outcome=outcome)
+    found = plan([known("a", after=("x",))], x=half)
+    assert not found.start and "before it was done" in found.reasons["a"]
+    assert plan([known("a", after=("x",))], x=structs.replace(half, outcome="done")).start == ("a",)
 
 
 def test_a_dependency_that_is_gone_or_that_cannot_be_combined_is_said():

@@ -1,0 +1,28 @@
+"""Which tasks belong to where the user stands."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from goose_py.tasks.summary import TaskSummary
+
+
+def tasks_here(cwd: Path, tasks: Iterable[TaskSummary]) -> tuple[tuple[TaskSummary, ...], int]:
+    """Those of the checkout or copied folder that `cwd` is in, or whose worktree it is in, in their order, and how many others
+    there are. All of them where `cwd` is in no such place."""
+    found = tuple(tasks)
+    place = place_of(cwd, found)
+    here = found if place is None else tuple(task for task in found if task.place == place)
+    return here, len(found) - len(here)
+
+
+def place_of(cwd: Path, tasks: Sequence[TaskSummary]) -> str | None:
+    """The nearest folder above that is a checkout or that a task is about; None where there is none."""
+    known = {task.place: task.place for task in tasks if task.place}
+    known |= {task.workspace: task.place for task in tasks if task.workspace and task.place}
+    cwd = cwd.resolve()
+    for folder in (cwd, *cwd.parents):
+        if (place := known.get(str(folder))) is not None:
+            return place
+        if (folder / ".git").exists():
+            return str(folder)
+    return None
