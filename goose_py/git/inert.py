@@ -50,6 +50,10 @@ async def read_inert_settings(repository: Repository) -> InertSettings:
         if key:
             found[key] = value if separator else "true"
     home = repository.git.env.get("HOME", "")
+    if not (repository.common_dir / "head").exists():
+        # Here names that differ only in case are two files, whatever the configuration brought along from elsewhere says: git
+        # would record only one of them.
+        found.pop("core.ignorecase", None)
     values = [(key, _boolean(found[key]) if key not in ("core.eol",) else found[key]) for key in _KEYS if key in found]
     values += [(key, _expanded(found[key], home)) for key in _PATHS if key in found]
     return InertSettings(

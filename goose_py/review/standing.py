@@ -45,12 +45,12 @@ async def standings(
     """`on` is git on the checkout through a copy of its index (`git.checkout.viewed`)."""
     root = repository.root
     paths = [change.path for change in changes]
-    staged, sparse = await _staged(on, paths)
+    staged, sparse, assumed = await _staged(on, paths)
     head = await store.entries(repository.head.commit, paths) if repository.head.commit else {}
     # Before the contents are read: what changes later is noticed by its signature.
     signatures = {path: signature(located(root, path)) for path in paths}
     trust_mode = dict(store.settings.values).get("core.filemode") != "false"
-    disk = await _on_disk(store, on, root, signatures, staged, trust_mode)
+    disk = await _on_disk(store, on, root, signatures, staged, assumed, trust_mode)
     filtered = await filtered_paths(on, [path for path in paths if disk[path] != ABSENT])
     removed = {change.path for change in changes if change.new == ABSENT}
     found = {}
@@ -66,21 +66,24 @@ async def standings(
     return found
 
 
-async def _staged(on: Git, paths: Sequence[bytes]) -> tuple[dict[bytes, Entry], set[bytes]]:
-    """The index's entries, and the paths that a sparse checkout leaves out."""
+async def _staged(on: Git, paths: Sequence[bytes]) -> tuple[dict[bytes, Entry], set[bytes], set[bytes]]:
+    """The index's entries, the paths that a sparse checkout leaves out, and those that git was told to take for unchanged."""
     limited = ("--", *(os.fsdecode(path) for path in paths)) if len(paths) <= 200 else ()
-    listing = await on.out("ls-files", "-z", "-t", "--stage", *limited)
+    listing = await on.out("ls-files", "-z", "-v", "--stage", *limited)
     wanted = set(paths)
     found: dict[bytes, Entry] = {}
     sparse: set[bytes] = set()
+    assumed: set[bytes] = set()
     for row in listing.split(b"\0"):
         head, separator, path = row.partition(b"\t")
         if separator and path in wanted:
             tag, mode, oid, stage = head.decode().split(" ")
             found[path] = (mode, oid) if stage == "0" else _UNMERGED
-            if tag == "S":
+            if tag in "Ss":
                 sparse.add(path)
-    return found, sparse
+            if tag.islower():
+                assumed.add(path)
+    return found, sparse, assumed
 
 
 async def _on_disk(
@@ -89,13 +92,15 @@ async def _on_disk(
     root: Path,
     signatures: dict[bytes, Signature | None],
     staged: dict[bytes, Entry],
+    assumed: set[bytes],
     trust_mode: bool,
 ) -> dict[bytes, Entry]:
     """What git would record for each path. For what is as the index says, that is the index's entry: git alone knows which
     line endings it forgives there."""
     found: dict[bytes, Entry] = {}
     unsure: list[bytes] = []
-    modified = await _modified(on, [path for path in signatures if path in staged])
+    # Git does not look at what it was told to take for unchanged: what the user did there is work all the same.
+    modified = assumed | await _modified(on, [path for path in signatures if path in staged])
     known = await known_contents(store, on, root, sorted(modified & set(signatures)))
     modified -= {path for path, each in known.items() if each.blob is not None}
     for path, seen in signatures.items():

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from git_repos import Place, tree_of_folder
 
-from goose_py.git.base import base_with_changes
+from goose_py.git.base import base_from_head, base_with_changes
 from goose_py.git.conflicts import Side, conflicting_text, overlapping, preview_merge
 from goose_py.git.diff import diff
 from goose_py.git.errors import RefMoved, RepositoryBusy
+from goose_py.git.repository import Repository
 from goose_py.git.worktree import TaskWorktree
 from goose_py.review.apply import apply_to_working_tree
 from goose_py.review.approval import Approval
@@ -138,6 +139,56 @@ async def test_uncommitted_work_in_the_same_files_is_refused(place: Place, work:
     with pytest.raises(UncommittedOverlap, match=r"you have uncommitted work in (b|new)\.txt"):
         await land(await place.open(), worktree.store, landing, place.scratch)
     assert place.state() == before
+
+
+async def test_work_in_files_that_git_was_told_to_take_for_unchanged_is_refused_too(place: Place):
+    place.sh("git update-index --assume-unchanged b.txt")
+    worktree = await edited_task(place, {"b.txt": "B\n"})
+    place.write({"b.txt": "mine\n"})
+    approval = await approve_all(worktree)
+    landing = await prepare_landing(worktree, approval, "main", "m\n")
+    with pytest.raises(UncommittedOverlap, match=r"you have uncommitted work in b\.txt"):
+        await land(await place.open(), worktree.store, landing, place.scratch)
+    with pytest.raises(UncommittedOverlap, match=r"you have uncommitted work in b\.txt"):
+        await apply_to_working_tree(await place.open(), worktree.store, approval, place.scratch)
+    assert (place.root / "b.txt").read_text() == "mine\n" and place.sh("git rev-parse main").strip() == landing.tip
+
+
+async def test_a_file_whose_name_changes_only_in_case_arrives_where_names_are_told_apart(place: Place):
+    """Also where the configuration comes from a system that does not."""
+    place.sh("git config core.ignorecase true")
+    worktree = await place.task()
+    (worktree.path / "b.txt").rename(worktree.path / "B.txt")
+    landing = await prepare_landing(worktree, await approve_all(worktree), "main", "m\n")
+    await land(await place.open(), worktree.store, landing, place.scratch)
+    assert (place.root / "B.txt").read_text() == "b\n" and not (place.root / "b.txt").exists()
+    assert place.sh("git ls-tree --name-only main").split() == ["B.txt", "a.txt", "dir"]
+
+
+async def test_a_branch_of_a_bare_repository_moves_with_the_worktree_that_has_it(place: Place):
+    place.sh("git clone -q --bare . ../bare.git && cd ../bare.git && git worktree add -q ../one main")
+    place.sh("git worktree add -q ../two -b two", cwd=place.top / "bare.git")
+    repository = await Repository.open(place.git, place.top / "two")
+    folders = {"where": place.top / "worktrees" / "t1", "store": place.top / "state" / "tasks" / "t1"}
+    worktree = await TaskWorktree.create(repository, "t1", **folders, base=await base_from_head(repository))
+    place.write({"b.txt": "B\n"}, worktree.path)
+    landing = await prepare_landing(worktree, await approve_all(worktree), "main", "m\n")
+    assert await land(repository, worktree.store, landing, place.scratch) == ("b.txt",)
+    for checkout, content in (("one", "B\n"), ("two", "b\n")):
+        assert (place.top / checkout / "b.txt").read_text() == content
+        assert place.sh("git status --porcelain", cwd=place.top / checkout) == ""
+
+
+async def test_a_split_index_stays_whole(place: Place):
+    place.commit({f"many/{number}": f"{number}\n" for number in range(40)})
+    place.sh("git config core.splitIndex true && git update-index --split-index && git status")
+    place.write({"many/3": "mine\n"})
+    place.sh("git add many/3")
+    worktree = await edited_task(place, {"many/1": "one\n", "n.txt": "n\n"})
+    landing = await prepare_landing(worktree, await approve_all(worktree), "main", "m\n")
+    await land(await place.open(), worktree.store, landing, place.scratch)
+    assert place.sh("git status --porcelain") == "M  many/3\n" and place.sh("git ls-files").count("\n") == 44
+    place.sh("git commit -qm mine && git fsck --strict")
 
 
 async def test_a_locked_index_and_a_merge_under_way_are_refused(place: Place):
