@@ -126,6 +126,17 @@ def _lfs(user: User) -> None:
     user.git("commit", "-q", "-m", "attributes")
 
 
+def _submodule(user: User) -> None:
+    library = user.root / "library"
+    library.mkdir()
+    (library / "lib.py").write_text("kept = 1\n")
+    identity = ("-c", "user.name=A", "-c", "user.email=a@example.org")
+    for args in (("init", "-q"), ("add", "-A"), (*identity, "commit", "-q", "-m", "library")):
+        subprocess.run(["git", *args], cwd=library, check=True)
+    user.git("-c", "protocol.file.allow=always", "submodule", "add", "-q", str(library), "library")
+    user.commit("library")
+
+
 STATES = {
     "in the middle of a rebase": _mid_rebase,
     "in the middle of a merge": _mid_merge,
@@ -136,6 +147,7 @@ STATES = {
     "a worktree inside a worktree": _inside_worktree,
     "sparse": _sparse,
     "with files of LFS": _lfs,
+    "with a submodule": _submodule,
 }
 
 
@@ -153,6 +165,28 @@ async def test_a_repository_in_any_state_is_worked_on_and_stays_in_it(user, stat
     assert user.git("rev-parse", "HEAD") == refs
     assert head == ((user.repository / ".git").read_bytes() if head else b"")
     assert state != "with a lock on the index" or (user.repository / ".git" / "index.lock").exists()
+
+
+@pytest.mark.case("R40")
+@pytest.mark.case("U02")
+async def test_what_a_task_changes_inside_a_submodule_is_reviewed_and_left_in_the_users_checkout_of_it(user):
+    _submodule(user)
+    changing = ("shell", {"command": "echo more = 2 >> library/lib.py"})
+    async with answered(user, [calls(PLAN, FIX, changing), calls(PLAN_DONE), *DONE]):
+        done = await user.goose("run", "-t", "Do it", "--output-format", "json")
+    task = done.json["session_id"]
+    shown = await user.goose("review", task)
+    assert "library/lib.py" in shown.out and "+more = 2" in shown.out and "inside a submodule" in shown.out
+    assert (user.repository / "library" / "lib.py").read_text() == "kept = 1\n"
+    refused = await user.goose("apply", task, "--all", "--yes", "--how", "squash")
+    assert refused.code == 2 and "inside the submodule library" in refused.err and "nothing was changed" in refused.err
+    assert (await user.goose("task", "discard", task, "--yes")).code == 0
+    assert (await user.goose("task", "restore", task)).code == 0
+    assert (await user.goose("apply", task, "--all", "--yes")).code == 0
+    assert (user.repository / "library" / "lib.py").read_text() == "kept = 1\nmore = 2\n"
+    assert user.git("-C", "library", "status", "--porcelain").split() == ["M", "lib.py"]
+    again = await user.goose("review", task)
+    assert "Nothing is left to review" in again.out
 
 
 @pytest.mark.case("R37")
