@@ -54,18 +54,18 @@ class _Found:
     lfs: dict[bytes, Known] = field(default_factory=dict)
 
 
-async def record_with_submodules(checkout: Checkout, caps: Caps) -> Snapshot:
+async def record_with_submodules(checkout: Checkout, caps: Caps, also: Sequence[bytes] = ()) -> Snapshot:
     """`record`, with the files of those submodules that were filled: each is a link to a commit with its files."""
     inside = checkout.filled()
     if not inside:
-        return await record(checkout.store, checkout.on, checkout.root, caps)
+        return await record(checkout.store, checkout.on, checkout.root, caps, also=also)
     links = await _links_of_index(checkout.on, list(inside))
     recorded = {path: inside[path] for path in links if inside[path].usable}
     snapshots = await together(*(record_with_submodules(inner, caps) for inner in recorded.values()))
     commits: dict[bytes, str | None] = dict.fromkeys(links)
     for (path, inner), snapshot in zip(recorded.items(), snapshots, strict=True):
         commits[path] = await commit_with(inner, snapshot.tree, links[path])
-    whole = await record(checkout.store, checkout.on, checkout.root, caps, commits)
+    whole = await record(checkout.store, checkout.on, checkout.root, caps, commits, also)
     for path, snapshot in zip(recorded, snapshots, strict=True):
         name = path_from_bytes(path)
         left_out = tuple(path_from_bytes(path + b"/" + path_to_bytes(each)) for each in snapshot.left_out)
@@ -82,18 +82,24 @@ async def _links_of_index(on: Git, paths: Sequence[bytes]) -> dict[bytes, str]:
 
 
 async def record(
-    store: PrivateStore, on: Git, root: Path, caps: Caps, submodules: Mapping[bytes, str | None] | None = None
+    store: PrivateStore,
+    on: Git,
+    root: Path,
+    caps: Caps,
+    submodules: Mapping[bytes, str | None] | None = None,
+    also: Sequence[bytes] = (),
 ) -> Snapshot:
     """Bring the private index up to date with the files below `root` and write it as a tree. `on` is git bound to
     `store`, that index and `root`. `submodules` are those that were filled: linked to a commit, or None where the folder is
-    gone. Runs no program of the repository: no filter, no hook, no nested git. Raises WorktreeMissing, NoSpace."""
+    gone. `also` are files that are recorded although they are ignored. Runs no program of the repository: no filter, no
+    hook, no nested git. Raises WorktreeMissing, NoSpace."""
     await _settle(on)
-    found = await _find_changes(store, on, root, caps, submodules or {})
+    found = await _find_changes(store, on, root, caps, submodules or {}, also)
     try:
         await _update_index(store, on, found)
     except GitFailed:
         # A file changed or vanished while it was being read: look again, once.
-        found = await _find_changes(store, on, root, caps, submodules or {})
+        found = await _find_changes(store, on, root, caps, submodules or {}, also)
         await _update_index(store, on, found)
     tree = await tree_of_index(on)
     return Snapshot(tree, tuple(path_from_bytes(path) for path in found.left_out), tuple(found.warnings))
@@ -154,7 +160,7 @@ def _beside(index: Path, what: str) -> Path:
 
 
 async def _find_changes(
-    store: PrivateStore, on: Git, root: Path, caps: Caps, submodules: Mapping[bytes, str | None]
+    store: PrivateStore, on: Git, root: Path, caps: Caps, submodules: Mapping[bytes, str | None], also: Sequence[bytes]
 ) -> _Found:
     if not root.is_dir():
         raise WorktreeMissing(root)
@@ -168,6 +174,7 @@ async def _find_changes(
     fresh = [path for path in untracked.split(b"\0") if path]
     nested = [path for path in fresh if path.endswith(b"/")]
     fresh = [path for path in fresh if not path.endswith(b"/")]
+    fresh += sorted(set(also) - set(fresh))
     for folder in nested:
         fresh += await _files_of_nested_repository(on, root, folder, caps, found)
     if len(fresh) > caps.new_files:

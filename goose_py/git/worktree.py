@@ -17,7 +17,7 @@ from goose_py.git.commits import CommitStore
 from goose_py.git.errors import GitError, MissingObjects, WorktreeExists, WorktreeMissing
 from goose_py.git.lfs import missing_contents, uses_lfs
 from goose_py.git.linked import add_linked, admin_dir, attach_linked, forget_linked, head_of, remove_linked
-from goose_py.git.paths import located, relative
+from goose_py.git.paths import below_symlink, located, relative
 from goose_py.git.private import PrivateStore
 from goose_py.git.repository import Repository, delete_ref, read_ref, update_ref
 from goose_py.git.rewind import switch
@@ -197,13 +197,27 @@ class TaskWorktree:
         checkout = self._checkout()
         async with self.store.locked():
             adopted = await self.commits.adopt(self.task_id)
-            snapshot = await record_with_submodules(checkout, self.caps)
+            snapshot = await record_with_submodules(checkout, self.caps, await self._committed_ignored(checkout))
             await self.keep(snapshot.tree)
         warnings = adopted + tuple(
             f"{path_from_bytes(relative(self.path, folder))} is a submodule; the files in it are not recorded."
             for folder in self._unrecorded_submodules()
         )
         return replace(snapshot, warnings=snapshot.warnings + warnings)
+
+    async def _committed_ignored(self, checkout: Checkout) -> list[bytes]:
+        """Files that the agent has committed although they are ignored: work like all other. Once they are recorded, they
+        are known."""
+        loose = self.repository.common_dir / "refs" / "heads" / self.branch
+        if loose.is_file() and loose.read_text().strip() == self.base.commit:
+            return []  # the usual case, without a process
+        tip = await self.tip()
+        if tip in (None, self.base.commit):
+            return []
+        differing = ("diff-tree", "-r", "-z", "--name-only", "--no-renames", "--diff-filter=A")
+        added = [path for path in (await self.repository.bound.out(*differing, self.base.commit, tip)).split(b"\0") if path]
+        present = [path for path in added if _is_file(located(self.path, path)) and not below_symlink(self.path, path)]
+        return sorted(await ignored_paths(checkout.on, present)) if present else []
 
     @property
     def commits(self) -> CommitStore:
@@ -239,7 +253,7 @@ class TaskWorktree:
         checkout = self._checkout()
         async with self.store.locked():
             await self.commits.adopt(self.task_id)
-            before = await record_with_submodules(checkout, self.caps)
+            before = await record_with_submodules(checkout, self.caps, await self._committed_ignored(checkout))
             kept = await self._keep_after(await self.snapshots(), before.tree)
             await switch(checkout, before.tree, tree)
             for folder in await self._empty_submodules(tree):
@@ -400,6 +414,10 @@ class TaskWorktree:
 
 
 _FRESH_STORE = {"HEAD", "config", "description", "objects", "refs", "info", "branches", "hooks"}
+
+
+def _is_file(place: Path) -> bool:
+    return place.is_symlink() or place.is_file()
 
 
 def _base_ref(task_id: str) -> str:

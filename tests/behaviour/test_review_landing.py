@@ -232,6 +232,24 @@ async def test_the_tasks_own_commits_are_kept_with_their_authors(place: Place):
         await prepare_landing(worktree, partly, "main", "m\n", "commits")
 
 
+async def test_a_file_that_was_committed_although_it_is_ignored_is_work_like_all_other(place: Place):
+    place.commit({".gitignore": "*.log\n"})
+    worktree = await place.task()
+    place.write({"kept.log": "kept\n", "noise.log": "noise\n", "a.txt": "A\n"}, worktree.path)
+    place.sh("git add -A && git add -f kept.log && git commit -qm 'Keep it'", cwd=worktree.path)
+    tree = (await worktree.snapshot()).tree
+    assert b"kept.log" in await worktree.store.entries(tree) and b"noise.log" not in await worktree.store.entries(tree)
+    place.write({"kept.log": "edited\n"}, worktree.path)
+    edited = (await worktree.snapshot()).tree
+    assert edited != tree
+    await worktree.restore(tree)
+    assert (worktree.path / "kept.log").read_text() == "kept\n" and (worktree.path / "noise.log").read_text() == "noise\n"
+    approval = Approval(worktree.base.tree, tree, tree)
+    landing = await prepare_landing(worktree, approval, "main", "m\n", "commits")
+    await land(await place.open(), worktree.store, landing, place.scratch)
+    assert place.sh("git show main:kept.log") == "kept\n" and place.sh("git log -1 --format=%s main") == "Keep it\n"
+
+
 async def test_the_tasks_branch_gets_one_commit_or_one_more(place: Place):
     worktree = await place.task()
     place.sh("echo 1 > one && git add . && git commit -qm 'first step'", cwd=worktree.path)
