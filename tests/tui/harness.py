@@ -18,6 +18,7 @@ from goose_py.tasks.server import TaskServer
 from goose_py.tui.app import GooseApp
 from goose_py.tui.services import Options, Services
 from goose_py.tui.task_line import TaskLine
+from goose_py.tui.view_state import ViewState
 
 DEADLINE = 20.0
 
@@ -89,6 +90,12 @@ class Scene:
     async def caught_up(self) -> None:
         """Everything that the worker has recorded is in the state and drawn."""
         await self.shown(lambda: self.app.state.seq == len(self.worker.records) and self.app._pending is None)
+
+    def show(self, state: ViewState) -> None:
+        """Draws `state` as if its records had just come; so does whatever draws later."""
+        assert self.app.attachment is not None
+        self.app.attachment.state = state
+        self.app.draw()
 
     def text(self) -> str:
         return screen_text(self.app)

@@ -200,7 +200,7 @@ async def test_twenty_thousand_items_open_in_a_second_of_cpu_time_and_cost_littl
     async with scene(socket, Log().add(started()).records) as app:
         log = app.app.conversation.log_view
         begun = time.process_time()
-        log.sync(state.items, ())
+        app.show(state)
         await app.pilot.pause()
         assert time.process_time() - begun < 1.0
         assert "Message 9999" in app.text()
@@ -216,7 +216,7 @@ async def test_scrolling_through_guessed_heights_shows_every_block_in_order(sock
     state = long_conversation(120)
     async with scene(socket, Log().add(started()).records, size=(80, 24)) as app:
         log = app.app.conversation.log_view
-        log.sync(state.items, ())
+        app.show(state)
         await app.pilot.pause()
         seen: list[int] = []
         for _ in range(400):
@@ -238,7 +238,7 @@ async def test_the_memory_of_rendered_blocks_is_bounded(socket: Path):
     state = long_conversation(3_000)
     async with scene(socket, Log().add(started()).records, size=(80, 24)) as app:
         log = app.app.conversation.log_view
-        log.sync(state.items, ())
+        app.show(state)
         log.toggle_all()
         for index in range(len(log._blocks)):
             log._exact(index)
