@@ -40,7 +40,8 @@ def test_only_live_work_takes_a_place_and_a_question_holds_up_nobody(state: str,
 
 
 @pytest.mark.parametrize(("state", "begins"), [
-    ("merged", True), ("awaiting review", True), ("idle", True), ("running", False), ("queued", False), ("failed", False),
+    ("merged", True), ("awaiting review", True), ("delivered", True), ("idle", True),
+    ("running", False), ("queued", False), ("failed", False),
     ("rejected", False), ("awaiting plan approval", False),
 ])  # fmt: skip
 def test_a_task_begins_after_those_it_depends_on_have_come_to_a_good_end(state: str, begins: bool):
