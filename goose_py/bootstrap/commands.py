@@ -114,11 +114,17 @@ async def _restore(host: Host, folder: TaskFolder, tree: str | None, *, listing:
         if len(fits) != 1:
             raise UserError(f"{tree} names {len(fits) or 'none'} of the recorded states; `--list` shows them.")
         tree = fits[0]
-    if not worktree.exists:
+    if not worktree.intact:
         worktree = await worktree.recreate(tree)
-    elif tree is not None:
+    else:
+        tree = tree or summary_of(folder).result_tree or worktree.base.tree
+        before = (await worktree.snapshot()).tree
+        if before == tree:
+            print(f"Nothing is missing: the files in {worktree.path} are as they were recorded last.")
+            return 0
         async with desk(host, folder) as at:
             await at.send(cmd.Rewind(tree=tree))
+        print(f"What was there before is kept: `goose-py task rewind {folder.task_id} --undo` brings it back.", file=sys.stderr)
     print(f"Restored: {worktree.path}")
     return 0
 

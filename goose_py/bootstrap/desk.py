@@ -66,7 +66,7 @@ async def look(host: Host, folder: TaskFolder, *, again: bool = False) -> Looked
     worktree = await open_worktree(host, folder, contents.records)
     if not alive:
         worktree = await end_trial(worktree, folder.scratch, contents.records) or worktree
-    result = (await worktree.snapshot()).tree if worktree.exists else summary.result_tree
+    result = (await worktree.snapshot()).tree if worktree.intact else summary.result_tree
     if result is None:
         raise UserError(f"The task {folder.task_id} has recorded nothing yet.")
     base = worktree.base.tree if again else review_base(contents.records, worktree.base.tree)

@@ -7,6 +7,7 @@ be reached, or in one sentence why it never will be.
 import asyncio
 import json
 import os
+from contextlib import suppress
 
 from goose_py.bootstrap.detached import start_detached
 from goose_py.bootstrap.host import Host
@@ -71,13 +72,21 @@ async def start_worker(host: Host, folder: TaskFolder) -> None:
         raise WorkerFailed(error)
 
 
-def report(fd: int, error: str = "") -> None:
-    """The worker's side of the pipe."""
-    try:
-        os.write(fd, json.dumps({"error": error}).encode() + b"\n")
-        os.close(fd)
-    except OSError:
-        pass
+class Starter:
+    """Whoever waits for a worker to be ready, at the other end of a pipe. It is told once; what comes later is for the worker's
+    log alone."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor: int | None = descriptor
+
+    def tell(self, error: str = "") -> None:
+        """That the socket is open, or in a sentence why it never will be."""
+        if self._descriptor is None:
+            return
+        with suppress(OSError):
+            os.write(self._descriptor, json.dumps({"error": error}).encode() + b"\n")
+        os.close(self._descriptor)
+        self._descriptor = None
 
 
 async def _read_answer(fd: int) -> dict[str, str] | None:

@@ -50,6 +50,9 @@ async def _show(
         return 0
     from goose_py.headless.diff import print_review
 
+    if changes.files and not looked.worktree.intact:
+        told = f"The worktree is gone: this was recorded last. `goose-py task restore {looked.folder.task_id}` brings it back."
+        print(told, file=sys.stderr)
     print_review(looked.summary, changes, review, stat=stat, numbers=numbers)
     return 0
 

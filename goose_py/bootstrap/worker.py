@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.known_secrets import redaction
-from goose_py.bootstrap.launch import report
+from goose_py.bootstrap.launch import Starter
 from goose_py.bootstrap.loop import run
 from goose_py.bootstrap.queue import start_waiting
 from goose_py.bootstrap.task import OpenTask, open_task
@@ -29,12 +29,13 @@ def work(task_id: str, ready_fd: int) -> int:
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
     for handler in logging.getLogger().handlers:
         handler.setFormatter(_WithoutSecrets(redaction(Host.here())))
+    starter = Starter(ready_fd)
     try:
-        run(_work(task_id, ready_fd))
+        run(_work(task_id, starter))
     except LogBusy:
-        report(ready_fd)  # another worker was faster: its socket is as good
+        starter.tell()  # another worker was faster: its socket is as good
     except GooseError as error:
-        report(ready_fd, str(error))
+        starter.tell(str(error))
         print(error, file=sys.stderr)
         return 1
     return 0
@@ -51,7 +52,7 @@ class _WithoutSecrets(logging.Formatter):
         return self._redact(super().format(record))
 
 
-async def _work(task_id: str, ready_fd: int) -> None:
+async def _work(task_id: str, starter: Starter) -> None:
     host = Host.here()
     folder = host.tasks.folder(task_id)
     stop = asyncio.Event()
@@ -74,7 +75,7 @@ async def _work(task_id: str, ready_fd: int) -> None:
 
         server = TaskServer(task_id, task.bus, task.history, perform)
         await server.listen(folder.socket)
-        report(ready_fd)
+        starter.tell()
         try:
             await _begin(host, task)
             await _until_unneeded(host, task, server, stop)
@@ -107,7 +108,7 @@ async def _untouched(task: OpenTask) -> bool:
     if any(isinstance(record.event, ev.PromptReceived) for record in task.history()):
         return False
     worktree = task.changes.worktree
-    return worktree.exists and (await worktree.snapshot()).tree == worktree.base.tree
+    return worktree.intact and (await worktree.snapshot()).tree == worktree.base.tree
 
 
 async def _until_unneeded(host: Host, task: OpenTask, server: TaskServer, stop: asyncio.Event) -> None:

@@ -65,7 +65,7 @@ async def open_workspace(
         if (back := await end_trial(worktree, folder.scratch, records)) is not None:
             told = "The program ended while it switched the files of the task; they are back as they were."
             return OpenWorkspace(back, (told,))
-        if worktree.exists:
+        if worktree.intact:
             return OpenWorkspace(worktree)
         worktree = await worktree.recreate()
         return OpenWorkspace(worktree, (*await _furnished(worktree, folder, settings), *_to_set_up(folder, settings)))

@@ -64,7 +64,7 @@ async def worktree_status(repository: Repository, store: Path) -> WorktreeStatus
 
 
 async def _judge(worktree: TaskWorktree) -> tuple[State, str]:
-    if not worktree.exists:
+    if not worktree.intact:
         return "missing", f"{worktree.path} is gone; `goose-py task restore {worktree.task_id}` brings it back"
     snapshot = await worktree.snapshot()
     if snapshot.left_out:

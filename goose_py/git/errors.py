@@ -58,8 +58,8 @@ class WorktreeExists(GitError):
 
 
 class WorktreeMissing(GitError):
-    def __init__(self, where: Path) -> None:
-        super().__init__(f"the worktree {where} is gone; its last snapshot can be restored with `goose-py task restore`.")
+    def __init__(self, where: Path, task_id: str = "ID") -> None:
+        super().__init__(f"the worktree {where} is gone; `goose-py task restore {task_id}` brings back what was recorded last.")
         self.where = where
 
 

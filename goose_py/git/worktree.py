@@ -6,6 +6,7 @@ import asyncio
 import os
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -27,6 +28,13 @@ from goose_py.git.submodules import LINK, Checkout, fill_submodules, fillable, f
 from goose_py.git.task_file import NAME, BaseRecord, TaskFile
 from goose_py.git.untrusted import put_in_place
 from goose_py.protocol.changes import path_from_bytes, path_to_bytes
+
+
+EMPTY_TREES = (
+    "4b825dc642cb6eb9a060e54bf8d69288fbee4904",
+    "6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321",
+)
+"""Git's id of a tree without entries, by SHA-1 and by SHA-256."""
 
 
 @dataclass(frozen=True)
@@ -183,6 +191,16 @@ class TaskWorktree:
         return self.path.is_dir()
 
     @property
+    def intact(self) -> bool:
+        """Whether what stands there is the task's worktree: neither another folder in its place nor one that somebody has
+        emptied, which would pass for a task that deleted everything."""
+        try:
+            names = {entry.name for entry in os.scandir(self.path)}
+        except OSError:
+            return False
+        return ".git" in names and (len(names) > 1 or self.base.tree in EMPTY_TREES)
+
+    @property
     def pointers(self) -> tuple[str, ...]:
         """Files of Git LFS that are pointers in the worktree, because the user's repository lacks their content."""
         return missing_contents(self.store)
@@ -293,13 +311,17 @@ class TaskWorktree:
     async def remove(self) -> Snapshot | None:
         """Take the worktree and its branch away after everything in it is recorded: files as a snapshot, commits under
         `refs/goose/<task>/tip`, what no snapshot can hold moved beside the private git directory. Ignored files go. Returns
-        the last snapshot (None where the folder was gone already). `recreate` brings all of it back."""
+        the last snapshot (None where the worktree was gone already: another folder in its place stays). `recreate` brings
+        all of it back."""
         snapshot = None
-        if self.exists:
+        if self.intact:
             snapshot = await self.snapshot()
             await self._set_aside(snapshot.left_out)
-        await self.keep_tip()
-        await remove_linked(self.repository, self.path)
+            await self.keep_tip()
+            await remove_linked(self.repository, self.path)
+        else:
+            await self.keep_tip()
+            await self._clear_remains()
         tip = await self.tip()
         if tip is not None:
             await delete_ref(self.repository.bound, f"refs/heads/{self.branch}", tip)
@@ -309,14 +331,13 @@ class TaskWorktree:
     async def recreate(self, tree: str | None = None) -> TaskWorktree:
         """Bring a removed or hand-deleted worktree back, at the same place, on its branch where it was, with the files of
         `tree` (the last snapshot by default). Raises WorktreeExists where something stands there."""
-        if self.exists and any(self.path.iterdir()):
+        if self.intact or not await self._clear_remains():
             raise WorktreeExists(self.path)
         await self.commits.adopt(self.task_id)
         await asyncio.to_thread(self.commits.forget)
         tree = tree or (await self.snapshots())[-1]
         tip = await self.tip()
         start = tip or await read_ref(self.repository.bound, self._tip_ref) or self.base.commit
-        await forget_linked(self.repository, self.path)
         if tip is None:
             worktree = replace(self, branch=await add_linked(self.repository, self.path, self.branch, start))
         else:
@@ -336,6 +357,17 @@ class TaskWorktree:
             await asyncio.to_thread(bring_back, self.store.path, self.path)
         worktree._save()
         return worktree
+
+    async def _clear_remains(self) -> bool:
+        """Takes away what is left of an emptied worktree, and git's record of it. False where there is something else."""
+        with suppress(OSError):
+            if [entry.name for entry in os.scandir(self.path)] == [".git"] and _is_file(self.path / ".git"):
+                (self.path / ".git").unlink()
+            self.path.rmdir()
+        if os.path.lexists(self.path):
+            return False
+        await forget_linked(self.repository, self.path)
+        return True
 
     async def rebase(self, base: Base, tree: str) -> tuple[TaskWorktree, Snapshot]:
         """Stand on another base: the branch points to its commit and the files become those of `tree`. What was there before
@@ -375,7 +407,7 @@ class TaskWorktree:
 
     def _checkout(self) -> Checkout:
         if not self.exists:
-            raise WorktreeMissing(self.path)
+            raise WorktreeMissing(self.path, self.task_id)
         return Checkout(self.store, self.path)
 
     async def _adopt_index(self) -> None:

@@ -11,7 +11,8 @@ import msgspec
 from goose_py.git.base import Base
 from goose_py.git.conflicts import left_in_conflict
 from goose_py.git.diff import changeset_summary, file_change
-from goose_py.git.worktree import TaskWorktree
+from goose_py.git.errors import WorktreeMissing
+from goose_py.git.worktree import EMPTY_TREES, TaskWorktree
 from goose_py.protocol import commands as cmd
 from goose_py.protocol import events as ev
 from goose_py.protocol.changes import ChangeSet, FileChange
@@ -29,6 +30,7 @@ from goose_py.tasks.merging import Merge, RunChecks, merge, rest_after
 from goose_py.tasks.rebasing import RESOLVE, ConflictsLeft, plan_rebase, rebase
 from goose_py.tasks.review_base import last_applied, recorded_tree, review_base
 from goose_py.tasks.trial import end_trial, switching
+from goose_py.tasks.summary import summarise
 from goose_py.tasks.workspace import changes_recorded
 
 FEEDBACK = "review-"
@@ -98,6 +100,8 @@ class TaskChanges:
     async def changes(self, base: str | None = None) -> ChangeSet:
         """What the task changed since its review base (or the tree `base`), as it stands now, without hunks."""
         base = base or self._review_base()
+        if not self.worktree.intact and summarise("", self._ports.history()).result_tree not in EMPTY_TREES:
+            raise WorktreeMissing(self.worktree.path, self.worktree.task_id)
         snapshot = await self.worktree.snapshot()
         return await changeset_summary(self.worktree.store, base, snapshot.tree)
 

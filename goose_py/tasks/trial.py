@@ -63,7 +63,7 @@ async def end_trial(worktree: TaskWorktree, scratch: Path, records: Iterable[Rec
         return None
     except msgspec.MsgspecError:
         note = None  # not written whole, so it never began
-    if note is None or not worktree.exists or _logged(note, records):
+    if note is None or not worktree.intact or _logged(note, records):
         # A worktree that is gone is recreated from its snapshots.
         (scratch / NOTE).unlink()
         return None

@@ -64,6 +64,53 @@ async def test_a_worktree_that_is_deleted_by_hand_under_a_running_task_is_said_a
         await ended(user, task, "awaiting review")
 
 
+@pytest.mark.parametrize("damage", ["rm -rf * .[!.]*; mkdir -p .", "rm -rf *", "cd ..; rm -rf cart; mkdir cart", "cd ..; rm -rf cart"])
+@pytest.mark.case("U01")
+async def test_a_worktree_that_somebody_empties_is_no_change_that_could_be_applied(user, damage):
+    task = await _made(user)
+    worktree = _worktree(user, task)
+    subprocess.run(["bash", "-c", damage], cwd=worktree, check=True)
+    shown = await user.goose("review", task)
+    assert "sum(prices) - discount" in shown.out and "D  test_cart.py" not in shown.out, shown
+    assert f"goose-py task restore {task}" in shown.err
+    refused = await user.goose("apply", task, "--all", "--yes")
+    assert refused.code != 0 and f"goose-py task restore {task}" in refused.err, refused
+    assert user.git("status", "--porcelain") == ""
+    restored = await user.goose("task", "restore", task)
+    assert restored.code == 0 and "Restored" in restored.out, restored
+    assert (await user.goose("apply", task, "--all", "--yes")).code == 0
+    assert "sum(prices) - discount" in (user.repository / "cart.py").read_text()
+
+
+async def test_another_folder_in_the_place_of_a_worktree_is_left_alone(user):
+    task = await _made(user)
+    worktree = _worktree(user, task)
+    shutil.rmtree(worktree)
+    worktree.mkdir()
+    (worktree / "mine.txt").write_text("mine")
+    refused = await user.goose("task", "restore", task)
+    assert refused.code != 0 and str(worktree) in refused.err
+    assert (await user.goose("task", "discard", task, "--yes")).code == 0
+    assert (worktree / "mine.txt").read_text() == "mine"
+    (worktree / "mine.txt").rename(user.root / "mine.txt")
+    assert (await user.goose("task", "restore", task)).code == 0
+    assert "sum(prices) - discount" in (worktree / "cart.py").read_text()
+
+
+async def test_restoring_brings_back_what_was_deleted_and_keeps_what_was_there(user):
+    task = await _made(user)
+    worktree = _worktree(user, task)
+    (worktree / "cart.py").unlink()
+    (worktree / "notes.txt").write_text("by hand")
+    assert (await user.goose("review", task)).code == 0, "looking at the damage does not make it what was recorded last"
+    assert (await user.goose("task", "restore", task)).code == 0
+    assert "sum(prices) - discount" in (worktree / "cart.py").read_text() and not (worktree / "notes.txt").exists()
+    again = await user.goose("task", "restore", task)
+    assert again.code == 0 and "Nothing is missing" in again.out
+    assert (await user.goose("task", "rewind", task, "--undo", "--yes")).code == 0
+    assert (worktree / "notes.txt").read_text() == "by hand" and not (worktree / "cart.py").exists()
+
+
 async def test_a_branch_name_that_is_taken_is_passed_over(user):
     user.git("branch", "goose")
     task = await _made(user)
