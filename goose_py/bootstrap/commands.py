@@ -21,6 +21,7 @@ from goose_py.protocol.safe_text import safe_text
 from goose_py.session.log import LogBusy, read_log
 from goose_py.tasks.client import TaskClient, WorkerGone
 from goose_py.tasks.recorded import RecordedState, recorded_states
+from goose_py.tasks.review_base import recorded_tree
 from goose_py.tasks.schedule import WORKING
 from goose_py.tasks.store import TaskFolder
 from goose_py.tasks.summary import summary_of
@@ -117,7 +118,7 @@ async def _restore(host: Host, folder: TaskFolder, tree: str | None, *, listing:
     if not worktree.intact:
         worktree = await worktree.recreate(tree)
     else:
-        tree = tree or summary_of(folder).result_tree or worktree.base.tree
+        tree = tree or recorded_tree(records) or worktree.base.tree
         before = (await worktree.snapshot()).tree
         if before == tree:
             print(f"Nothing is missing: the files in {worktree.path} are as they were recorded last.")

@@ -29,7 +29,6 @@ from goose_py.git.task_file import NAME, BaseRecord, TaskFile
 from goose_py.git.untrusted import put_in_place
 from goose_py.protocol.changes import path_from_bytes, path_to_bytes
 
-
 EMPTY_TREES = (
     "4b825dc642cb6eb9a060e54bf8d69288fbee4904",
     "6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321",

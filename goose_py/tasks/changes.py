@@ -30,7 +30,6 @@ from goose_py.tasks.merging import Merge, RunChecks, merge, rest_after
 from goose_py.tasks.rebasing import RESOLVE, ConflictsLeft, plan_rebase, rebase
 from goose_py.tasks.review_base import last_applied, recorded_tree, review_base
 from goose_py.tasks.trial import end_trial, switching
-from goose_py.tasks.summary import summarise
 from goose_py.tasks.workspace import changes_recorded
 
 FEEDBACK = "review-"
@@ -100,7 +99,7 @@ class TaskChanges:
     async def changes(self, base: str | None = None) -> ChangeSet:
         """What the task changed since its review base (or the tree `base`), as it stands now, without hunks."""
         base = base or self._review_base()
-        if not self.worktree.intact and summarise("", self._ports.history()).result_tree not in EMPTY_TREES:
+        if not self.worktree.intact and recorded_tree(self._ports.history()) not in EMPTY_TREES:
             raise WorktreeMissing(self.worktree.path, self.worktree.task_id)
         snapshot = await self.worktree.snapshot()
         return await changeset_summary(self.worktree.store, base, snapshot.tree)
