@@ -11,6 +11,7 @@ from pathlib import Path
 
 from goose_py.bootstrap.host import Host
 from goose_py.git.conflicts import left_in_conflict
+from goose_py.git.lfs import uses_lfs
 from goose_py.git.worktree import TaskWorktree
 from goose_py.protocol import events as ev
 from goose_py.protocol.errors import GooseError, UserError
@@ -97,6 +98,7 @@ class _Request:
     remote: str
     title: str
     body: Path
+    lfs: bool
     run: Callable[..., Awaitable[str]]
 
     @classmethod
@@ -114,12 +116,14 @@ class _Request:
             remote=delivery.remote,
             title=title(summary),
             body=folder.path / "pull-request.md",
+            lfs=uses_lfs(worktree.store),
             run=run,
         )
 
     async def send(self) -> Delivered:
         remote = await self._remote()
-        await self.run(*self._push(remote))
+        for command in self._pushes(remote):
+            await self.run(*command)
         forge = await self._forge(remote)
         if forge is None:
             return Delivered(f"{remote}/{self.branch}", (self._create_by_hand("gh"),))
@@ -134,7 +138,7 @@ class _Request:
             remote = "origin"
         forge = await self._forge(remote) or "gh"
         there = shlex.join(["cd", str(self.repository)])
-        return (there, shlex.join(self._push(remote)), self._create_by_hand(forge))
+        return (there, *map(shlex.join, self._pushes(remote)), self._create_by_hand(forge))
 
     def _create_by_hand(self, forge: str) -> str:
         """In one line: glab takes the text of the request itself, which the shell reads from its file."""
@@ -142,9 +146,11 @@ class _Request:
             return shlex.join(self._create(forge))
         return f'{shlex.join(self._create(forge)[:-1])} "$(cat {shlex.quote(str(self.body))})"'
 
-    def _push(self, remote: str) -> list[str]:
+    def _pushes(self, remote: str) -> list[list[str]]:
+        """What a push hook of Git LFS would send goes first: without it the branch holds pointers to nothing."""
         name = f"refs/heads/{self.branch}"
-        return ["git", "push", "--no-verify", "--set-upstream", remote, f"{name}:{name}"]
+        contents = [["git", "lfs", "push", remote, self.branch]] if self.lfs else []
+        return [*contents, ["git", "push", "--no-verify", "--set-upstream", remote, f"{name}:{name}"]]
 
     def _create(self, forge: str) -> list[str]:
         if forge == "glab":

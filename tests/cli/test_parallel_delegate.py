@@ -1,6 +1,7 @@
 """Delegated tasks end in a branch and a draft pull request; compared ones stand side by side."""
 
 import asyncio
+import hashlib
 import json
 import subprocess
 from pathlib import Path
@@ -60,6 +61,29 @@ async def test_a_delegated_task_ends_in_a_pushed_branch_and_a_draft_pull_request
     assert "sum(prices) - discount" in _in(remote, "show", f"{summary.branch}:cart.py")
     assert _in(remote, "log", "--format=%s", f"main..{summary.branch}") == "Take the discount off\n"
     assert user.tree() == before and "sum(prices) + discount" in _in(remote, "show", "main:cart.py")
+
+
+async def test_contents_of_lfs_are_sent_before_the_branch_that_points_to_them(user):
+    remote = _remote(user)
+    content = b"large" * 400
+    digest = hashlib.sha256(content).hexdigest()
+    stored = user.repository / ".git" / "lfs" / "objects" / digest[:2] / digest[2:4] / digest
+    stored.parent.mkdir(parents=True)
+    stored.write_bytes(content)
+    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{digest}\nsize {len(content)}\n"
+    (user.repository / ".gitattributes").write_text("*.bin filter=lfs diff=lfs merge=lfs -text\n")
+    (user.repository / "big.bin").write_text(pointer)
+    user.commit("A large file")
+    pushed = _program(user, "git-lfs", "sys.exit(0 if sys.argv[1] == 'push' else 'nothing else is asked of it')")
+    _program(user, "gh", "print('https://example.org/pull/9')")
+    async with answered(user, FIXING):
+        task = (await user.goose("delegate", "Take it off", "--push", "--mode", "auto")).out.strip()
+        summary = await ended(user, task, "delivered")
+    assert json.loads(pushed.read_text())["args"] == ["push", "origin", summary.branch]
+    assert _in(remote, "show", f"{summary.branch}:big.bin") == pointer
+    pushed.unlink()
+    again = await user.goose("delegate", "--finish", task)
+    assert again.code == 0 and f"git lfs push origin {summary.branch}" in again.out and not pushed.exists()
 
 
 async def test_without_the_users_word_nothing_leaves_the_machine_and_the_exact_commands_are_said(user):
