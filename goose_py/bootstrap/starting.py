@@ -19,8 +19,11 @@ from goose_py.git.repository import Repository
 from goose_py.git.runner import Git
 from goose_py.protocol.errors import UserError
 from goose_py.protocol.messages import Text
+from goose_py.protocol.safe_text import safe_text
 from goose_py.tasks.spec import TaskSpec, write_spec
 from goose_py.tasks.store import TaskFolder
+
+DASHES = "---"
 
 
 @dataclass(frozen=True)
@@ -118,8 +121,9 @@ def start_each(file: str, request: TaskRequest) -> int:
     if not requests:
         raise UserError(f"{file} names no task.")
     folders, kicked = asyncio.run(submit(host, requests))
-    for folder in folders:
-        print(folder.task_id)
+    for folder, each in zip(folders, requests, strict=True):
+        print(folder.task_id, flush=True)
+        print(safe_text(f"  {each.text.splitlines()[0]}"), file=sys.stderr, flush=True)
     for task, problem in kicked.failed.items():
         print(f"{task} could not start: {problem}", file=sys.stderr)
     print(f"{len(kicked.started)} started, {len(kicked.waiting)} queued. `goose-py task list` shows them.", file=sys.stderr)
@@ -127,18 +131,18 @@ def start_each(file: str, request: TaskRequest) -> int:
 
 
 def tasks_of_text(text: str) -> list[str]:
-    """One task a paragraph where blank lines part the text, else one a line. Lines that begin with # are comments."""
+    """One task a line or, where there is a line of three dashes, one between each two of these. A line that begins with # is a
+    comment."""
     lines = [line.rstrip() for line in text.splitlines() if not line.lstrip().startswith("#")]
-    body = "\n".join(lines).strip()
-    if "\n\n" not in body:
-        return [line.strip() for line in body.split("\n") if line.strip()]
-    paragraphs: list[list[str]] = [[]]
-    for line in body.split("\n"):
-        if line.strip():
-            paragraphs[-1].append(line)
-        elif paragraphs[-1]:
-            paragraphs.append([])
-    return ["\n".join(paragraph) for paragraph in paragraphs if paragraph]
+    if DASHES not in lines:
+        return [line.strip() for line in lines if line.strip()]
+    tasks: list[list[str]] = [[]]
+    for line in lines:
+        if line == DASHES:
+            tasks.append([])
+        else:
+            tasks[-1].append(line)
+    return [task for part in tasks if (task := "\n".join(part).strip())]
 
 
 def _read(file: str) -> str:

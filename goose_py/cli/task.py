@@ -33,7 +33,7 @@ def task() -> None:
 
 @task.command()
 @click.argument("text", required=False)
-@click.option("--each", metavar="FILE", help="Start one task for each line of a file, or for each paragraph; - is stdin.")
+@click.option("--each", metavar="FILE", help="One task a line of a file, long ones between lines of ---; - is stdin.")
 @click.option("--after", multiple=True, metavar="ID", help="Begin when this task has come to its end, from what it made.")
 @click.option("--touches", multiple=True, metavar="GLOB", help="Files it will change: tasks that overlap do not run together.")
 @click.option("--together", is_flag=True, help="Run it even beside a task that touches the same files.")

@@ -98,8 +98,10 @@ def test_hostile_patterns_are_answered_too():
 @pytest.mark.parametrize(("text", "tasks"), [
     ("one\ntwo\n", ["one", "two"]),
     ("# not this\none\n", ["one"]),
-    ("one\nmore of it\n\ntwo\n\n\nthree\n", ["one\nmore of it", "two", "three"]),
+    ("one\ntwo\n\n\nthree\n", ["one", "two", "three"]),
+    ("one\n\nmore of it\n---\ntwo\n---\n\n--- \nthree\n---\n", ["one\n\nmore of it", "two", "three"]),
     ("\n\n", []),
+    ("---\n", []),
 ])  # fmt: skip
-def test_a_file_of_tasks_holds_one_a_line_or_one_a_paragraph(text: str, tasks: list[str]):
+def test_a_file_of_tasks_holds_one_a_line_or_one_between_dashes(text: str, tasks: list[str]):
     assert tasks_of_text(text) == tasks
