@@ -87,7 +87,9 @@ def show_comparison(group: str, *, as_json: bool, diff: bool) -> int:
 async def _start(host: Host, request: CompareRequest) -> str:
     variants = [_model_override(model) for model in request.models] or [{}]
     if len(variants) * max(1, len(request.recipes)) < 2:
-        raise UserError("There is nothing to compare: name at least two models or recipes.")
+        raise UserError(
+            "There is nothing to compare: name at least two models, or at least two recipes. Each model runs each recipe."
+        )
     base, branch = await _pinned(host, request.base)
     group = f"compare-{host.new_id()}"
     requests = []

@@ -3,16 +3,31 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from goose_py.git.errors import GitError
+from goose_py.git.repository import common_dir_of
 from goose_py.tasks.summary import TaskSummary
 
 
 def tasks_here(cwd: Path, tasks: Iterable[TaskSummary]) -> tuple[tuple[TaskSummary, ...], int]:
-    """Those of the checkout or copied folder that `cwd` is in, or whose worktree it is in, in their order, and how many others
-    there are. All of them where `cwd` is in no such place."""
+    """Those of the repository (whichever of its checkouts) or copied folder that `cwd` is in, or whose worktree it is in, in
+    their order, and how many others there are. All of them where `cwd` is in no such place."""
     found = tuple(tasks)
     place = place_of(cwd, found)
-    here = found if place is None else tuple(task for task in found if task.place == place)
+    if place is None:
+        return found, 0
+    wanted, places = _repository(place), {task.place for task in found}
+    same = {each for each in places if each == place or (each and _repository(each) == wanted)}
+    here = tuple(task for task in found if task.place in same)
     return here, len(found) - len(here)
+
+
+def _repository(place: str) -> str:
+    """What all checkouts of a repository share; a folder that is none stands for itself."""
+    own = Path(place) / ".git"
+    try:
+        return str(common_dir_of(Path(place)) if own.is_file() else own.resolve())
+    except (GitError, OSError):
+        return place
 
 
 def place_of(cwd: Path, tasks: Sequence[TaskSummary]) -> str | None:

@@ -112,8 +112,14 @@ class TaskChanges:
         loaded: dict[str, FileChange] = {}
         for path in dict.fromkeys(command.path for command in wanted if command.hunk is not None):
             loaded[path] = await file_change(self.worktree.store, changes, path)
-        for event in [_decided(changes, loaded, command) for command in wanted]:
+        for event in [_decided(changes, loaded, command, self._reviewer) for command in wanted]:
             self._emit(event)
+
+    @property
+    def _reviewer(self) -> str:
+        """Whoever is the author of commits here: what is landed says the same."""
+        person = self.worktree.store.settings
+        return f"{person.author_name} <{person.author_email}>"
 
     def _withdraw(self, command: cmd.DecideChange) -> None:
         """Also where what the comment is about has changed since. What the task was told already cannot be untold."""
@@ -337,8 +343,10 @@ class TaskChanges:
         return branch
 
 
-def _decided(changes: ChangeSet, loaded: Mapping[str, FileChange], command: cmd.DecideChange) -> ev.ChangeDecided:
-    """Raises UserError where what was judged is not what is there now."""
+def _decided(
+    changes: ChangeSet, loaded: Mapping[str, FileChange], command: cmd.DecideChange, by: str
+) -> ev.ChangeDecided:
+    """`by` is who decided. Raises UserError where what was judged is not what is there now."""
     change = changes.file(command.path)
     if change is None:
         raise UserError(f"{command.path} is not among the changed files.")
@@ -358,6 +366,7 @@ def _decided(changes: ChangeSet, loaded: Mapping[str, FileChange], command: cmd.
         comment=command.comment,
         edit=command.edit,
         content=content,
+        by=by,
     )
 
 

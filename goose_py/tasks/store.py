@@ -129,13 +129,14 @@ class TaskStore:
         return sorted((task for task in found if task.exists()), key=_last_written, reverse=True)
 
     def find(self, name: str) -> TaskFolder:
-        """By id or the beginning of one, else by title (whole, case does not matter). Raises UserError where none or several
-        fit."""
+        """By id or the beginning of one, else by title (whole, case does not matter), else by the beginning of what follows
+        an id's date. Raises UserError where none or several fit."""
         folders = self.all()
         fits = [task for task in folders if task.task_id.startswith(name)] if name else []
         exact = [task for task in fits if task.task_id == name]
         title = " ".join(name.split()).casefold()
         fits = exact or fits or [task for task in folders if title and _title(task).casefold() == title]
+        fits = fits or [task for task in folders if name and task.task_id.partition("-")[2].startswith(name)]
         if len(fits) == 1:
             return fits[0]
         if fits:

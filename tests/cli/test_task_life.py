@@ -197,6 +197,11 @@ async def test_tasks_are_listed_for_where_one_stands_and_the_others_are_counted(
     assert here not in (await user.goose("inbox", "--here", cwd=other.repository)).out
     assert (await user.goose("review", cwd=other.repository)).code == 2
     assert here in (await user.goose("review", "--stat")).out
+    second = user.root / "second"
+    user.git("worktree", "add", "-q", "-b", "second", str(second))
+    listed = await user.goose("task", "list", cwd=second)
+    assert here in listed.out and there not in listed.out, "it is the same repository"
+    assert here in (await user.goose("task", "show", here.partition("-")[2])).out, "a day's ids begin alike"
 
 
 @pytest.fixture

@@ -230,6 +230,10 @@ async def test_files_and_hunks_are_approved_one_by_one_and_only_they_are_applied
     assert user.git("status", "--porcelain").split() == ["M", "notes.txt"]
     audit = await user.goose("review", task_id, "--audit")
     assert "not now" in audit.out and "this one" in audit.out
+    user.git("config", "user.name", "Ada Byron")
+    user.git("config", "user.email", "ada@example.org")
+    assert (await user.goose("comment", task_id, "--file", "cart.py", "-m", "later")).code == 0
+    assert "`Ada Byron <ada@example.org>`" in (await user.goose("review", task_id, "--audit")).out
 
 
 async def test_what_no_longer_fits_is_refused_and_nothing_is_changed(user):
