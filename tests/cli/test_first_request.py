@@ -50,7 +50,9 @@ class Large(User):
 
 @pytest.fixture
 def user(tmp_path):
-    return Large(tmp_path)
+    user = Large(tmp_path)
+    yield user
+    user.leave()
 
 
 async def test_the_model_is_asked_before_the_files_are_there_and_tools_wait_for_them(user):
