@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 from command import FIX, PLAN, PLAN_DONE, User, answered, calls
+from parallel import folder_of
 
 from goose_py.protocol import events as ev
 from goose_py.protocol.commands import ResolveApproval
 from goose_py.protocol.wire import Recorded
 from goose_py.session.log import read_log
 from goose_py.tasks.client import TaskClient
-from goose_py.tasks.store import TaskFolder
 
 DONE = [{"text": "Done."}] * 8
 
@@ -50,7 +50,7 @@ class Person:
 async def background(user: User, *args: str):
     started = await user.goose("task", "start", "Do it", *args)
     assert started.code == 0, started
-    folder = TaskFolder(user.state / "tasks" / started.out.strip(), user.root / "home" / "run")
+    folder = folder_of(user, started.out.strip())
     person = Person(await TaskClient.connect(folder.socket))
     reading = asyncio.ensure_future(person.read())
     try:
@@ -153,7 +153,7 @@ async def test_in_plan_mode_nothing_is_written_whatever_the_model_tries_and_what
     task = read_log(user.state / "tasks" / ended.json["session_id"])
     finished = [record.event.result for record in task.records if isinstance(record.event, ev.ToolFinished)]
     assert len(finished) == len(TRIES)
-    assert _files(workspace) == _files(user.repository)
+    assert not workspace.exists(), "only a worktree that is its base to the byte, with nothing ignored, is given back"
     assert not any(isinstance(record.event, ev.ChangesRecorded) for record in task.records)
     now = _everything(user.repository)
     changed = {name for name in now | before if now.get(name) != before.get(name)}
