@@ -6,7 +6,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from command import User, answered, calls
+from command import PLAN, PLAN_DONE, User, answered, calls
 from git_repos import GIT
 
 READING = [calls(("read", {"path": "cart.py"})), {"text": "I have read it."}, {"text": "Done."}]
@@ -85,7 +85,8 @@ async def test_files_that_never_come_end_the_run_with_one_sentence_and_leave_not
 
 
 async def test_a_run_that_was_killed_before_its_files_were_there_goes_on_with_all_of_them(user):
-    async with answered(user, READING) as server:
+    writing = calls(PLAN, ("write", {"path": "new.txt", "content": "new\n"}), PLAN_DONE)
+    async with answered(user, [READING[0], writing, *[{"text": "Done."}] * 4]) as server:
         process = await user.start("run", "-t", "Read the cart", "--quiet")
         await server.received(1, within=30)
         os.killpg(process.pid, signal.SIGKILL)
@@ -94,7 +95,8 @@ async def test_a_run_that_was_killed_before_its_files_were_there_goes_on_with_al
         user.gate.unlink()
         ended = await user.goose("run", "--resume", task, "--quiet")
     assert ended.code == 0, ended.err
-    assert {path.name for path in user.worktree().iterdir()} == {path.name for path in user.repository.iterdir()}
+    everything = {path.name for path in user.repository.iterdir()} | {"new.txt"}
+    assert {path.name for path in user.worktree().iterdir()} == everything
     assert user.git("worktree", "list").count("\n") == 2
 
 
