@@ -3,16 +3,13 @@
 import asyncio
 import os
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 import anyio
 
 from .display import plural, size
 from .processes import describe
 from .refusal import Refused
-
-if TYPE_CHECKING:
-    from .shell import Running
+from .running import Running
 
 MAX_WAIT = 600.0
 _POLL = 0.1
@@ -23,7 +20,7 @@ _LISTENING = "0A"  # the state of a listening socket in /proc/net/tcp
 class Job:
     """A command in the background, or processes that a command left running when its shell exited (`adopted`)."""
 
-    def __init__(self, number: int, running: "Running", adopted: bool) -> None:
+    def __init__(self, number: int, running: Running, adopted: bool) -> None:
         self.id = str(number)
         self.running = running
         self.adopted = adopted
@@ -57,7 +54,7 @@ class Jobs:
     def __init__(self) -> None:
         self._jobs: dict[str, Job] = {}
 
-    def add(self, running: "Running", *, adopted: bool = False) -> Job:
+    def add(self, running: Running, *, adopted: bool = False) -> Job:
         job = Job(len(self._jobs) + 1, running, adopted)
         running.pump.capture.rotating = True
         self._jobs[job.id] = job

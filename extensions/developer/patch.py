@@ -8,8 +8,9 @@ from .files import Change, Stored, commit, existing
 from .fresh import with_fresh_content
 from .ledger import Ledger
 from .lines import Lines
-from .patch_format import FilePatch, Hunk, read_patch
+from .patch_format import FilePatch, Hunk
 from .patch_place import AlreadyApplied, Placed, place
+from .patch_reader import read_patch
 from .refusal import Refused
 from .workspace import Workspace
 

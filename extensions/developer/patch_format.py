@@ -1,14 +1,11 @@
-"""A patch as data, whatever it was written in, and the reader that tells the two formats apart."""
+"""A patch as data, whatever it was written in."""
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from .refusal import Refused
-
 HUNK_HEADER = re.compile(r"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
-MAX_PATCH_CHARS = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -70,25 +67,3 @@ def body_line(line: str, exact: bool) -> Line:
 def tells_line_ends(lines: Sequence[str]) -> bool:
     """Whether lines of hunks carry a `\\r`: git's diffs of files with CRLF line ends do, a model's hardly ever."""
     return any(line.endswith("\r") and line[:1] in (" ", "-", "+") for line in lines)
-
-
-def read_patch(text: str) -> Sequence[FilePatch]:
-    """The changes of a patch in V4A (`*** Begin Patch`) or unified format, in order. Raises Refused, naming the
-    line."""
-    from .patch_unified import read_unified
-    from .patch_v4a import read_v4a
-
-    if len(text) > MAX_PATCH_CHARS:
-        raise Refused(f"The patch has {len(text):,} characters; at most {MAX_PATCH_CHARS:,} are taken. Split it.")
-    lines = text.split("\n")
-    if all(line.endswith("\r") for line in lines[:-1]):  # what carried the patch changed its line ends
-        lines = [line.removesuffix("\r") for line in lines]
-    first = next((i for i, line in enumerate(lines) if line.strip() == "*** Begin Patch"), None)
-    if first is not None:
-        return read_v4a(lines, first)
-    if any(line.startswith(("--- ", "diff --git ")) for line in lines):
-        return read_unified(lines)
-    raise Refused(
-        "This is no patch: it has neither a '*** Begin Patch' line nor the '--- a/file' and '+++ b/file' lines of a "
-        "unified diff."
-    )

@@ -14,13 +14,12 @@ from .environment import command_environment, needs_terminal, refused_network
 from .jobs import Job, Jobs
 from .processes import Family, Spawn, describe
 from .refusal import Refused
+from .running import DRAIN_QUIET, Running
 
 DEFAULT_TIMEOUT = 120.0
 MAX_TIMEOUT = 3600.0
-END_GRACE = 1.0
 _MAX_COMMAND = 100_000  # Linux takes 128 KiB for one argument (MAX_ARG_STRLEN)
 _LIVE_INTERVAL = 0.1
-_DRAIN_QUIET = 0.1
 _DRAIN_AT_MOST = 0.6
 _STARTED_WELL = 0.3
 _SHELLS = (
@@ -44,22 +43,6 @@ class Outcome:
     log: Path | None
     output_bytes: int
     job: str | None = None
-
-
-@dataclass
-class Running:
-    """A started command."""
-
-    command: str
-    family: Family
-    pump: Pump
-
-    async def end(self) -> None:
-        """Ends every process of it and takes what output is left. Not to be cancelled."""
-        await self.family.end(END_GRACE)
-        await self.pump.drained(_DRAIN_QUIET / 2, _DRAIN_QUIET)
-        self.pump.close()
-        self.pump.capture.close()
 
 
 class Shell:
@@ -165,7 +148,7 @@ class Shell:
         return Running(command, Family(process, marker, pump.inode), pump)
 
     async def _finished(self, running: Running, live: Live | None = None) -> Outcome:
-        ended = await running.pump.drained(_DRAIN_QUIET, _DRAIN_AT_MOST)
+        ended = await running.pump.drained(DRAIN_QUIET, _DRAIN_AT_MOST)
         capture = running.pump.capture
         if live is not None and (text := capture.take_live()):
             await _tell(live, capture.total, text, 1.0)

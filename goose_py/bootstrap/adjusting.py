@@ -31,7 +31,7 @@ NONE = "none"
 def set_limits(task_id: str, given: Mapping[str, Any]) -> int:
     """`given` holds the limits that change, "none" for one that goes. Prints what holds now and what is used."""
     host = Host.here()
-    folder = host.tasks.find(task_id)
+    folder = host.task(task_id)
     state = _state(folder)
     limits = merged_limits(state.limits, given)
     if limits != state.limits:
@@ -65,7 +65,7 @@ def merged_limits(limits: ev.Limits, given: Mapping[str, Any]) -> ev.Limits:
 def set_model(task_id: str, name: str | None, effort: Effort | None) -> int:
     """`name` is MODEL or PROVIDER/MODEL. Prints who answers from now on."""
     host = Host.here()
-    folder = host.tasks.find(task_id)
+    folder = host.task(task_id)
     ref = _model_named(host, _state(folder).model, name, effort)
     asyncio.run(adjust(host, folder, cmd.SetModel(model=ref)))
     print(f"{ref} answers from now on.")
@@ -74,7 +74,7 @@ def set_model(task_id: str, name: str | None, effort: Effort | None) -> int:
 
 def rename(task_id: str, title: str) -> int:
     host = Host.here()
-    folder = host.tasks.find(task_id)
+    folder = host.task(task_id)
     title = " ".join(title.split())
     if not title:
         raise UserError("The name is empty.")

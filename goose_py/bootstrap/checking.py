@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 
 from goose_py.bootstrap.check_runner import check_runner
 from goose_py.bootstrap.confinement import confine
-from goose_py.bootstrap.desk import open_worktree
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.known_secrets import redaction
 from goose_py.bootstrap.settings import load_settings
+from goose_py.bootstrap.task_worktree import open_worktree
 from goose_py.bootstrap.worktree import start_of
 from goose_py.git.worktree import TaskWorktree
 from goose_py.protocol.errors import UserError

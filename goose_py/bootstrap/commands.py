@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from goose_py.bootstrap.adjusting import require_room
-from goose_py.bootstrap.desk import desk, open_worktree
+from goose_py.bootstrap.desk import desk
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.launch import start_worker, tell, tell_client
 from goose_py.bootstrap.leases import port_leases
 from goose_py.bootstrap.orphans import withdraw_worktree
+from goose_py.bootstrap.task_worktree import open_worktree
 from goose_py.git.diff import changeset_summary
 from goose_py.git.worktree import TaskWorktree
 from goose_py.protocol import commands as cmd
@@ -37,13 +38,13 @@ SAID = 60
 def say(task_id: str, text: str, *, queue: bool) -> int:
     host = Host.here()
     prompt = cmd.Prompt(prompt_id=host.new_id(), parts=(Text(text),), delivery="queue" if queue else "steer")
-    return asyncio.run(_send(host, host.tasks.find(task_id), prompt))
+    return asyncio.run(_send(host, host.task(task_id), prompt))
 
 
 def resume(task_id: str) -> int:
     """Goes on with a task, or begins one that waits, whatever it waits for."""
     host = Host.here()
-    folder = host.tasks.find(task_id)
+    folder = host.task(task_id)
     if folder.waiting.exists() and not folder.owned():
         folder.waiting.write_text("")
         asyncio.run(start_worker(host, folder))
@@ -56,7 +57,7 @@ def resume(task_id: str) -> int:
 
 def check(task_id: str) -> int:
     host = Host.here()
-    folder = host.tasks.find(task_id)
+    folder = host.task(task_id)
     asyncio.run(_send(host, folder, cmd.RunChecks()))
     summary = summary_of(folder)
     print(f"checks: {summary.checks}" + (f" ({summary.failed_check})" if summary.failed_check else ""))
@@ -65,7 +66,7 @@ def check(task_id: str) -> int:
 
 def stop(task_id: str) -> int:
     host = Host.here()
-    folder = host.tasks.find(task_id)
+    folder = host.task(task_id)
 
     async def send() -> bool:
         try:
@@ -91,7 +92,7 @@ def set_up(task_id: str) -> int:
     from goose_py.bootstrap.checking import run_setup
 
     host = Host.here()
-    result = asyncio.run(run_setup(host, host.tasks.find(task_id)))
+    result = asyncio.run(run_setup(host, host.task(task_id)))
     print(result.output.rstrip())
     ended = f"exit code {result.exit_code}" if result.exit_code is not None else "it did not end"
     print(f"`{result.command}`: {ended}. The full output is in {result.log}.", file=sys.stderr)
@@ -100,7 +101,7 @@ def set_up(task_id: str) -> int:
 
 def restore(task_id: str, tree: str | None, *, listing: bool) -> int:
     host = Host.here()
-    return asyncio.run(_restore(host, host.tasks.find(task_id), tree, listing=listing))
+    return asyncio.run(_restore(host, host.task(task_id), tree, listing=listing))
 
 
 async def _restore(host: Host, folder: TaskFolder, tree: str | None, *, listing: bool) -> int:
@@ -144,7 +145,7 @@ async def _print_states(worktree: TaskWorktree, states: Sequence[RecordedState])
 
 def discard(task_id: str, *, yes: bool) -> int:
     host = Host.here()
-    folder = host.tasks.find(task_id)
+    folder = host.task(task_id)
     summary = summary_of(folder)
     if summary.alive and summary.state in BUSY:
         raise UserError(f"The task {folder.task_id} is at work: `goose-py task stop {folder.task_id}` interrupts it.")

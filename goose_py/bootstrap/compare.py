@@ -215,7 +215,7 @@ def pick(task_id: str, *, yes: bool, how: Any) -> int:
     from goose_py.bootstrap.review import ApplyRequest, apply_kept
 
     host = Host.here()
-    folder = host.tasks.find(task_id)
+    folder = host.task(task_id)
     group = read_spec(folder.path).group
     if not group:
         raise UserError(f"The task {folder.task_id} is part of no comparison; `goose-py apply` takes it.")

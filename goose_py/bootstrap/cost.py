@@ -30,7 +30,7 @@ class TaskCost(msgspec.Struct, frozen=True, kw_only=True):
 def print_cost(task_id: str | None, days: int, *, as_json: bool) -> int:
     host = Host.here()
     if task_id is not None:
-        return _print_turns(host.tasks.find(task_id), as_json=as_json)
+        return _print_turns(host.task(task_id), as_json=as_json)
     oldest = _midnight(host.now(), days)
     by_day: dict[str, DayCost] = {}
     tasks: list[TaskCost] = []

@@ -5,11 +5,11 @@ import sys
 from dataclasses import replace
 
 from goose_py.bootstrap.deliver import deliver
-from goose_py.bootstrap.desk import open_worktree
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.launch import tell
 from goose_py.bootstrap.starting import TaskRequest, submit_one
 from goose_py.bootstrap.task import OpenTask
+from goose_py.bootstrap.task_worktree import open_worktree
 from goose_py.protocol import commands as cmd
 from goose_py.protocol import events as ev
 from goose_py.protocol.errors import GooseError
@@ -33,7 +33,7 @@ def delegate(request: TaskRequest, delivery: Delivery) -> int:
 def finish(task_id: str, delivery: Delivery) -> int:
     """Delivers (again) what a task made, from the command line."""
     host = Host.here()
-    folder = host.tasks.find(task_id)
+    folder = host.task(task_id)
     command = cmd.Deliver(push=delivery.push, remote=delivery.remote, into=delivery.into)
     asyncio.run(_finish(host, folder, command))
     summary = summary_of(folder)

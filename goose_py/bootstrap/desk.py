@@ -4,21 +4,19 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import msgspec
 
+from goose_py.bootstrap.checking import run_checks
 from goose_py.bootstrap.cut_off import end_cut_off_of
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.known_secrets import redaction
 from goose_py.bootstrap.place import tasks_here
-from goose_py.bootstrap.worktree import start_of
+from goose_py.bootstrap.task_worktree import open_worktree
 from goose_py.git.conflicts import left_in_conflict
 from goose_py.git.diff import changeset_summary
 from goose_py.git.errors import GitError
-from goose_py.git.repository import Repository
-from goose_py.git.runner import Git
 from goose_py.git.worktree import TaskWorktree
 from goose_py.protocol.changes import ChangeSet
 from goose_py.protocol.commands import AnyCommand
@@ -49,7 +47,7 @@ class Looked:
 def choose(host: Host, task_id: str | None) -> TaskFolder:
     """The task that is named, else the newest one of where the user stands that has something to review. Raises UserError."""
     if task_id is not None:
-        return host.tasks.find(task_id)
+        return host.task(task_id)
     for summary in tasks_here(host.cwd, list_tasks(host.tasks))[0]:
         if summary.changed and summary.state != "rejected":
             return host.tasks.folder(summary.task_id)
@@ -84,15 +82,6 @@ async def look(host: Host, folder: TaskFolder, *, again: bool = False) -> Looked
         unresolved=await left_in_conflict(worktree.store, resolving(contents.records), result),
     )
     return Looked(folder=folder, summary=summary, records=contents.records, worktree=worktree, changes=changes)
-
-
-async def open_worktree(host: Host, folder: TaskFolder, records: tuple[Record, ...]) -> TaskWorktree:
-    started = start_of(records)
-    if started is None or started.repository is None:
-        raise UserError(f"The task {folder.task_id} has no worktree yet.")
-    git = Git.create(host.which("git"), host.env)
-    repository = await Repository.open(git, Path(started.repository))
-    return await TaskWorktree.open(repository, folder.store)
 
 
 @asynccontextmanager
@@ -154,8 +143,6 @@ class _Local:
         self._records.append(self._log.append(redacted(event, self._redact)))
 
     async def _check(self) -> Sequence[VerificationFinished]:
-        from goose_py.bootstrap.checking import run_checks
-
         return await run_checks(self._host, self._folder, self._changes.worktree, self._records, self._emit)
 
 

@@ -6,9 +6,9 @@ import shutil
 import msgspec
 
 from goose_py import __version__
-from goose_py.bootstrap.desk import open_worktree
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.settings import load_settings
+from goose_py.bootstrap.task_worktree import open_worktree
 from goose_py.bootstrap.worktree import place_of_worktree
 from goose_py.git.worktree import TaskWorktree
 from goose_py.protocol import events as ev
@@ -22,7 +22,7 @@ from goose_py.tasks.store import TaskFolder
 def fork_session(name: str, at: int | None, title: str | None) -> int:
     """Prints the new task's id."""
     host = Host.here()
-    folder = asyncio.run(make_fork(host, host.tasks.find(name), at, title))
+    folder = asyncio.run(make_fork(host, host.task(name), at, title))
     print(folder.task_id)
     return 0
 

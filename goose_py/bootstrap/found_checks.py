@@ -11,9 +11,10 @@ from pathlib import Path
 import msgspec
 
 from goose_py.bootstrap.host import Host
-from goose_py.bootstrap.settings import AUTO, trust_store
+from goose_py.bootstrap.trust_store import trust_store
 from goose_py.config.load import Loaded
 from goose_py.config.project import Executable, executable
+from goose_py.config.settings import AUTO
 from goose_py.git.untrusted import read_small
 from goose_py.permissions.trust import identify
 from goose_py.protocol.errors import UserError

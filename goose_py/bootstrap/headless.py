@@ -151,7 +151,7 @@ async def prepare(host: Host, request: RunRequest) -> tuple[TaskFolder, tuple[cm
     if request.resume is not None:
         from goose_py.bootstrap.adjusting import on_resume
 
-        folder = host.tasks.find(request.resume)
+        folder = host.task(request.resume)
         if request.base is not None or request.as_copy:
             raise UserError("A task that exists keeps its base: only a new one can be given another.")
         changed = on_resume(host, folder, request.overrides)

@@ -15,7 +15,7 @@ import msgspec
 
 from goose_py.config.paths import Paths, private_folder, resolve
 from goose_py.protocol.errors import UserError
-from goose_py.tasks.store import TaskStore
+from goose_py.tasks.store import TaskFolder, TaskStore
 
 LONGEST_RUNTIME = 107 - len("/0000-000000.sock")
 """Bytes. The address of a Unix socket holds 108 with its end (`sun_path`, unix(7)); macOS has 104, and short temporary folders
@@ -54,6 +54,12 @@ class Host:
             stdin_is_terminal=sys.stdin is not None and sys.stdin.isatty(),
             stdout_is_terminal=sys.stdout is not None and sys.stdout.isatty(),
         )
+
+    def task(self, name: str) -> TaskFolder:
+        """See `find_task`: by id or what is unique of it, or by title. Raises UserError."""
+        from goose_py.tasks.summary import find_task
+
+        return find_task(self.tasks, name)
 
     def which(self, program: str) -> Path | None:
         """The absolute path of a program on the user's PATH; never one of the current folder."""

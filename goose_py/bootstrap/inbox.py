@@ -58,7 +58,7 @@ def show_inbox(*, as_json: bool, only_here: bool) -> int:
 
 def answer_question(answer: Answer) -> int:
     host = Host.here()
-    folder = host.tasks.find(answer.task_id)
+    folder = host.task(answer.task_id)
     question = _chosen(questions_of(folder), answer, folder.task_id)
     command: cmd.AnyCommand
     if question.kind == "plan":

@@ -111,7 +111,7 @@ def _allow(host: Host, rendered: Any, allowed: tuple[str, ...]) -> None:
     digest = fingerprint(found)
     if digest in allowed or all(item.sha256 in allowed for item in found):
         return
-    from goose_py.bootstrap.settings import trust_store
+    from goose_py.bootstrap.trust_store import trust_store
     from goose_py.permissions.trust import identify
 
     found_in = identify(place or host.home)

@@ -18,7 +18,7 @@ from goose_py.protocol.errors import GooseError, UserError
 from goose_py.protocol.events import Phase
 from goose_py.protocol.messages import ModelRef
 from goose_py.protocol.safe_text import safe_line
-from goose_py.providers.opening import OpenModel
+from goose_py.providers.open_model import OpenModel
 from goose_py.providers.profile import Profile
 from goose_py.session.bus import Bus, Subscription
 from goose_py.session.differences import Difference, differences
@@ -62,7 +62,7 @@ def _source(host: Host, name: str) -> Path:
     path = path if path.is_absolute() else host.cwd / path
     if (path / LOG_NAME).is_file():
         return path
-    return host.tasks.find(name).path
+    return host.task(name).path
 
 
 async def replay(host: Host, source: Path, *, approve: bool) -> Replayed:

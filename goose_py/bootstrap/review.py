@@ -175,7 +175,7 @@ def _why_nothing(looked: Looked, request: ApplyRequest) -> str:
 def take_back(task_id: str | None, *, yes: bool) -> int:
     """Puts the user's files back to what they were before a task's changes were applied to them."""
     host = Host.here()
-    folder = host.tasks.find(task_id) if task_id is not None else _last_merged(host)
+    folder = host.task(task_id) if task_id is not None else _last_merged(host)
     last = last_applied(read_log(folder.path).records)
     if last is not None and not yes and not confirmed(host, f"Take {len(last.files)} files in {last.target} back?"):
         print("Nothing was changed.")
@@ -199,7 +199,7 @@ async def _send(host: Host, folder: TaskFolder, command: cmd.AnyCommand) -> None
 
 def rebase_task(task_id: str, into: str) -> int:
     host = Host.here()
-    return asyncio.run(send_back(host, host.tasks.find(task_id), into))
+    return asyncio.run(send_back(host, host.task(task_id), into))
 
 
 async def send_back(host: Host, folder: TaskFolder, into: str) -> int:

@@ -40,7 +40,7 @@ def rewind(request: RewindRequest) -> int:
 
 
 async def _rewind(host: Host, request: RewindRequest) -> int:
-    looked = await look(host, host.tasks.find(request.task_id))
+    looked = await look(host, host.task(request.task_id))
     points = checkpoints(looked.records)
     if request.listing:
         _print_points(points)

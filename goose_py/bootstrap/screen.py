@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from goose_py.bootstrap.desk import look, open_worktree
+from goose_py.bootstrap.desk import look
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.launch import connect
 from goose_py.bootstrap.prompt_history import PromptHistory
+from goose_py.bootstrap.task_worktree import open_worktree
 from goose_py.config.settings import Settings
 from goose_py.protocol.changes import ChangeSet, FileChange, path_from_bytes
 from goose_py.protocol.errors import UserError

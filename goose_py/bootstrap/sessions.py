@@ -19,7 +19,7 @@ from goose_py.session.log import read_log
 def export_session(session_id: str, form: str, output: str | None) -> int:
     """Without what is known or looks to be a secret. A file is written whole or not at all, readable by its owner only."""
     host = Host.here()
-    folder = host.tasks.find(session_id)
+    folder = host.task(session_id)
     contents = read_log(folder.path)
     redact: Callable[[str], str] = redactor(known_secrets(host))
     for warning in contents.warnings():

@@ -3,19 +3,15 @@
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from goose_py.bootstrap.host import Host
 from goose_py.config.load import Loaded, load
 from goose_py.config.secrets import SecretStore
+from goose_py.config.settings import AUTO
 from goose_py.tasks.spec import TaskSpec
 
-if TYPE_CHECKING:
-    from goose_py.permissions.trust import TrustStore
-
 PROJECT_FILE = Path(".goose") / "config.toml"
-AUTO = "auto"
-"""Of checks: those that are found in the project."""
 
 
 def load_settings(host: Host, spec: TaskSpec | None = None, flags: Mapping[str, Any] | None = None) -> Loaded:
@@ -25,6 +21,7 @@ def load_settings(host: Host, spec: TaskSpec | None = None, flags: Mapping[str, 
     file = root / PROJECT_FILE
     trusted, approved = False, frozenset[str]()
     if file.is_file():
+        from goose_py.bootstrap.trust_store import trust_store
         from goose_py.permissions.trust import identify
 
         store, folder = trust_store(host), identify(root)
@@ -46,12 +43,6 @@ def load_settings(host: Host, spec: TaskSpec | None = None, flags: Mapping[str, 
 
         return with_auto_checks(host, loaded, root)
     return loaded
-
-
-def trust_store(host: Host) -> "TrustStore":
-    from goose_py.permissions.trust import TrustStore
-
-    return TrustStore(host.paths.state / "trust.jsonl", host.now)
 
 
 def project_root(folder: Path) -> Path:

@@ -68,7 +68,7 @@ async def _written(host: Host, request: TaskRequest) -> TaskFolder:
     if not request.text.strip():
         raise UserError("There is nothing to do: the text is empty.")
     load_settings(host, flags=request.overrides)
-    after = tuple(host.tasks.find(task).task_id for task in request.after)
+    after = tuple(host.task(task).task_id for task in request.after)
     base = await require_base(host, host.cwd, request.base, as_copy=request.as_copy)
     folder = host.tasks.new(host.now)
     spec = TaskSpec(

@@ -8,7 +8,8 @@ import msgspec
 
 from goose_py.bootstrap.found_checks import as_proposal, find_checks, shown
 from goose_py.bootstrap.host import Host
-from goose_py.bootstrap.settings import PROJECT_FILE, project_root, trust_store
+from goose_py.bootstrap.settings import PROJECT_FILE, project_root
+from goose_py.bootstrap.trust_store import trust_store
 from goose_py.config.load import Loaded, load
 from goose_py.permissions.trust import TrustStore, identify
 from goose_py.protocol.errors import UserError

@@ -26,7 +26,7 @@ def conversation(*, new: bool, flags: Mapping[str, Any]) -> int:
 
 def attach(task_id: str) -> int:
     host = Host.here()
-    return _run(host, _check(host, {}), host.tasks.find(task_id).task_id, {})
+    return _run(host, _check(host, {}), host.task(task_id).task_id, {})
 
 
 def _check(host: Host, flags: Mapping[str, Any]) -> Settings:

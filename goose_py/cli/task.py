@@ -96,7 +96,7 @@ def show(id: str, as_json: bool) -> int:
     from goose_py.tasks.summary import summary_of
 
     host = Host.here()
-    folder = host.tasks.find(id)
+    folder = host.task(id)
     summary = summary_of(folder)
     if as_json:
         import msgspec

@@ -250,6 +250,10 @@ class UiSettings(Section, frozen=True, kw_only=True):
     ascii: Annotated[bool, user("Draw with ASCII characters only")] = False
 
 
+AUTO = "auto"
+"""Among checks: those that are found in the project."""
+
+
 class Settings(Section, frozen=True, kw_only=True):
     """Everything, resolved. Two `Settings` of the same sources are equal."""
 

@@ -12,7 +12,7 @@ from goose_py.protocol.messages import Message, Text, ToolMessage, ToolResult, U
 from goose_py.protocol.model_io import ModelReply, ModelRequest
 from goose_py.protocol.tools import ToolSpec
 from goose_py.providers.assembly import estimate_input
-from goose_py.providers.opening import OpenModel
+from goose_py.providers.open_model import OpenModel
 from goose_py.providers.profile import Profile
 
 _SYSTEM = "You are being tested. Do exactly what is asked, with the tools where tools are asked for, and say nothing else."

@@ -21,7 +21,7 @@ import msgspec
 from goose_py.protocol.deltas import ModelDelta
 from goose_py.protocol.errors import ModelError, RateLimited
 from goose_py.protocol.model_io import ModelReply, ModelRequest
-from goose_py.providers.opening import OpenModel
+from goose_py.providers.open_model import OpenModel
 from goose_py.providers.profile import Profile
 
 OnRetry = Callable[[int, float, str], None]

@@ -23,7 +23,7 @@ from goose_py.providers.assembly import CallIds, user_text
 from goose_py.providers.profile import Profile
 
 if TYPE_CHECKING:
-    from goose_py.providers.opening import OpenModel
+    from goose_py.providers.open_model import OpenModel
 
 _NAMES = ("name", "tool", "tool_name", "function", "function_name")
 _ARGUMENTS = ("arguments", "parameters", "args", "input", "tool_input")

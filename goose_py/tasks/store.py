@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from goose_py.protocol.errors import UserError
 from goose_py.session.log import LOCK_NAME, LOG_NAME
 from goose_py.tasks.spec import SPEC_NAME
 
@@ -127,27 +126,6 @@ class TaskStore:
             return []
         found = [TaskFolder(path, self.runtime) for path in self.root.iterdir() if path.is_dir()]
         return sorted((task for task in found if task.exists()), key=_last_written, reverse=True)
-
-    def find(self, name: str) -> TaskFolder:
-        """By id or the beginning of one, else by title (whole, case does not matter), else by the beginning of what follows
-        an id's date. Raises UserError where none or several fit."""
-        folders = self.all()
-        fits = [task for task in folders if task.task_id.startswith(name)] if name else []
-        exact = [task for task in fits if task.task_id == name]
-        title = " ".join(name.split()).casefold()
-        fits = exact or fits or [task for task in folders if title and _title(task).casefold() == title]
-        fits = fits or [task for task in folders if name and task.task_id.partition("-")[2].startswith(name)]
-        if len(fits) == 1:
-            return fits[0]
-        if fits:
-            raise UserError(f"{name} could be {', '.join(task.task_id for task in fits[:5])}: give more of it.")
-        raise UserError(f"There is no task {name!r}. `goose-py task list` shows those there are.")
-
-
-def _title(task: TaskFolder) -> str:
-    from goose_py.tasks.summary import summary_of
-
-    return summary_of(task).title
 
 
 def _last_written(task: TaskFolder) -> float:

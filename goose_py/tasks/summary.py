@@ -264,6 +264,22 @@ def list_tasks(store: TaskStore) -> tuple[TaskSummary, ...]:
     return tuple(summary_of(task) for task in store.all())
 
 
+def find_task(store: TaskStore, name: str) -> TaskFolder:
+    """By id or the beginning of one, else by title (whole, case does not matter), else by the beginning of what follows
+    an id's date. Raises UserError where none or several fit."""
+    folders = store.all()
+    fits = [task for task in folders if task.task_id.startswith(name)] if name else []
+    exact = [task for task in fits if task.task_id == name]
+    title = " ".join(name.split()).casefold()
+    fits = exact or fits or [task for task in folders if title and summary_of(task).title.casefold() == title]
+    fits = fits or [task for task in folders if name and task.task_id.partition("-")[2].startswith(name)]
+    if len(fits) == 1:
+        return fits[0]
+    if fits:
+        raise UserError(f"{name} could be {', '.join(task.task_id for task in fits[:5])}: give more of it.")
+    raise UserError(f"There is no task {name!r}. `goose-py task list` shows those there are.")
+
+
 def _queued(task: TaskFolder, alive: bool) -> TaskSummary:
     """A task that has not begun. Raises UserError."""
     spec = read_spec(task.path)

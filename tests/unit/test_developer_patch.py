@@ -3,14 +3,14 @@
 import pytest
 from developer_extension import module
 
-patch_format, patch_place = module("patch_format"), module("patch_place")
+patch_reader, patch_place = module("patch_reader"), module("patch_place")
 Lines = module("lines").Lines
 Refused = module("refusal").Refused
 
 
 def patched(text: str, patch: str) -> str:
     """`text` after the only file of `patch`."""
-    (file_patch,) = patch_format.read_patch(patch)
+    (file_patch,) = patch_reader.read_patch(patch)
     lines = Lines(text)
     splices, cursor = [], 0
     for hunk in file_patch.hunks:
@@ -134,7 +134,7 @@ def test_a_change_goes_where_its_context_is(text: str, patch: str, expected: str
     ],
 )
 def test_what_is_already_applied_is_recognised(text: str, patch: str) -> None:
-    (file_patch,) = patch_format.read_patch(patch)
+    (file_patch,) = patch_reader.read_patch(patch)
     placed = patch_place.place("f", Lines(text), file_patch.hunks[0], 0, "The change")
     assert isinstance(placed, patch_place.AlreadyApplied)
 
@@ -184,7 +184,7 @@ def test_what_does_not_fit_is_refused_with_where_and_why(text: str, patch: str, 
 )
 def test_a_patch_that_cannot_be_read_is_refused_naming_the_line(patch: str, why: str) -> None:
     with pytest.raises(Refused, match=why.replace("?", r"\?")):
-        patch_format.read_patch(patch)
+        patch_reader.read_patch(patch)
 
 
 def test_git_headers_are_understood() -> None:
@@ -198,7 +198,7 @@ def test_git_headers_are_understood() -> None:
         "diff --git a/tool b/tool\nnew file mode 100755\n--- /dev/null\n+++ b/tool\n@@ -0,0 +1 @@\n+x\n"
         "diff --git a/empty b/empty\nnew file mode 100644\nindex 0..0\n"
     )
-    found = [(p.action, p.path, p.move_to, p.mode, len(p.hunks)) for p in patch_format.read_patch(diff)]
+    found = [(p.action, p.path, p.move_to, p.mode, len(p.hunks)) for p in patch_reader.read_patch(diff)]
     assert found == [
         ("update", "café.py", None, None, 1),
         ("update", "old", "new name", None, 0),
@@ -211,9 +211,9 @@ def test_git_headers_are_understood() -> None:
 
 def test_a_plain_diff_of_several_files_with_time_stamps_is_understood() -> None:
     diff = "--- f\t2026-01-01 00:00:00\n+++ f\t2026-01-02\n@@ -1 +1 @@\n-a\n+b\n--- g\n+++ g\n@@ -1 +1 @@\n-a\n+b\n"
-    assert [(p.action, p.path) for p in patch_format.read_patch(diff)] == [("update", "f"), ("update", "g")]
+    assert [(p.action, p.path) for p in patch_reader.read_patch(diff)] == [("update", "f"), ("update", "g")]
 
 
 def test_text_around_a_patch_is_passed_over() -> None:
     wrapped = "Here it is:\n```\n*** Begin Patch\n*** Delete File: f\n*** End Patch\n```\n"
-    assert [p.action for p in patch_format.read_patch(wrapped)] == ["delete"]
+    assert [p.action for p in patch_reader.read_patch(wrapped)] == ["delete"]
