@@ -16,17 +16,17 @@ from goose_py.tasks.summary import list_tasks
 ATTACHABLE = ("awaiting approval", "awaiting plan approval", "running", "planning", "verifying")
 
 
-def conversation(*, new: bool, flags: Mapping[str, Any]) -> int:
+def conversation(*, new: bool, inline: bool, flags: Mapping[str, Any]) -> int:
     """Opens the task of this repository that works or waits for a person, else a new conversation."""
     host = Host.here()
     settings = _check(host, flags)
     task = None if new else _open_task(host)
-    return _run(host, settings, task, flags)
+    return _run(host, settings, task, flags, inline=inline)
 
 
-def attach(task_id: str) -> int:
+def attach(task_id: str, *, inline: bool = False) -> int:
     host = Host.here()
-    return _run(host, _check(host, {}), host.task(task_id).task_id, {})
+    return _run(host, _check(host, {}), host.task(task_id).task_id, {}, inline=inline)
 
 
 def _check(host: Host, flags: Mapping[str, Any]) -> Settings:
@@ -54,7 +54,7 @@ def _open_task(host: Host) -> str | None:
     return None
 
 
-def _run(host: Host, settings: Settings, task: str | None, flags: Mapping[str, Any]) -> int:
+def _run(host: Host, settings: Settings, task: str | None, flags: Mapping[str, Any], *, inline: bool) -> int:
     from goose_py.bootstrap.screen import services
     from goose_py.tui.run import run_app
     from goose_py.tui.services import Options
@@ -65,6 +65,7 @@ def _run(host: Host, settings: Settings, task: str | None, flags: Mapping[str, A
         ascii=settings.ui.ascii or needs_ascii(host.env, sys.stdout.encoding),
         slow_link=is_slow_link(host.env),
         tmux=bool(host.env.get("TMUX")),
+        inline=inline,
         place=host.cwd.name or str(host.cwd),
         program=__version__,
     )

@@ -64,13 +64,14 @@ class LazyGroup(click.Group):
 @click.command(cls=LazyGroup, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, "-V", "--version", message="goose-py %(version)s")
 @click.option("--new", is_flag=True, help="Begin a new conversation instead of attaching to one that is open.")
+@click.option("--inline", is_flag=True, help="Below the prompt of the shell, not on a screen of its own.")
 @click.option("--provider", help="Provider that answers.")
 @click.option("--model", help="Model that answers.")
 @click.option("--effort", help="How hard it thinks: off, minimal, low, medium, high, max.")
 @click.option("--mode", help="plan, ask, auto or chat.")
 @click.option("--base", help="Where the task starts: head, changes (with your uncommitted work), or a revision.")
 @click.pass_context
-def root(ctx: click.Context, new: bool, **flags: str | None) -> int | None:
+def root(ctx: click.Context, new: bool, inline: bool, **flags: str | None) -> int | None:
     """A coding agent that works in a git worktree and lets you approve every change.
 
     Without a command it opens a conversation about the repository you are in.
@@ -78,5 +79,5 @@ def root(ctx: click.Context, new: bool, **flags: str | None) -> int | None:
     if ctx.invoked_subcommand is None:
         from goose_py.cli.tui import open_conversation
 
-        return open_conversation(new=new, flags={name: value for name, value in flags.items() if value is not None})
+        return open_conversation(new=new, inline=inline, flags={name: value for name, value in flags.items() if value is not None})
     return None

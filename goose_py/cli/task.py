@@ -108,11 +108,12 @@ def show(id: str, as_json: bool) -> int:
 
 @task.command()
 @click.argument("id")
-def attach(id: str) -> int:
+@click.option("--inline", is_flag=True, help="Below the prompt of the shell, not on a screen of its own.")
+def attach(id: str, inline: bool) -> int:
     """Show a task live in the terminal interface."""
     from goose_py.cli.tui import open_task
 
-    return open_task(id)
+    return open_task(id, inline=inline)
 
 
 @task.command()

@@ -3,13 +3,13 @@
 from typing import Any
 
 
-def open_conversation(*, new: bool, flags: dict[str, Any]) -> int:
+def open_conversation(*, new: bool, inline: bool, flags: dict[str, Any]) -> int:
     from goose_py.bootstrap.tui import conversation
 
-    return conversation(new=new, flags=flags)
+    return conversation(new=new, inline=inline, flags=flags)
 
 
-def open_task(task_id: str) -> int:
+def open_task(task_id: str, *, inline: bool) -> int:
     from goose_py.bootstrap.tui import attach
 
-    return attach(task_id)
+    return attach(task_id, inline=inline)

@@ -57,7 +57,10 @@ class GooseApp(App[Left]):
 
     TITLE = "goose-py"
     ENABLE_COMMAND_PALETTE = False
-    CSS = "Toast { background: $panel; }"
+    CSS = """
+    Toast { background: $panel; }
+    Screen:inline { height: 75vh; min-height: 12; border: none; }
+    """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+c", "cancel", "Cancel", show=False, priority=True),
         Binding("ctrl+q", "leave", "Leave", show=False, priority=True),

@@ -22,7 +22,7 @@ def run_app(services: Services, options: Options, env: MutableMapping[str, str],
     # What was imported stays: the collector need not walk it again and again while the user types.
     gc.collect()
     gc.freeze()
-    left = app.run()
+    left = app.run(inline=options.inline)
     if app.bug is not None:
         raise app.bug
     return left if left is not None else app.left()

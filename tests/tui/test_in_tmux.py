@@ -49,6 +49,32 @@ async def test_a_change_is_asked_for_watched_reviewed_and_applied_without_leavin
     assert user.git("status", "--porcelain").split() == ["M", "cart.py"]
 
 
+@pytest.mark.case("U36")
+@pytest.mark.parametrize("inline", [False, True])
+async def test_a_paste_waits_a_copy_reaches_the_terminal_and_what_was_said_stays_above_the_shell(user, terminal, inline):
+    async with answered(user, [{"text": "It adds prices up."}] * 4) as server:
+        await terminal.open(*(["--inline"] if inline else []))
+        await terminal.shows("Say what should be done", *(["[begun]"] if inline else []))
+        assert await terminal.on_screen_of_its_own() is not inline
+        await terminal.paste("What does it do?\nAnswer in one line.\n")
+        await terminal.shows("What does it do?", "Answer in one line.")
+        assert server.requests == [], "a paste sends nothing"
+        await terminal.press("Enter")
+        await terminal.shows("It adds prices up.", "Say what should be done")
+        assert "What does it do?\nAnswer in one line." in server.requests[0].body["messages"][-1]["content"][-1]["text"]
+        await terminal.type("/copy")
+        await terminal.press("Enter")
+        async with asyncio.timeout(20):
+            while "It adds prices up." not in await terminal.copied():
+                await asyncio.sleep(0.05)
+        await terminal.press("C-q")
+        await terminal.shows("[ended 0]")
+        assert not await terminal.on_screen_of_its_own()
+        left = await terminal.everything()
+    begun, said, answer, ended = (left.index(text) for text in ("[begun]", "› What does it do?", "It adds prices up.", "[ended 0]"))
+    assert begun < said < answer < ended
+
+
 REVISED = [
     calls(("read", {"path": "cart.py"}), text="I look first."),
     calls(PLAN, ("write", {"path": "cart.py", "content": CART_CHANGED})),

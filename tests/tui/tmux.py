@@ -26,7 +26,8 @@ class Terminal:
         await self._tmux(
             "-u", "-f", "/dev/null", "new-session", "-d", "-x", columns, "-y", rows, "-c", str(self._user.repository),
             "env", "-i", *assignments,
-            "/bin/sh", "-c", '"$0" "$@"; echo "[ended $?]"; exec cat', str(GOOSE), *arguments,
+            "/bin/sh", "-c", 'echo "[begun]"; "$0" "$@"; echo "[ended $?]"; exec cat', str(GOOSE), *arguments,
+            ";", "set-option", "-s", "set-clipboard", "on",
         )  # fmt: skip
 
     async def type(self, text: str) -> None:
@@ -64,6 +65,23 @@ class Terminal:
                     await asyncio.sleep(0.1)
         except TimeoutError:
             pytest.fail(f"{key} did not lead to {then!r} on\n{screen}")
+
+    async def paste(self, text: str) -> None:
+        """As a terminal pastes: between the marks that the program has asked for."""
+        await self._tmux("set-buffer", "-b", "pasted", text)
+        await self._tmux("paste-buffer", "-p", "-b", "pasted")
+
+    async def copied(self) -> str:
+        """What a program has put on the clipboard with OSC 52 last."""
+        return await self._tmux("show-buffer", check=False)
+
+    async def everything(self) -> str:
+        """The screen, and above it what has scrolled out of it."""
+        return await self._tmux("capture-pane", "-p", "-S", "-")
+
+    async def on_screen_of_its_own(self) -> bool:
+        """Whether the program has taken the terminal's alternate screen, which leaves nothing behind."""
+        return (await self._tmux("display-message", "-p", "#{alternate_on}")).strip() == "1"
 
     async def close(self) -> None:
         await self._tmux("kill-server", check=False)
