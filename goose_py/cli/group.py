@@ -79,5 +79,6 @@ def root(ctx: click.Context, new: bool, inline: bool, **flags: str | None) -> in
     if ctx.invoked_subcommand is None:
         from goose_py.cli.tui import open_conversation
 
-        return open_conversation(new=new, inline=inline, flags={name: value for name, value in flags.items() if value is not None})
+        given = {name: value for name, value in flags.items() if value is not None}
+        return open_conversation(new=new, inline=inline, flags=given)
     return None
