@@ -5,7 +5,6 @@ Nothing is executed to find them, and finding one does not run it: see `bootstra
 
 import json
 import re
-import tomllib
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
@@ -101,11 +100,8 @@ def _sign_of_pytest(project: Project) -> str | None:
     for name in ("pytest.ini", "conftest.py"):
         if name in project.names:
             return name
-    tools = _toml(project, "pyproject.toml").get("tool")
-    if isinstance(tools, dict) and "pytest" in tools:
-        return "pyproject.toml"
-    for name, section in (("setup.cfg", "tool:pytest"), ("tox.ini", "pytest")):
-        if section in _ini_sections(project, name):
+    for name, header in _PYTEST_HEADERS.items():
+        if name in project.names and header.search(project.read(name) or ""):
             return name
     alone = next((name for name in sorted(project.names) if re.fullmatch(r"test_\w+\.py", name)), None)
     if alone is not None or "manage.py" in project.names or not _DESCRIBES_PYTHON & set(project.names):
@@ -113,6 +109,13 @@ def _sign_of_pytest(project: Project) -> str | None:
     return next((name for name in ("tests/", "test/") if name in project.names), None)
 
 
+_PYTEST_HEADERS = {
+    "pyproject.toml": re.compile(r"""^[ \t]*\[[ \t]*tool[ \t]*\.[ \t]*["']?pytest["']?[ \t]*[.\]]""", re.MULTILINE),
+    "setup.cfg": re.compile(r"^\[tool:pytest\]", re.MULTILINE),
+    "tox.ini": re.compile(r"^\[pytest\]", re.MULTILINE),
+}
+"""Their parsers are for files that one trusts: tomllib takes memory by the square of a key's length, and configparser fails in
+ways of its own."""
 _DESCRIBES_PYTHON = frozenset({"pyproject.toml", "setup.py", "setup.cfg", "requirements.txt"})
 _BY_LOCK = {
     "pnpm-lock.yaml": "pnpm test",
@@ -148,25 +151,3 @@ def _scripts(project: Project, name: str, table: str) -> Mapping[str, Any]:
         return {}
     scripts = content.get(table) if isinstance(content, dict) else None
     return scripts if isinstance(scripts, dict) else {}
-
-
-def _toml(project: Project, name: str) -> Mapping[str, Any]:
-    if name not in project.names:
-        return {}
-    try:
-        return tomllib.loads(project.read(name) or "")
-    except (ValueError, RecursionError):
-        return {}
-
-
-def _ini_sections(project: Project, name: str) -> Collection[str]:
-    if name not in project.names:
-        return ()
-    import configparser  # few projects need it
-
-    parser = configparser.RawConfigParser(strict=False, allow_no_value=True)
-    try:
-        parser.read_string(project.read(name) or "")
-    except configparser.Error:
-        return ()
-    return parser.sections()

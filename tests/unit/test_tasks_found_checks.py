@@ -1,6 +1,9 @@
 """Which check commands a project's files give away."""
 
 import json
+import resource
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -28,6 +31,8 @@ def scripts(**named: str) -> str:
         ({"pytest.ini": ""}, (), [("pytest -q", "pytest.ini")]),
         ({"setup.cfg": "[tool:pytest]\naddopts = -q\n"}, (), [("pytest -q", "setup.cfg")]),
         ({"tox.ini": "[pytest]\n"}, (), [("pytest -q", "tox.ini")]),
+        ({"pyproject.toml": "[project]\nname = 'x'\n[ tool . \"pytest\" ]\n"}, (), [("pytest -q", "pyproject.toml")]),
+        ({"pyproject.toml": "[tool.pytester]\n"}, (), []),
         ({"tox.ini": "[testenv]\n"}, (), []),
         ({"cart.py": "", "test_cart.py": ""}, (), [("pytest -q", "test_cart.py")]),
         ({"manage.py": "", "requirements.txt": ""}, ("tests",), [("python3 manage.py test", "manage.py")]),
@@ -82,3 +87,28 @@ def test_files_that_are_no_such_files_give_nothing_away(name, text) -> None:
 def test_a_file_that_cannot_be_read_gives_nothing_away() -> None:
     named = Project(names={"package.json", "Makefile", "tox.ini"}, read=lambda name: None, has=EVERYTHING)
     assert found_checks(named) == ()
+
+
+@pytest.mark.case("A25")
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"setup.cfg": "[metadata]\nname\n  continued\n"},
+        {"pyproject.toml": "a." * 500_000 + "a = 1\n"},
+        {"pyproject.toml": "[" + "a." * 500_000 + "a]\n"},
+        {"pyproject.toml": "a = " + "{a=" * 250_000},
+        {"package.json": '{"a":' * 150_000},
+        {"justfile": "test " * 200_000},
+        {"Makefile": "test" + " " * 1_000_000},
+    ],
+    ids=["continued", "key", "table", "nested", "json", "just", "make"],
+)
+@pytest.mark.skipif(sys.platform != "linux", reason="reads how much memory is used from /proc")
+def test_what_a_stranger_writes_there_takes_neither_memory_nor_time(files) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + (256 << 20), hard))
+    try:
+        assert found_checks(project(files)) == ()
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
