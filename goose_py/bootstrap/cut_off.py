@@ -48,15 +48,16 @@ async def _end(host: Host, repository: Repository) -> None:
     for found in await recover_all(repository):
         print(safe_text(f"goose-py: {found.sentence()}"), file=sys.stderr)
         if found.merged:
-            _put_on_record(host, found)
+            _put_on_record(host, repository, found)
 
 
-def _put_on_record(host: Host, found: Recovered) -> None:
+def _put_on_record(host: Host, repository: Repository, found: Recovered) -> None:
     """What the killed process was about to log. Where another process has the log by now, merging again finds that it is
     done, and logs it."""
     journal, branch = found.journal, found.journal.branch
-    folder = host.tasks.folder(journal.task_id)
-    if not journal.task_id or not folder.began() or folder.owned():
+    # By name among those there are: the journal lay in the repository, where others may write.
+    folder = next((each for each in host.tasks.all() if each.task_id == journal.task_id), None)
+    if folder is None or not _is_about(folder, repository) or not folder.began() or folder.owned():
         return
     log, contents = Log.open(folder.path, host.now)
     try:
@@ -76,3 +77,10 @@ def _put_on_record(host: Host, found: Recovered) -> None:
         log.append(ev.TaskEnded(state="merged", detail=f"{branch} is at {journal.commit[:12]}"))
     finally:
         log.close()
+
+
+def _is_about(folder: TaskFolder, repository: Repository) -> bool:
+    try:
+        return Path(TaskFile.read(folder.store).common_dir) == repository.common_dir
+    except GooseError:
+        return False

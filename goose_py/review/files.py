@@ -16,8 +16,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
+
 from goose_py.git.errors import from_os_error
-from goose_py.git.paths import located, parents
+from goose_py.git.paths import below_symlink, located, parents
 from goose_py.protocol.changes import path_from_bytes, path_to_bytes
 from goose_py.review.errors import CannotApply
 
@@ -57,12 +59,13 @@ class Placed:
     def found(cls, root: Path, aside: Path) -> Placed:
         """What a process that is gone had in place when it ended. A file that somebody has touched since is not among it."""
         placed = cls(root, aside)
-        try:
-            manifest = json.loads((aside / _MANIFEST).read_bytes())
-        except (FileNotFoundError, ValueError):
+        manifest = _read_manifest(aside)
+        if manifest is None:
             return placed  # it ended before the first file was put in place
-        placed.made_folders = [root / name for name in manifest["folders"]]
-        for number, (name, existed, staged) in enumerate(manifest["writes"]):
+        placed.made_folders = [located(root, path_to_bytes(name)) for name in manifest.folders if _is_within(root, name)]
+        for number, (name, existed, staged) in enumerate(manifest.writes):
+            if not _is_within(root, name):
+                continue
             target, kept = located(root, path_to_bytes(name)), _aside_name(placed, number, "old")
             if _is_placed(signature(target), staged) and (not existed or os.path.lexists(kept)):
                 placed.replaced.append((target, kept if existed else None))
@@ -157,6 +160,28 @@ def _note(placed: Placed, writes: Sequence[Write]) -> None:
     unfinished = placed.aside / f"{_MANIFEST}.new"
     unfinished.write_text(content)
     unfinished.replace(placed.aside / _MANIFEST)
+
+
+class _Manifest(msgspec.Struct, frozen=True):
+    folders: list[str]
+    writes: list[tuple[str, bool, list[int] | None]]
+
+
+def _read_manifest(aside: Path) -> _Manifest | None:
+    try:
+        # Not by msgspec: a path need not be UTF-8.
+        return msgspec.convert(json.loads((aside / _MANIFEST).read_bytes()), _Manifest)
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
+def _is_within(root: Path, name: str) -> bool:
+    """Whether a path of a manifest still leads to a place below `root`."""
+    try:
+        path = path_to_bytes(name)
+    except ValueError:
+        return False
+    return b"\0" not in path and not {b"", b".", b".."} & set(path.split(b"/")) and not below_symlink(root, path)
 
 
 def _is_placed(here: Signature | None, staged: list[int] | None) -> bool:

@@ -11,6 +11,8 @@ import asyncio
 import fcntl
 import json
 import os
+import re
+import stat
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -19,6 +21,7 @@ from pathlib import Path
 import msgspec
 
 from goose_py.git.errors import RepositoryBusy, from_os_error
+from goose_py.review.leftovers import LEFTOVER
 
 PATIENCE = 30.0
 """Seconds to wait for another merge of ours: it moves files, and has run its checks before."""
@@ -30,6 +33,7 @@ LOCK = "index.lock"
 _RETRY = 0.02
 _MAGIC = b"goose-py "
 _LARGEST = 65536
+_OID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
 
 class Journal(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +58,22 @@ class Journal(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def branch(self) -> str:
         return self.reference.removeprefix("refs/heads/")
+
+    def is_about(self, root: Path, git_dir: Path) -> bool:
+        """Whether it names this checkout and nothing outside it. One who can put a file into a git directory, such as whoever
+        sent it, could otherwise have any folder removed."""
+        aside = Path(self.aside)
+        return (
+            self.root == os.fspath(root)
+            and aside.parent in (root, git_dir)
+            and aside.name.startswith(LEFTOVER)
+            and not aside.is_symlink()
+            and self.index.startswith(LEFTOVER)
+            and "/" not in self.index
+            and self.reference.startswith("refs/heads/")
+            and _OID.fullmatch(self.tip) is not None
+            and _OID.fullmatch(self.commit) is not None
+        )
 
 
 @dataclass(frozen=True)
@@ -97,9 +117,7 @@ async def index_locked(git_dir: Path, journal: Journal, recover: Recover) -> Asy
 
 def journal_in(git_dir: Path) -> Journal | None:
     """Of whoever of us has the lock there, living or not."""
-    try:
-        descriptor = os.open(git_dir / LOCK, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except OSError:
+    if (descriptor := _opened(git_dir / LOCK, os.O_RDONLY)) is None:
         return None
     try:
         return _journal(descriptor)
@@ -110,9 +128,7 @@ def journal_in(git_dir: Path) -> Journal | None:
 def left_behind(git_dir: Path) -> Left | None:
     """The lock that a killed process of ours has left in a git directory, taken over; None where there is none."""
     lock = git_dir / LOCK
-    try:
-        descriptor = os.open(lock, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except OSError:
+    if (descriptor := _opened(lock, os.O_RDWR)) is None:
         return None
     try:
         journal = _journal(descriptor)
@@ -177,11 +193,24 @@ def _named(made: Path, lock: Path) -> None:
 
 
 def _is_ours(lock: Path) -> bool:
+    if (descriptor := _opened(lock, os.O_RDONLY)) is None:
+        return not os.path.lexists(lock)  # released this moment: try again
     try:
-        with lock.open("rb") as file:
-            return file.read(len(_MAGIC)) == _MAGIC
+        return os.pread(descriptor, len(_MAGIC), 0) == _MAGIC
+    finally:
+        os.close(descriptor)
+
+
+def _opened(lock: Path, flags: int) -> int | None:
+    """None for what is no file of its own: a stranger's repository may bring a pipe or a link of that name."""
+    try:
+        descriptor = os.open(lock, flags | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
-        return True  # released this moment: try again
+        return None
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    return None
 
 
 def _journal(descriptor: int) -> Journal | None:
@@ -191,7 +220,7 @@ def _journal(descriptor: int) -> Journal | None:
     try:
         # Not by msgspec: a path need not be UTF-8.
         return msgspec.convert(json.loads(content[len(_MAGIC) :]), Journal)
-    except (ValueError, msgspec.MsgspecError):
+    except (ValueError, RecursionError):
         return None
 
 

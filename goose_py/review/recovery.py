@@ -11,7 +11,7 @@ import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
-from goose_py.git.errors import GitError, RefMoved
+from goose_py.git.errors import GitError, RefMoved, RepositoryBusy
 from goose_py.git.repository import Repository, common_dir_of, update_ref
 from goose_py.review.files import Placed
 from goose_py.review.index_lock import LOCK, Journal, Left, journal_in, left_behind
@@ -63,10 +63,17 @@ def _git_dirs(common_dir: Path) -> list[Path]:
 
 async def recover(repository: Repository) -> Recovered | None:
     """Ends what a process that is gone had begun in this checkout; None where there is nothing. A merge that is under way is
-    left alone. Killed itself, it goes on where it stopped when it is called again."""
+    left alone. Killed itself, it goes on where it stopped when it is called again. Raises RepositoryBusy where the journal is
+    not about this checkout, which may have been moved since; nothing is done then."""
     left = left_behind(repository.git_dir)
     if left is None:
         return None
+    if not left.journal.is_about(repository.root, repository.git_dir):
+        left.keep()
+        raise RepositoryBusy(
+            f"{left.path} is about other places than this checkout, so nothing that it says was done; remove that file if no "
+            "git process is running."
+        )
     try:
         merged = await _ended(repository, left)
     except BaseException:
