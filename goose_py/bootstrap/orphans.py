@@ -109,10 +109,7 @@ async def status_of(host: Host, folder: TaskFolder) -> tuple[WorktreeStatus, Tas
 
 async def ignored_work(worktree: TaskWorktree) -> tuple[str, ...]:
     """The ignored files and folders in it that are neither caches nor copies of files in the checkout: no snapshot has them."""
-    listing = await worktree.store.on(worktree.path).out(
-        "ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--directory"
-    )
-    found = [path for path in listing.split(b"\0") if path and path.rstrip(b"/").rpartition(b"/")[2] not in CACHES]
+    found = [path for path in await worktree.ignored_files() if path.rstrip(b"/").rpartition(b"/")[2] not in CACHES]
 
     def of_value() -> tuple[str, ...]:
         root = worktree.repository.root

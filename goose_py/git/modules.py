@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from contextlib import suppress
 from pathlib import Path
 
 from goose_py.git.repository import Repository
@@ -15,16 +16,25 @@ def module_stores(repository: Repository) -> tuple[Path, ...]:
     return tuple(store for home in homes for store in _stores_below(home / "modules", home))
 
 
-def _stores_below(folder: Path, home: Path) -> Iterator[Path]:
-    if not folder.is_dir() or folder.is_symlink():
-        return
-    for entry in sorted(folder.iterdir()):
-        objects = entry / "objects"
-        if entry.is_symlink() or not entry.is_dir():
-            continue
-        if not (entry / "HEAD").is_file():
-            yield from _stores_below(entry, home)  # names of submodules may have slashes
-            continue
-        if objects.is_dir() and objects.resolve().is_relative_to(home.resolve()):
-            yield objects
-        yield from _stores_below(entry / "modules", home)
+def _stores_below(folder: Path, home: Path) -> list[Path]:
+    inside = home.resolve()
+    found, waiting = [], [folder]
+    while waiting:
+        with suppress(OSError):  # what may not be read has nothing for us either
+            for entry in _folders_in(waiting.pop(0)):
+                if not (entry / "HEAD").is_file():
+                    waiting.append(entry)  # names of submodules may have slashes
+                    continue
+                waiting.append(entry / "modules")
+                objects = entry / "objects"
+                if objects.is_dir() and objects.resolve().is_relative_to(inside):
+                    found.append(objects)
+    return found
+
+
+def _folders_in(folder: Path) -> list[Path]:
+    """Without links, and none where it is one itself."""
+    if folder.is_symlink():
+        return []
+    with os.scandir(folder) as entries:
+        return sorted(Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False))

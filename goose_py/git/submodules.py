@@ -167,34 +167,61 @@ class Filling:
     empty: tuple[bytes, ...] = ()
 
 
-async def fillable(store: PrivateStore, links: Mapping[bytes, str]) -> Filling:
+MOST = 1000
+"""Submodules of one worktree that are filled, in the order of their paths; the others stay empty. Ten links to a commit that
+has ten links, and so on, are a few kilobytes in a repository and would be more files than any disk holds."""
+DEEPEST = 16
+"""Submodules within each other."""
+
+
+class _Room:
+    """How many submodules may still be filled."""
+
+    def __init__(self) -> None:
+        self._left = MOST
+
+    def taken(self, above: int) -> bool:
+        """Whether there is room for one more that is within `above` others. Whatever is asked about takes some."""
+        self._left -= 1
+        return self._left >= 0 and above < DEEPEST
+
+
+async def fillable(
+    store: PrivateStore, links: Mapping[bytes, str], room: _Room | None = None, above: int = 0
+) -> Filling:
     """What `fill_submodules` would do in empty folders."""
+    room = room or _Room()
     trees = await readable_commits(store, sorted(set(links.values())))
     filled: list[bytes] = []
-    empty = [path for path, commit in links.items() if commit not in trees]
-    for path, commit in links.items():
-        if commit in trees:
-            below = await fillable(store, await links_of(store, trees[commit]))
-            filled += [path, *(path + b"/" + inner for inner in below.filled)]
-            empty += [path + b"/" + inner for inner in below.empty]
+    empty: list[bytes] = []
+    for path, commit in sorted(links.items()):
+        if not room.taken(above) or commit not in trees:
+            empty.append(path)
+            continue
+        below = await fillable(store, await links_of(store, trees[commit]), room, above + 1)
+        filled += [path, *(path + b"/" + inner for inner in below.filled)]
+        empty += [path + b"/" + inner for inner in below.empty]
     return Filling(tuple(filled), tuple(empty))
 
 
-async def fill_submodules(checkout: Checkout, links: Mapping[bytes, str]) -> Filling:
+async def fill_submodules(
+    checkout: Checkout, links: Mapping[bytes, str], room: _Room | None = None, above: int = 0
+) -> Filling:
     """Puts the files of submodules into their empty folders below `checkout`, at the commits of `links`, and nested ones."""
+    room = room or _Room()
     trees = await readable_commits(checkout.store, sorted(set(links.values())))
     filled: list[bytes] = []
     empty: list[bytes] = []
     for path, commit in sorted(links.items()):
         inner = checkout.within(path)
-        if commit not in trees or not _may_fill(inner):
+        if not room.taken(above) or commit not in trees or not _may_fill(inner):
             empty.append(inner.prefix.rstrip(b"/"))
             continue
         await asyncio.to_thread(inner.begin)
         await inner.on.run("read-tree", "--reset", "-u", trees[commit])
         inner.remember(trees[commit], commit)
         await inner.put_contents()
-        below = await fill_submodules(inner, await links_of(checkout.store, trees[commit]))
+        below = await fill_submodules(inner, await links_of(checkout.store, trees[commit]), room, above + 1)
         filled += [inner.prefix.rstrip(b"/"), *below.filled]
         empty += below.empty
     return Filling(tuple(filled), tuple(empty))

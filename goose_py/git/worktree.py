@@ -236,6 +236,20 @@ class TaskWorktree:
         present = [path for path in added if _is_file(located(self.path, path)) and not below_symlink(self.path, path)]
         return sorted(await ignored_paths(checkout.on, present)) if present else []
 
+    async def ignored_files(self) -> list[bytes]:
+        """What git ignores here and in the submodules that were filled: no snapshot has it. A folder of nothing else is one
+        entry, which ends with a slash."""
+        found: list[bytes] = []
+        waiting = [self._checkout()]
+        while waiting:
+            checkout = waiting.pop()
+            listing = await checkout.on.out(
+                "ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--directory"
+            )
+            found += [checkout.prefix + path for path in listing.split(b"\0") if path]
+            waiting += [inner for inner in checkout.filled().values() if inner.usable]
+        return found
+
     @property
     def commits(self) -> CommitStore:
         """Where the commits of a sandboxed task arrive."""

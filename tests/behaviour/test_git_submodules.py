@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,9 @@ from git_repos import Place, tree_of_folder
 
 from goose_py.git.base import base_with_changes
 from goose_py.git.diff import changeset_summary, with_hunks
+from goose_py.git.modules import module_stores
+from goose_py.git.private import PrivateStore
+from goose_py.git.submodules import DEEPEST, MOST, Checkout, fill_submodules, fillable, links_of
 from goose_py.git.worktree import TaskWorktree
 from goose_py.protocol.changes import ChangeSet
 from goose_py.protocol.events import ChangeDecided
@@ -298,3 +302,68 @@ def decision(changes: ChangeSet, path: str) -> Decision:
     file = changes.file(path)
     assert file is not None
     return Decision(ChangeDecided(path=path, verdict="keep", content=file.id))
+
+
+@pytest.mark.case("R35")
+async def test_what_a_submodule_ignores_is_known_to_be_in_no_snapshot(place: Place):
+    worktree = await place.task()
+    place.write({"vendor/lib/lib.o": "built\n", "vendor/lib/inner/deep.txt": "recorded\n"}, worktree.path)
+    assert await worktree.ignored_files() == [b"vendor/lib/lib.o"]
+    assert set(await changed(worktree)) == {"vendor/lib/inner/deep.txt"}
+
+
+def links(place: Place, commit: str, count: int) -> str:
+    """A commit whose tree links so many times to another one."""
+    rows = "".join(f"160000 commit {commit}\\tm{number}\\n" for number in range(count))
+    tree = place.sh(f"printf '{rows}' | git mktree --missing").strip()
+    return place.sh(f"git commit-tree -m links -p {commit} {tree}").strip()
+
+
+async def unfolded(place: Place, wide: int, levels: int) -> tuple[PrivateStore, dict[bytes, str]]:
+    commit = place.commit({"a.txt": "a\n"})
+    for _ in range(levels):
+        commit = links(place, commit, wide)
+    store = await PrivateStore.create(await place.open(), place.top / "store")
+    return store, await links_of(store, f"{commit}^{{tree}}")
+
+
+@pytest.mark.case("R40")
+async def test_links_that_would_unfold_without_end_are_filled_up_to_a_bound(tmp_path: Path):
+    store, top = await unfolded(Place(tmp_path), wide=10, levels=12)
+    found = await fillable(store, top)
+    assert len(found.filled) == MOST and found.empty
+
+
+@pytest.mark.case("R40")
+async def test_submodules_that_never_end_are_filled_as_deep_as_was_said(tmp_path: Path):
+    store, top = await unfolded(Place(tmp_path), wide=1, levels=3 * DEEPEST)
+    checkout = Checkout(store, tmp_path / "files")
+    checkout.root.mkdir()
+    said = await fillable(store, top)
+    assert await fill_submodules(checkout, top) == said
+    assert (len(said.filled), len(said.empty)) == (DEEPEST, 1)
+
+
+@pytest.mark.case("R40")
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+async def test_a_store_that_may_not_be_read_leaves_its_submodule_empty(place: Place):
+    modules = place.root / ".git" / "modules" / "vendor"
+    modules.chmod(0)
+    try:
+        assert (await place.task()).empty == ("vendor/lib",)
+    finally:
+        modules.chmod(0o700)
+
+
+@pytest.mark.case("R40")
+async def test_stores_are_looked_for_however_deep_the_names_of_submodules_are(place: Place):
+    folder = os.open(place.root / ".git" / "modules", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        for _ in range(1500):
+            os.mkdir("a", dir_fd=folder)
+            inner = os.open("a", os.O_RDONLY | os.O_DIRECTORY, dir_fd=folder)
+            os.close(folder)
+            folder = inner
+    finally:
+        os.close(folder)
+    assert len(module_stores(await place.open())) == 2
