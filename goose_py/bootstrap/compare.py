@@ -20,6 +20,7 @@ from goose_py.bootstrap.worktree import require_base
 from goose_py.git.diff import changeset_summary
 from goose_py.git.repository import Repository
 from goose_py.git.runner import Git
+from goose_py.protocol.amounts import counted, dollars
 from goose_py.protocol.errors import UserError
 from goose_py.protocol.safe_text import safe_text
 from goose_py.tasks.diff_text import diff_text
@@ -198,8 +199,8 @@ def _print(found: Comparison) -> None:
     for name in ("id", "model", "state", "checks", "diff", "time", "cost"):
         table.add_column(name, no_wrap=True)
     for task in found.tasks:
-        diff = f"{task.files} files +{task.added} −{task.removed}"
-        spent = (f"{task.seconds:.1f}s", f"${task.cost:.4f}")
+        diff = f"{counted(task.files, 'file')} +{task.added} −{task.removed}"
+        spent = (f"{task.seconds:.1f}s", dollars(task.cost, unpriced=task.unpriced))
         cells = (task.task_id, str(task.model or ""), task.state, task.checks, diff, *spent)
         table.add_row(*(Text(safe_text(cell)) for cell in cells))
     Console(width=None if sys.stdout.isatty() else 160, markup=False, highlight=False).print(table)

@@ -14,6 +14,7 @@ from goose_py.bootstrap.launch import tell
 from goose_py.bootstrap.place import tasks_here
 from goose_py.git.diff import with_hunks
 from goose_py.protocol import commands as cmd
+from goose_py.protocol.amounts import counted
 from goose_py.protocol.changes import ChangeSet, FileChange
 from goose_py.protocol.errors import GooseError, UserError
 from goose_py.protocol.events import ChangesApplied, Rebased
@@ -141,17 +142,18 @@ def _applied(summary: TaskSummary, how: str) -> str:
 
 async def _question(looked: Looked, request: ApplyRequest) -> str:
     """Raises UserError where there is nothing to ask about."""
+    task_id = looked.folder.task_id
     if not looked.changes.files:
-        raise UserError(f"Nothing of task {looked.folder.task_id} is left to apply: {_why_nothing(looked, request)}.")
+        raise UserError(f"Nothing of task {task_id} is left to apply: {_why_nothing(looked, request)}.")
     changes, review = await reviewed(looked.worktree.store, looked.changes, decisions_of(looked.records))
     kept, undecided = _counted(changes, review)
     if undecided and not request.everything and not kept:
         raise UserError(
-            f"Nothing of task {looked.folder.task_id} was approved yet. `goose-py review` shows it, `goose-py approve` keeps "
-            "it, `goose-py apply --all` takes all of it."
+            f"Nothing of task {task_id} was approved yet. `goose-py review {task_id}` shows it, `goose-py approve {task_id}` "
+            f"keeps it, `goose-py apply {task_id} --all` takes all of it."
         )
     target = looked.summary.place if request.how == "worktree" else (request.into or looked.worktree.base.branch)
-    question = f"Apply {'everything' if request.everything else f'{kept} kept files'} to {target}?"
+    question = f"Apply {'everything' if request.everything else counted(kept, 'kept file')} to {target}?"
     if undecided and not request.everything:
         question = f"{undecided} files are undecided and stay out. {question}"
     if looked.summary.unresolved:
@@ -177,7 +179,7 @@ def take_back(task_id: str | None, *, yes: bool) -> int:
     host = Host.here()
     folder = host.task(task_id) if task_id is not None else _last_merged(host)
     last = last_applied(read_log(folder.path).records)
-    if last is not None and not yes and not confirmed(host, f"Take {len(last.files)} files in {last.target} back?"):
+    if last is not None and not yes and not confirmed(host, f"Take {counted(len(last.files), 'file')} in {last.target} back?"):
         print("Nothing was changed.")
         return 0
     asyncio.run(_send(host, folder, cmd.UndoApply()))

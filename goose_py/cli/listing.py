@@ -3,8 +3,9 @@
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -12,10 +13,14 @@ from goose_py.bootstrap.conflicts import conflicts_of_list
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.place import tasks_here
 from goose_py.bootstrap.queue import queue_reasons
+from goose_py.protocol.amounts import counted, dollars
 from goose_py.protocol.safe_text import safe_text
 from goose_py.tasks.next_commands import Next, next_commands
 from goose_py.tasks.store import TaskFolder
 from goose_py.tasks.summary import TaskSummary
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 CHECKS = {"passed": "✓ passed", "failed": "✗ failed", "stale": "~ stale", "not run": "–"}
 TOLD = ("awaiting review", "failed", "cancelled")
@@ -42,7 +47,7 @@ def print_tasks(tasks: Sequence[TaskSummary], host: Host, *, as_json: bool, ever
         sys.stdout.write(json.dumps([msgspec.to_builtins(task) for task in tasks], indent=2) + "\n")
         return 0
     if tasks:
-        _print_table(tasks, host)
+        _print_tasks(tasks, host)
     else:
         print("There are no tasks here." if others else "There are no tasks.")
     if others:
@@ -50,16 +55,16 @@ def print_tasks(tasks: Sequence[TaskSummary], host: Host, *, as_json: bool, ever
     return 0
 
 
-def _print_table(tasks: Sequence[TaskSummary], host: Host) -> None:
-    from rich.console import Console
+def table_of(tasks: Sequence[TaskSummary], reasons: Mapping[str, str]) -> "Table":
+    """The most urgent first. `reasons` why a task is queued, by id. What the terminal has no room for goes on in the next
+    line: nothing is cut off, least of all an id, which is there to be copied."""
     from rich.table import Table
     from rich.text import Text
 
-    reasons = queue_reasons(host)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     several = len({task.place for task in tasks}) > 1
     for name in ("id", "state", "checks", "diff", "cost", *(["repository"] if several else []), "task"):
-        table.add_column(name, no_wrap=name != "task", overflow="ellipsis")
+        table.add_column(name, no_wrap=name not in ("state", "task"), overflow="fold")
     for task in sorted(tasks, key=_urgency):
         diff = f"+{task.added} −{task.removed}" if task.files else ""
         left = f"conflict markers in {', '.join(task.unresolved)}" if task.unresolved else ""
@@ -69,6 +74,13 @@ def _print_table(tasks: Sequence[TaskSummary], host: Host) -> None:
         cost = f"${task.cost:.2f}" if task.cost else ""
         cells = (task.task_id, state, CHECKS[task.checks], diff, cost, *where, task.title)
         table.add_row(*(Text(safe_text(cell).replace("\n", " ")) for cell in cells))
+    return table
+
+
+def _print_tasks(tasks: Sequence[TaskSummary], host: Host) -> None:
+    from rich.console import Console
+
+    table = table_of(tasks, queue_reasons(host))
     Console(width=None if sys.stdout.isatty() else 160, markup=False, highlight=False).print(table)
     for task in tasks:
         if task.state == "delivered" and task.by_hand:
@@ -84,10 +96,11 @@ def print_task(folder: TaskFolder, task: TaskSummary) -> int:
         ("task", f"{task.task_id}  {task.title}"),
         ("state", task.state + (f" ({task.detail})" if task.detail else "") + (", worker running" if task.alive else "")),
         ("checks", CHECKS[task.checks] + (f" {task.failed_check}" if task.failed_check else "")),
-        ("diff", f"{task.files} {'file' if task.files == 1 else 'files'}, +{task.added} −{task.removed}"),
+        ("diff", f"{counted(task.files, 'file')}, +{task.added} −{task.removed}"),
         ("model", str(task.model) if task.model else ""),
-        ("cost", f"${task.cost:.4f}, {task.usage.input_tokens} uncached and {task.usage.cache_read_tokens} cached tokens in, "
-         f"{task.usage.output_tokens} out" + (" (estimated)" if task.usage.estimated else "")),
+        ("cost", f"{dollars(task.cost, unpriced=task.unpriced)}, {task.usage.input_tokens} uncached and "
+         f"{task.usage.cache_read_tokens} cached tokens in, {task.usage.output_tokens} out"
+         + (" (estimated)" if task.usage.estimated else "")),
         *(("not ready", sentence) for sentence in task.missing),
         ("delivered", task.delivered),
         *(("to send it", command) for command in task.by_hand),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TextIO
 
 from goose_py.headless.result import EXIT_DONE, RunResult, ending_code, fold
 from goose_py.headless.streams import QuietStream
+from goose_py.protocol.amounts import counted
 from goose_py.protocol.call_summary import exit_code, full_call, one_line, summarize_call
 from goose_py.protocol.deltas import Delta, Notice
 from goose_py.protocol.events import (
@@ -217,8 +218,7 @@ class TextOutput:
 
     def _changes_recorded(self, event: ChangesRecorded) -> None:
         if event.tree_before != event.tree_after:
-            files = "1 file" if event.files == 1 else f"{event.files} files"
-            self._line("note", f"changed {files}  +{event.added} −{event.removed}")
+            self._line("note", f"changed {counted(event.files, 'file')}  +{event.added} −{event.removed}")
         for warning in event.warnings:
             self._line("asks", warning)
 
@@ -229,10 +229,10 @@ class TextOutput:
 
     def _changes_applied(self, event: ChangesApplied) -> None:
         if event.how == UNDONE:
-            self._line("note", f"took {len(event.files)} files back from {event.target}")
+            self._line("note", f"took {counted(len(event.files), 'file')} back from {event.target}")
             return
         commit = f" as {event.commit[:10]}" if event.commit else ""
-        self._line("ok", f"applied {len(event.files)} files to {event.target} ({event.how}){commit}")
+        self._line("ok", f"applied {counted(len(event.files), 'file')} to {event.target} ({event.how}){commit}")
 
     def _context_compacted(self, event: ContextCompacted) -> None:
         self._line("note", f"context made smaller: {event.tokens_before:,} → {event.tokens_after:,} tokens")

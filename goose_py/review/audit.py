@@ -6,6 +6,7 @@ import datetime
 from collections.abc import Sequence
 from typing import Any
 
+from goose_py.protocol.amounts import counted
 from goose_py.protocol.changes import ChangeSet
 from goose_py.protocol.events import ChangesApplied
 from goose_py.review.evidence import Evidence
@@ -119,7 +120,8 @@ def _decision_line(decision: dict[str, Any]) -> str:
 
 def _applied_line(applied: dict[str, Any]) -> str:
     commit = f" as commit `{applied['commit']}`" if applied["commit"] else ""
-    return f"- tree `{applied['tree']}` {applied['how']} to {_code(applied['target'])}{commit}, {len(applied['files'])} files"
+    files = counted(len(applied["files"]), "file")
+    return f"- tree `{applied['tree']}` {applied['how']} to {_code(applied['target'])}{commit}, {files}"
 
 
 def _code(text: str) -> str:

@@ -14,6 +14,7 @@ import msgspec
 from goose_py.agent.limits import Spending, spend
 from goose_py.agent.turn_context import describe
 from goose_py.protocol import events as ev
+from goose_py.protocol.amounts import counted
 from goose_py.protocol.call_summary import full_call, summarize_call
 from goose_py.protocol.codec import encode
 from goose_py.protocol.messages import Image, Text, ToolCall, ToolResult
@@ -147,7 +148,7 @@ def _blocks_of(event: ev.DurableEvent, results: dict[str, ToolResult]) -> Iterat
             status = "did not end" if event.exit_code is None else f"exit code {event.exit_code}"
             yield Block("check", f"Check: {event.command} — {status}", event.output, code=True)
         case ev.ChangesRecorded():
-            yield Block("note", f"Changes: {event.files} files, +{event.added} −{event.removed}")
+            yield Block("note", f"Changes: {counted(event.files, 'file')}, +{event.added} −{event.removed}")
         case ev.ContextAdded():
             yield Block("note", f"Told to the model ({event.source})", event.text, code=True)
         case ev.ContextCompacted():

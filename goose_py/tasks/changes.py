@@ -15,6 +15,7 @@ from goose_py.git.errors import WorktreeMissing
 from goose_py.git.worktree import EMPTY_TREES, TaskWorktree
 from goose_py.protocol import commands as cmd
 from goose_py.protocol import events as ev
+from goose_py.protocol.amounts import counted
 from goose_py.protocol.changes import ChangeSet, FileChange
 from goose_py.protocol.errors import UserError
 from goose_py.protocol.messages import Text
@@ -208,9 +209,8 @@ class TaskChanges:
         target, applied = await self._written(approval)
         files = (*applied.files, *applied.already)
         self._applied(approval, how="worktree", target=target, files=files)
-        count = len(applied.files)
-        written = "1 file written" if count == 1 else f"{count} files written"
-        detail = written + (f", {len(applied.merged)} merged" if applied.merged else "")
+        merged = f", {len(applied.merged)} merged" if applied.merged else ""
+        detail = f"{counted(len(applied.files), 'file')} written{merged}"
         self._emit(ev.TaskEnded(state="merged", detail=detail))
 
     async def _written(self, approval: Approval) -> tuple[str, Applied]:

@@ -6,6 +6,7 @@ from typing import Literal
 import msgspec
 
 from goose_py.protocol import events as ev
+from goose_py.protocol.amounts import counted
 from goose_py.protocol.call_summary import summarize_call
 from goose_py.protocol.errors import UserError
 from goose_py.session.log import read_log
@@ -41,7 +42,7 @@ def questions(summary: TaskSummary, records: Iterable[ev.Record]) -> tuple[Quest
         case "awaiting plan approval":
             return (_plan(summary, records),)
         case "awaiting review":
-            details = (f"{summary.files} files, +{summary.added} −{summary.removed}", f"checks: {summary.checks}")
+            details = (f"{counted(summary.files, 'file')}, +{summary.added} −{summary.removed}", f"checks: {summary.checks}")
             text = "Its changes are ready to be reviewed"
             if summary.unresolved:
                 text = f"It left conflict markers in {', '.join(summary.unresolved)}"

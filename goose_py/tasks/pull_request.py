@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from goose_py.protocol import events as ev
+from goose_py.protocol.amounts import counted, dollars
 from goose_py.protocol.messages import Text
 from goose_py.protocol.plan import Plan
 from goose_py.protocol.safe_text import safe_text
@@ -78,10 +79,10 @@ def _checks(records: Iterable[ev.Record], tree: str) -> str:
 def _made(summary: TaskSummary) -> str:
     tokens = summary.usage
     lines = [
-        f"- {summary.files} files, +{summary.added} −{summary.removed}, from {(summary.base or '')[:12]}",
+        f"- {counted(summary.files, 'file')}, +{summary.added} −{summary.removed}, from {(summary.base or '')[:12]}",
         f"- model {summary.model}, {summary.seconds:.0f} s",
-        f"- cost ${summary.cost:.4f}: {tokens.input_tokens} uncached and {tokens.cache_read_tokens} cached tokens in, "
-        f"{tokens.output_tokens} out",
+        f"- cost {dollars(summary.cost, unpriced=summary.unpriced)}: {tokens.input_tokens} uncached and "
+        f"{tokens.cache_read_tokens} cached tokens in, {tokens.output_tokens} out",
         f"- by goose-py, task {summary.task_id}",
     ]
     return "\n".join(lines)

@@ -36,7 +36,7 @@ class TaskSummary(msgspec.Struct, frozen=True, kw_only=True):
     began, in sentences. `seconds` that its turns took; `delivered` is where its result was sent, a branch or an address.
     `by_hand` are the commands that are left to send it on, `undelivered` why it could not be. `unresolved` are the files in
     which a rebase has left conflict markers. `copy_of` is the folder whose copy it works on, where that is no repository.
-    `outcome`: how its last turn ended."""
+    `outcome`: how its last turn ended. `unpriced`: of a part of `cost` no price is known."""
 
     task_id: str
     title: str = ""
@@ -57,6 +57,7 @@ class TaskSummary(msgspec.Struct, frozen=True, kw_only=True):
     added: int = 0
     removed: int = 0
     cost: float = 0.0
+    unpriced: bool = False
     usage: Usage = Usage()
     started_at: float = 0.0
     updated_at: float = 0.0
@@ -111,6 +112,7 @@ class _Fold:
                 self._tree, self._checks, self._ended = event.base_tree, event.checks, None
                 self._set(
                     cost=0.0,
+                    unpriced=False,
                     usage=Usage(),
                     applied_tree=None,
                     files=0,
@@ -155,7 +157,11 @@ class _Fold:
                 self._verifying = True
                 self._checked.append(event)
             case ev.UsageRecorded():
-                self._set(cost=self.value.cost + (event.cost or 0.0), usage=self.value.usage + event.usage)
+                self._set(
+                    cost=self.value.cost + (event.cost or 0.0),
+                    unpriced=self.value.unpriced or event.cost is None,
+                    usage=self.value.usage + event.usage,
+                )
             case ev.ChangesRecorded():
                 self._counts[event.tree_after] = event.files, event.added, event.removed
                 self._unresolved[event.tree_after] = event.unresolved
@@ -202,7 +208,8 @@ class _Fold:
             checks=overall(standing),
             failed_check=failed.command if failed else "",
             unresolved=self._unresolved.get(tree, ()) if state not in ("merged", "rejected") else (),
-            question=next(iter(self._questions.values()), ""),
+            # Of a worker that died nobody waits for the answer.
+            question=detail if state == "awaiting approval" else "",
         )
 
     def _state(self, alive: bool) -> tuple[TaskState, str]:

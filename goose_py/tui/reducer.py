@@ -9,6 +9,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from goose_py.protocol.amounts import counted
 from goose_py.protocol.call_summary import exit_code
 from goose_py.protocol.deltas import Delta, Notice, TextDelta, ThinkingDelta, ToolCallDelta, ToolOutput
 from goose_py.protocol.events import (
@@ -328,7 +329,7 @@ def _changes_recorded(state: ViewState, event: ChangesRecorded) -> ViewState:
     state = replace(state, changes=changes)
     if event.tree_before == event.tree_after:
         return state
-    files = "1 file" if event.files == 1 else f"{event.files} files"
+    files = counted(event.files, "file")
     return _notice(state, "changes", f"changed {files}  +{event.added} −{event.removed}", "\n".join(event.warnings))
 
 
@@ -388,7 +389,7 @@ def _change_decided(state: ViewState, event: ChangeDecided) -> ViewState:
 
 
 def _changes_applied(state: ViewState, event: ChangesApplied) -> ViewState:
-    files = "1 file" if len(event.files) == 1 else f"{len(event.files)} files"
+    files = counted(len(event.files), "file")
     if event.how == UNDONE:
         return _notice(replace(state, applied=""), "applied", f"took {files} back from {event.target}", "\n".join(event.files))
     text = f"applied {files} to {event.target} ({event.how})" + (f" as {event.commit[:10]}" if event.commit else "")

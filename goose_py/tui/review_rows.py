@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from rich.segment import Segment
 
+from goose_py.protocol.amounts import counted
 from goose_py.protocol.safe_text import safe_line, safe_text
 from goose_py.tasks.causes import Cause
 from goose_py.tui.chrome import STANDINGS, STATUS_MARKS, WIDE, changed_lines, check_failure, evidence_of
@@ -31,7 +32,7 @@ def file_rows(review: Reviewing, state: ViewState, width: int, height: int, look
     count = len(review.changes.files)
     rows: list[Row] = [
         [
-            Segment(f" {count} {'file' if count == 1 else 'files'}  ", look["title"]),
+            Segment(f" {counted(count, 'file')}  ", look["title"]),
             Segment(f"+{added} ", look["added"]),
             Segment(f"−{removed}", look["removed"]),
         ],

@@ -75,4 +75,4 @@ def test_the_audit_trail_in_markdown_keeps_text_of_others_out_of_its_structure()
     assert "`` src/`f`.py ``" in text
     assert "2023-11-14T22:13:20+00:00 `bob` keep `gone.py` hunk `h1` (content has changed since: no longer counts)" in text
     assert "- `passed: pytest -q (exit code 0 on tree result)`" in text
-    assert "- tree `chosen` worktree to `/repo`, 1 files" in text
+    assert "- tree `chosen` worktree to `/repo`, 1 file" in text

@@ -55,7 +55,7 @@ def test_markdown_tells_the_session_in_order():
         "## Denied by user (once)",
         "## Check: make check — exit code 2",
         "## Context compacted (summary)",
-        "## Changes: 1 files, +2 −3",
+        "## Changes: 1 file, +2 −3",
         "## Warning: The disk is nearly full.",
         '"n": 1',
         "## Turn ended: failed",

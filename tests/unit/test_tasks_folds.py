@@ -127,6 +127,8 @@ def test_a_summary_knows_what_was_delivered_what_is_missing_and_how_long_it_took
     assert summarise("t", delivered).state == "delivered" and summarise("t", delivered).delivered == "main"
     moved = summarise("t", log(*TWO_TURNS, rebased("new", "tip")))
     assert (moved.base, moved.base_tree, moved.result_tree, moved.changed) == ("c2", "tip", "new", True)
+    costs = {cost: ev.UsageRecorded(model=REF, usage=Usage(), cost=cost) for cost in (0.5, None)}
+    assert [summarise("t", log(costs[0.5], costs[known])).unpriced for known in costs] == [False, True]
 
 
 @pytest.mark.parametrize(("events", "alive", "state", "detail"), [
@@ -198,7 +200,7 @@ def test_questions_that_nobody_waits_for_any_more_are_not_asked():
     (found,) = questions(summarise("t", records, alive=True), records)
     assert found.kind == "approval" and found.details == ("one", "two") and found.reason == "Not known (one)"
     (dead,) = questions(summarise("t", records), records)
-    assert dead.kind == "trouble" and "resume" in dead.text
+    assert dead.kind == "trouble" and "resume" in dead.text and not summarise("t", records).question
     answered = [*records, *log(ev.ApprovalResolved(approval_id="q", allowed=True, by="user"))[1:]]
     assert questions(summarise("t", answered, alive=True), answered) == ()
 
