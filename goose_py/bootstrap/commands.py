@@ -38,7 +38,10 @@ SAID = 60
 def say(task_id: str, text: str, *, queue: bool) -> int:
     host = Host.here()
     prompt = cmd.Prompt(prompt_id=host.new_id(), parts=(Text(text),), delivery="queue" if queue else "steer")
-    return asyncio.run(_send(host, host.task(task_id), prompt))
+    folder = host.task(task_id)
+    code = asyncio.run(_send(host, folder, prompt))
+    print(f"Said to {folder.task_id}. `goose-py task attach {folder.task_id}` shows what it makes of it.", file=sys.stderr)
+    return code
 
 
 def resume(task_id: str) -> int:

@@ -132,13 +132,14 @@ class _Request:
         return Delivered(address or f"{remote}/{self.branch}")
 
     async def by_hand(self) -> tuple[str, ...]:
+        there = (shlex.join(["cd", str(self.repository)]),)
         try:
             remote = await self._remote()
         except NotDelivered:
-            remote = "origin"
+            remote = self.remote or "origin"
+            there = (*there, shlex.join(["git", "remote", "add", remote, "ADDRESS"]))
         forge = await self._forge(remote) or "gh"
-        there = shlex.join(["cd", str(self.repository)])
-        return (there, *map(shlex.join, self._pushes(remote)), self._create_by_hand(forge))
+        return (*there, *map(shlex.join, self._pushes(remote)), self._create_by_hand(forge))
 
     def _create_by_hand(self, forge: str) -> str:
         """In one line: glab takes the text of the request itself, which the shell reads from its file."""

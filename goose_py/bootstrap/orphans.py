@@ -6,6 +6,7 @@ from pathlib import Path
 
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.leases import port_leases
+from goose_py.bootstrap.place import place_of
 from goose_py.git.cleanup import WorktreeStatus, worktree_status
 from goose_py.git.errors import GitError
 from goose_py.git.paths import located
@@ -20,7 +21,7 @@ from goose_py.protocol.safe_text import safe_text
 from goose_py.review.errors import listed
 from goose_py.session.log import Log, read_log
 from goose_py.tasks.store import TaskFolder
-from goose_py.tasks.summary import summary_of
+from goose_py.tasks.summary import list_tasks, summary_of
 
 CACHES = frozenset({b"__pycache__", b".pytest_cache", b".mypy_cache", b".ruff_cache"})
 """Folders that their programs make anew."""
@@ -35,11 +36,12 @@ def collect(*, dry_run: bool) -> int:
 
 async def _collect(host: Host, *, dry_run: bool) -> int:
     removed = 0
+    here = place_of(host.cwd, list_tasks(host.tasks))
     for folder in host.tasks.all():
         if not folder.store.is_dir():
             continue
         if folder.owned():
-            print(safe_text(f"keeps   {folder.task_id}  its worker is there  {summary_of(folder).title}"))
+            print(safe_text(f"keeps   {folder.task_id}  its worker is there  {_title(folder, here)}"))
             continue
         try:
             status, worktree = await status_of(host, folder)
@@ -48,7 +50,7 @@ async def _collect(host: Host, *, dry_run: bool) -> int:
             continue
         if status.state == "missing":
             continue
-        title, detail = summary_of(folder).title, _detail(folder, status)
+        title, detail = _title(folder, here), _detail(folder, status)
         if not status.removable or worktree is None:
             print(safe_text(f"keeps   {folder.task_id}  {detail}  {title}"))
             continue
@@ -62,6 +64,12 @@ async def _collect(host: Host, *, dry_run: bool) -> int:
     if not removed:
         print("There is nothing that could go: only what is merged, or was never changed, is removed.")
     return 0
+
+
+def _title(folder: TaskFolder, here: str | None) -> str:
+    """With the place that it is about where that is another: all of them are looked at."""
+    summary = summary_of(folder)
+    return summary.title if summary.place == here else f"{summary.title}  ({summary.place})"
 
 
 def _detail(folder: TaskFolder, status: WorktreeStatus) -> str:

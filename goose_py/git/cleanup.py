@@ -79,7 +79,7 @@ async def _judge(worktree: TaskWorktree) -> tuple[State, str]:
     tip_tree = await worktree.repository.tree_of(tip) if tip else None
     if snapshot.tree == landed or (tip != worktree.base.commit and snapshot.tree == tip_tree):
         return "merged", "everything in it has been merged"
-    return "dirty", "files differ from what was merged"
+    return "dirty", "files differ from what was merged" if landed else "its changes were not merged"
 
 
 async def _on_another_branch(worktree: TaskWorktree, commit: str) -> bool:

@@ -57,7 +57,7 @@ async def test_a_delegated_task_ends_in_a_pushed_branch_and_a_draft_pull_request
     assert args[args.index("--head") + 1] == summary.branch and args[args.index("--title") + 1] == "Take the discount off"
     body = Path(args[args.index("--body-file") + 1]).read_text()
     assert "> Take the discount off" in body and "[x] Take the discount off" in body
-    assert f"passed: {CHECK}" in body and "cost $" in body and task in body
+    assert f"passed: {CHECK}" in body and "cost no price known" in body and task in body
     assert "sum(prices) - discount" in _in(remote, "show", f"{summary.branch}:cart.py")
     assert _in(remote, "log", "--format=%s", f"main..{summary.branch}") == "Take the discount off\n"
     assert user.tree() == before and "sum(prices) + discount" in _in(remote, "show", "main:cart.py")
@@ -119,6 +119,8 @@ async def test_a_delivery_that_fails_is_said_loses_nothing_and_can_be_done_again
         shown = (await user.goose(*command)).out
         assert "has no remote" in shown and f"`goose-py delegate --finish {task}`" in shown, shown
     assert not called.exists()
+    by_hand = (await user.goose("delegate", "--finish", task)).out.splitlines()
+    assert by_hand[2].strip() == "git remote add origin ADDRESS" and "git push" in by_hand[3]
     remote = _remote(user)
     failed = await user.goose("delegate", "--finish", task, "--push")
     assert failed.code == 2 and "no network today" in failed.err

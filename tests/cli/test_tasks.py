@@ -105,7 +105,7 @@ async def test_what_is_said_while_it_works_is_kept_steers_it_at_the_next_boundar
             await client.wait_for(ev.ToolStarted)
             said = await user.goose("task", "say", folder.task_id, "Mind the rounding.")
             queued = await user.goose("task", "say", folder.task_id, "And the changelog.", "--queue")
-            assert said.code == queued.code == 0
+            assert said.code == queued.code == 0 and f"Said to {folder.task_id}." in said.err
             assert [event.delivery for event in client.seen if isinstance(event, ev.PromptReceived)] == [
                 "now",
                 "steer",
