@@ -159,7 +159,7 @@ def _become(request: WorkerRequest, printed: int) -> None:
         os.dup2(printed, standard)
     os.close(printed)
     os.environ.clear()
-    os.environ.update(request.env)
+    os.environb.update(request.env)
     time.tzset()
     sys.argv[1:] = ["worker", request.task_id]
     with suppress(OSError):

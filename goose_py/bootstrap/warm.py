@@ -25,10 +25,10 @@ PATIENCE = 30.0
 
 class WorkerRequest(msgspec.Struct, frozen=True):
     """One worker to be made. With it come two descriptors: where the worker prints, and the pipe on which it says that it is
-    ready. `env` is its whole environment."""
+    ready. `env` is its whole environment, which need not be UTF-8."""
 
     task_id: str
-    env: dict[str, str]
+    env: list[tuple[bytes, bytes]]
 
 
 def warm(host: Host) -> None:
@@ -56,7 +56,8 @@ async def fork_worker(host: Host, task_id: str, printed: int, reported: int) -> 
     it answer too late, its worker finds the task taken and ends."""
     if not any(host.paths.runtime.glob(f"*{SUFFIX}")) or (place := _place(host)) is None:
         return False
-    request = msgspec.json.encode(WorkerRequest(task_id=task_id, env=dict(host.env))) + b"\n"
+    env = [(os.fsencode(name), os.fsencode(value)) for name, value in host.env.items()]
+    request = msgspec.json.encode(WorkerRequest(task_id=task_id, env=env)) + b"\n"
     loop = asyncio.get_running_loop()
     with suppress(OSError, TimeoutError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
         client.connect(str(place))
@@ -69,8 +70,13 @@ async def fork_worker(host: Host, task_id: str, printed: int, reported: int) -> 
 
 
 SUFFIX = ".fork"
-INHERITED = ("Uid", "Gid", "Groups", "Umask", "CapEff", "CapBnd", "Seccomp", "Cpus_allowed")
+INHERITED = (
+    "Uid", "Gid", "Groups", "Umask", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "Seccomp", "Cpus_allowed",
+    "Mems_allowed", "SigBlk", "SigIgn",
+)  # fmt: skip
 """Lines of /proc/self/status (proc(5))."""
+GROUPED = ("cgroup", "attr/current", "oom_score_adj")
+"""Files of /proc/self: whose limits count for a process and with whom it ends, and what a security module holds it to."""
 DECIDES_AT_START = ("PYTHON", "LD_", "LC_", "LANG", "MALLOC_", "GLIBC_")
 """Beginnings of the variables that the interpreter and the loader read when a process begins."""
 
@@ -88,12 +94,20 @@ def _place(host: Host) -> Path | None:
     if status.get("NoNewPrivs", "1").strip() != "0":
         return None  # somebody confines us: a copy of another process would not be confined
     limits = [resource.getrlimit(getattr(resource, name)) for name in sorted(vars(resource)) if name.startswith("RLIMIT_")]
+    grouped = [_content(Path("/proc/self", name)) for name in GROUPED]
     variables = sorted(item for item in host.env.items() if item[0].startswith(DECIDES_AT_START))
     priority = os.getpriority(os.PRIO_PROCESS, 0)
     inherited = [status.get(name) for name in INHERITED]
-    identity = repr((_program(), inherited, spaces, limits, priority, variables)).encode()
+    identity = repr((_program(), inherited, grouped, spaces, limits, priority, variables)).encode()
     # As long as a task's id: the address of a socket has room for no more (see `Host`).
     return host.paths.runtime / f"{hashlib.sha256(identity).hexdigest()[:11]}{SUFFIX}"
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None  # a kernel without it
 
 
 @functools.cache

@@ -76,6 +76,24 @@ async def test_what_a_process_inherits_is_that_of_whoever_started_the_task(user)
         assert "400" in next(line for line in Path(f"/proc/{pid}/limits").read_text().splitlines() if "open files" in line)
 
 
+async def test_a_task_is_not_brought_to_another_group_of_processes_nor_out_of_reach_of_the_memory_killer(user):
+    async with answered(user, [{"text": "Done.", "repeat": 0}]):
+        usual = await started_two(user)
+        first_to_go = await started_two(user, "sh", "-c", 'echo 900 > /proc/self/oom_score_adj; exec "$@"', "sh")
+    assert {Path(f"/proc/{pid}/oom_score_adj").read_text().strip() for pid in first_to_go} == {"900"}
+    assert not {status(pid, "PPid") for pid in usual} & {status(pid, "PPid") for pid in first_to_go}
+    for pid in (*usual, *first_to_go):
+        assert Path(f"/proc/{pid}/cgroup").read_bytes() == Path("/proc/self/cgroup").read_bytes()
+
+
+async def test_an_environment_that_is_no_utf_8_arrives_as_it_is(user):
+    user.env = {**user.env, "OLD_NAME": os.fsdecode(b"caf\xe9")}
+    async with answered(user, [{"text": "Done.", "repeat": 0}]):
+        first = await started_two(user)
+        again = await started_two(user)
+    assert {int(status(pid, "PPid")) for pid in (*first, *again)} == set(fork_servers(user))
+
+
 async def test_a_program_that_is_confined_starts_its_workers_itself(user):
     async with answered(user, [{"text": "Done.", "repeat": 0}]):
         open_air = await started_two(user)
@@ -95,7 +113,7 @@ async def test_it_outlives_nonsense_and_ends_by_itself_when_nobody_needs_it(tmp_
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-c", serve, *map(str, descriptors), pass_fds=descriptors, stderr=-1
         )
-    wrong = (b"", b"{}\n", b"\xff\xfe\n", b'{"task_id": 5, "env": {}}\n', b'{"task_id": "x", "env": {}}\n', b'{"task_id"')
+    wrong = (b"", b"{}\n", b"\xff\xfe\n", b'{"task_id": 5, "env": {}}\n', b'{"task_id": "x", "env": []}\n', b'{"task_id"')
     for nonsense in wrong:
         reader, writer = await asyncio.open_unix_connection(str(place))
         writer.write(nonsense)
