@@ -13,6 +13,8 @@ from goose_py.config.errors import ConfigError
 
 LayerName = Literal["default", "user", "project", "environment", "flag"]
 MAX_BYTES = 1 << 20
+MOST_DOTS = 50
+"""In a line, outside of strings and comments."""
 
 MODE_ALIASES = {"approve": "ask", "smart_approve": "ask"}
 """Goose's names of modes (its 1.52 `goose configure`)."""
@@ -20,6 +22,7 @@ MODE_ALIASES = {"approve": "ask", "smart_approve": "ask"}
 _TRUE = ("1", "true", "yes", "on", "y", "t")
 _FALSE = ("0", "false", "no", "off", "n", "f", "")
 _TOML_LINE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
+_LITERAL = re.compile(r""""(?:\\.|[^"\\])*"|'[^']*'|#.*""")
 _BARE = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\Z")
 
 
@@ -73,16 +76,26 @@ def parse(data: bytes, *, name: LayerName, where: str) -> Layer:
         raise ConfigError((f"{where}: larger than {MAX_BYTES} bytes: this is no configuration of ours.",))
     try:
         text = data.decode("utf-8-sig").replace("\r\n", "\n")
+        _refuse_long_keys(text, where)
         return Layer(name=name, where=where, values=tomllib.loads(text), text=text)
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise ConfigError((f"{where}:{line}: not UTF-8; save the file as UTF-8.",)) from None
+    except RecursionError:
+        raise ConfigError((f"{where}: nested too deeply: this is no configuration of ours.",)) from None
     except tomllib.TOMLDecodeError as error:
         message = str(error)
         found = _TOML_LINE.search(message)
         line = int(found[1]) if found and found[1] else text.count("\n") + 1
         message = _TOML_LINE.sub("", message)
         raise ConfigError((f"{where}:{line}: not valid TOML: {message[:1].lower()}{message[1:]}.",)) from None
+
+
+def _refuse_long_keys(text: str, where: str) -> None:
+    """tomllib takes memory by the square of a key's parts: all there is for a key that fills the file."""
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.count(".") > MOST_DOTS and _LITERAL.sub("", line).count(".") > MOST_DOTS:
+            raise ConfigError((f"{where}:{number}: a key of more than {MOST_DOTS} parts: this is no configuration of ours.",))
 
 
 def environment(env: Mapping[str, str]) -> tuple[Layer, tuple[str, ...]]:

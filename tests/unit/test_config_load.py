@@ -235,3 +235,27 @@ def test_a_dotenv_file_of_the_repository_has_no_effect(tmp_path: Path) -> None:
     project = write(tmp_path / ".goose" / "config.toml", "")
     assert load(user=tmp_path / "u.toml", project=project, trusted=True, env={}).settings == Settings()
     assert load(user=tmp_path / "u.toml", project=project, trusted=True, env=lines).settings.mode == "auto"
+
+
+@pytest.mark.case("A25")
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a = 1\n" + "a." * 500_000 + "a = 1\n", "F:2: a key of more than 50 parts: this is no configuration of ours."),
+        ("[" + "'.'." * 200_000 + "a]\n", "F:1: a key of more than 50 parts: this is no configuration of ours."),
+        ("a = " + "[" * 500_000, "F: nested too deeply: this is no configuration of ours."),
+        ("a = " + "{a=" * 200_000, "F: nested too deeply: this is no configuration of ours."),
+    ],
+    ids=["key", "table", "list", "inline"],
+)
+def test_a_file_that_would_take_all_memory_to_read_is_a_sentence(tmp_path: Path, text: str, said: str) -> None:
+    assert problems(tmp_path / "config.toml", text) == (said,)
+    project = write(tmp_path / "p.toml", text)
+    loaded = load(project=project, trusted=True)
+    assert loaded.settings == Settings() and loaded.warnings == (said.replace("F", str(project), 1),)
+
+
+def test_dots_in_strings_and_comments_are_no_parts_of_a_key(tmp_path: Path) -> None:
+    dots = "." * 200
+    user = write(tmp_path / "u.toml", f"model = 'm'  # {dots}\ncontext_files = [\"{dots}\"]\n")
+    assert load(user=user).settings.context_files == (dots,)
