@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from goose_py.git.paths import located, relative
+from goose_py.git.paths import located, relative, walk
 from goose_py.protocol.changes import path_from_bytes, path_to_bytes
 
 _FOLDER = "left-out"
@@ -20,9 +20,9 @@ _LIST = "list.json"
 def nested_git_dirs(root: Path) -> list[Path]:
     """Every `.git` below `root` but its own."""
     found = []
-    for current, folders, files in os.walk(root):
-        if Path(current) != root and ".git" in (*folders, *files):
-            found.append(Path(current) / ".git")
+    for here, folders, files in walk(root):
+        if here != root and ".git" in (*folders, *files):
+            found.append(here / ".git")
         folders[:] = [name for name in folders if name != ".git"]
     return found
 

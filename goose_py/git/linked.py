@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
-import shutil
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from goose_py.git.errors import GitError, GitFailed, WorktreeExists
@@ -83,14 +82,21 @@ def _names(wanted: str) -> Iterator[str]:
 
 
 def _delete_folder(folder: Path) -> None:
-    def make_writable(function: Callable[[str], object], name: str, _: object) -> None:
-        # Read-only folders, as Go makes them in its module cache.
-        path = Path(name)
-        for entry in (path.parent, path):
-            if not entry.is_symlink():
-                entry.chmod(0o700)
-        function(name)
-
-    # Python 3.12 renamed it.
-    handler = {"onexc" if sys.version_info >= (3, 12) else "onerror": make_writable}
-    shutil.rmtree(folder, **handler)
+    """Whatever an agent left in it: folders that may not be read or written, and thousands within each other. Each is moved to
+    the top before it is emptied, so that no path gets too long for the system."""
+    waiting, number = [folder], itertools.count()
+    while waiting:
+        current = waiting.pop()
+        current.chmod(0o700)
+        with os.scandir(current) as entries:
+            listing = list(entries)
+        for entry in listing:
+            if not entry.is_dir(follow_symlinks=False):
+                Path(entry.path).unlink()
+                continue
+            inner = Path(entry.path)
+            inner.chmod(0o700)
+            waiting.append(inner.rename(folder / f".{next(number)}-{os.urandom(6).hex()}"))
+        if current != folder:
+            current.rmdir()
+    folder.rmdir()

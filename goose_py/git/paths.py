@@ -33,10 +33,26 @@ def below_symlink(root: Path, path: bytes) -> bool:
 def files_below(root: Path, folder: Path) -> Iterator[bytes]:
     """Every file and symlink below `folder`, as paths relative to `root`, in order. Repositories inside are entered, their
     `.git` is left out; symlinks are not followed."""
-    for current, folders, files in os.walk(folder):
-        here = Path(current)
+    for here, folders, files in walk(folder):
         links = [name for name in folders if (here / name).is_symlink()]
         folders[:] = sorted(name for name in folders if name != ".git" and name not in links)
         for name in sorted((*files, *links)):
             if name != ".git":
                 yield relative(root, here / name)
+
+
+def walk(top: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """As `os.walk` does from the top, for folders that an agent may have made thousands of within each other: before Python
+    3.12 that calls itself for each level. Whoever takes folders out of the list keeps them from being entered."""
+    waiting = [top]
+    while waiting:
+        here = waiting.pop()
+        try:
+            with os.scandir(here) as scanned:
+                entries = list(scanned)
+        except OSError:
+            continue
+        folders = [entry.name for entry in entries if entry.is_dir()]
+        links = {entry.name for entry in entries if entry.is_symlink()}
+        yield here, folders, [entry.name for entry in entries if not entry.is_dir()]
+        waiting += [here / name for name in reversed(folders) if name not in links]

@@ -478,3 +478,23 @@ async def test_the_worktrees_own_files_are_never_reached_through_a_symlink(place
     included = await copy_included(await place.open(), worktree.path, place.scratch)
     assert included.skipped == (("conf/.env", "a symlink or file stands in its way"),)
     assert not list((place.top / "outside").iterdir())
+
+
+@pytest.mark.case("R35")
+@pytest.mark.parametrize("levels", [1500, 6000])
+async def test_folders_without_end_are_removed_like_all_others_and_their_files_come_back(place: Place, levels: int):
+    worktree = await place.task()
+    place.write({"made/by/agent.txt": "work\n"}, worktree.path)
+    deep = os.open(worktree.path / "made", os.O_RDONLY)
+    for _ in range(levels):
+        os.mkdir("a", dir_fd=deep)
+        inner = os.open("a", os.O_RDONLY, dir_fd=deep)
+        os.close(deep)
+        deep = inner
+    os.close(deep)
+    (worktree.path / "closed" / "within").mkdir(parents=True)
+    (worktree.path / "closed").chmod(0)
+    await worktree.remove()
+    assert list(worktree.path.parent.iterdir()) == []
+    again = await worktree.recreate()
+    assert (again.path / "made" / "by" / "agent.txt").read_text() == "work\n"
