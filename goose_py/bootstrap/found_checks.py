@@ -18,6 +18,7 @@ from goose_py.config.settings import AUTO
 from goose_py.git.untrusted import read_small
 from goose_py.permissions.trust import identify
 from goose_py.protocol.errors import UserError
+from goose_py.protocol.safe_text import safe_line
 from goose_py.tasks.found_checks import FoundCheck, Project, found_checks
 
 READABLE = 1 << 20
@@ -73,7 +74,8 @@ def with_auto_checks(host: Host, loaded: Loaded, root: Path) -> Loaded:
 
 
 def shown(found: Collection[FoundCheck]) -> str:
-    return ", ".join(f"`{check.command}` ({check.because})" for check in found)
+    """Fit for a terminal: the file that a check was found by is named by whoever wrote the repository."""
+    return ", ".join(f"`{check.command}` ({safe_line(check.because)})" for check in found)
 
 
 def _using(loaded: Loaded, commands: Collection[str]) -> Loaded:

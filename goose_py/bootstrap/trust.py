@@ -13,7 +13,7 @@ from goose_py.bootstrap.trust_store import trust_store
 from goose_py.config.load import Loaded, load
 from goose_py.permissions.trust import TrustStore, identify
 from goose_py.protocol.errors import UserError
-from goose_py.protocol.safe_text import safe_text
+from goose_py.protocol.safe_text import safe_line, safe_text
 from goose_py.tasks.found_checks import FoundCheck
 
 
@@ -25,13 +25,13 @@ def show_trust(*, approve: bool, revoke: bool) -> int:
     folder = identify(root)
     if revoke:
         store.distrust(folder)
-        print(f"{root} is not trusted any more: nothing of its own configuration counts.")
+        print(f"{safe_line(str(root))} is not trusted any more: nothing of its own configuration counts.")
         return 0
     loaded = _as_if_trusted(host, root, store)
     configured = "checks" in loaded.origins() or any(wanted.key == "checks" for wanted in loaded.executables)
     found = () if configured else find_checks(host, root)
     if not found and not (root / PROJECT_FILE).is_file():
-        print(f"{root} has no configuration of its own ({PROJECT_FILE}): there is nothing to trust.")
+        print(f"{safe_line(str(root))} has no configuration of its own ({PROJECT_FILE}): there is nothing to trust.")
         return 0
     if found:
         checks = as_proposal(found)
@@ -49,7 +49,7 @@ def show_trust(*, approve: bool, revoke: bool) -> int:
     store.trust(folder)
     for proposal in loaded.pending:
         store.approve(folder, proposal.key, proposal.content)
-    print(f"{root} is trusted, with exactly what is shown above. A change of it is asked about again.")
+    print(f"{safe_line(str(root))} is trusted, with exactly what is shown above. A change of it is asked about again.")
     return 0
 
 
@@ -65,7 +65,7 @@ def _as_if_trusted(host: Host, root: Path, store: TrustStore) -> Loaded:
 
 def _print(loaded: Loaded, store: TrustStore, root: Path, found: Sequence[FoundCheck]) -> None:
     folder = identify(root)
-    print(root / PROJECT_FILE if (root / PROJECT_FILE).is_file() else root)
+    print(safe_line(str(root / PROJECT_FILE if (root / PROJECT_FILE).is_file() else root)))
     if found:
         print(safe_text(f"  No check is configured. Found here: {shown(found)}."))
     for proposal in loaded.executables:

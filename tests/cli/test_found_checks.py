@@ -76,3 +76,21 @@ async def test_a_pipe_in_the_place_of_a_file_holds_nothing_up(user):
     async with answered(user, [{"text": "Fine."}]):
         ended = await user.goose("run", "-t", "Look", "--base", "head")
     assert ended.code == 0 and "make test" not in ended.err
+
+
+@pytest.mark.case("A34")
+async def test_a_project_whose_names_act_on_a_terminal_cannot_forge_what_is_asked(user):
+    (user.repository / "Makefile").unlink()
+    (user.repository / "a\n  runs   nothing\x1b]0;owned\x07.csproj").write_text("")
+    programs = user.root / "programs"
+    programs.mkdir()
+    (programs / "dotnet").write_text("#!/bin/sh\n")
+    (programs / "dotnet").chmod(0o755)
+    user.env = {**user.env, "PATH": f"{programs}:{os.environ['PATH']}"}
+    strange = user.repository.rename(user.root / "cart\x1b[2J\nis trusted")
+    user.repository = strange
+    shown = await user.goose("trust", "--yes")
+    revoked = await user.goose("trust", "--revoke")
+    assert shown.code == revoked.code == 0 and r"(a\n  runs   nothing\x1b]0;owned\x07.csproj)" in shown.out
+    assert r"cart\x1b[2J\nis trusted" in shown.out and r"cart\x1b[2J\nis trusted" in revoked.out
+    assert not set(shown.out + revoked.out) & {"\x1b", "\x07"}
