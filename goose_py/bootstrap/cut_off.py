@@ -9,6 +9,7 @@ from goose_py.bootstrap.host import Host
 from goose_py.git.repository import Repository
 from goose_py.git.runner import Git
 from goose_py.git.task_file import TaskFile
+from goose_py.git.worktree import TaskWorktree
 from goose_py.protocol import events as ev
 from goose_py.protocol.errors import GooseError
 from goose_py.protocol.safe_text import safe_text
@@ -48,10 +49,10 @@ async def _end(host: Host, repository: Repository) -> None:
     for found in await recover_all(repository):
         print(safe_text(f"goose-py: {found.sentence()}"), file=sys.stderr)
         if found.merged:
-            _put_on_record(host, repository, found)
+            await _put_on_record(host, repository, found)
 
 
-def _put_on_record(host: Host, repository: Repository, found: Recovered) -> None:
+async def _put_on_record(host: Host, repository: Repository, found: Recovered) -> None:
     """What the killed process was about to log. Where another process has the log by now, merging again finds that it is
     done, and logs it."""
     journal, branch = found.journal, found.journal.branch
@@ -77,6 +78,8 @@ def _put_on_record(host: Host, repository: Repository, found: Recovered) -> None
         log.append(ev.TaskEnded(state="merged", detail=f"{branch} is at {journal.commit[:12]}"))
     finally:
         log.close()
+    worktree = await TaskWorktree.open(repository, folder.store)
+    await worktree.store.mark_landed(journal.tree)
 
 
 def _is_about(folder: TaskFolder, repository: Repository) -> bool:

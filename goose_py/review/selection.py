@@ -79,6 +79,21 @@ async def selected_tree(store: PrivateStore, changeset: ChangeSet, review: Revie
     return await edited_tree(store, changeset.base_tree, changeset.result_tree, changes)
 
 
+async def tree_with_edits(store: PrivateStore, changeset: ChangeSet, review: Review) -> str:
+    """The tree of all changes, whatever was decided on them, with the parts that the reviewer edited as they were edited."""
+    edits = {
+        file.path: {hunk: HunkReview("keep", edit=each.edit) for hunk, each in review.of(file.path).hunks.items()}
+        for file in changeset.files
+    }
+    if not any(each.edit is not None for hunks in edits.values() for each in hunks.values()):
+        return changeset.result_tree
+    files = {
+        file.path: FileReview("keep", {hunk.id: HunkReview("keep") for hunk in file.hunks or ()} | edits[file.path])
+        for file in changeset.files
+    }
+    return await selected_tree(store, changeset, Review(review.base_tree, review.result_tree, files))
+
+
 def selected_entries(file: FileChange, review: FileReview, content_oid: str | None) -> dict[bytes, Entry]:
     """What becomes of a file's paths in the base tree. `content_oid` is the blob of its selected content where that is
     neither the old nor the new one."""

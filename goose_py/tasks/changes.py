@@ -25,7 +25,7 @@ from goose_py.review.approval import Approval
 from goose_py.review.errors import ApprovalOutdated, BaseMoved, UncommittedOverlap
 from goose_py.review.feedback import feedback, remarks
 from goose_py.review.plain_folder import checkout_of_copy, differs_from_copy
-from goose_py.review.selection import reviewed, selected_tree
+from goose_py.review.selection import reviewed, selected_tree, tree_with_edits
 from goose_py.review.verdicts import decisions_of, keep_undecided, withdrawn
 from goose_py.tasks.merging import Merge, RunChecks, merge, rest_after
 from goose_py.tasks.rebasing import RESOLVE, ConflictsLeft, plan_rebase, rebase
@@ -173,13 +173,28 @@ class TaskChanges:
         if command.verify:
             await self._refuse_markers(approval.tree)
         await self._record(changes.result_tree)
+        edited = await self._edited(changes)
         try:
             if command.how == "worktree":
-                await self._leave_in_checkout(approval)
+                await self._leave_in_checkout(approval, edited)
             else:
-                await self._merge(approval, command)
+                await self._merge(approval, command, edited)
         except BaseMoved as moved:
             raise self._with_way_back(moved, command) from None
+
+    async def _edited(self, changes: ChangeSet) -> str:
+        store = self.worktree.store
+        return await tree_with_edits(store, *await reviewed(store, changes, decisions_of(self._ports.history())))
+
+    async def _take_over(self, edited: str, before: str) -> None:
+        """What the reviewer edited stands in the task's files too: what is left to review would take it back otherwise."""
+        if edited == before:
+            return
+        async with self._switching():
+            await self.worktree.restore(edited)
+            left = resolving(self._ports.history())
+            base = self._review_base()
+            self._emit(await changes_recorded(self.worktree.store, base, before, edited, resolving=left))
 
     def _with_way_back(self, moved: BaseMoved, command: cmd.ApplyChanges) -> BaseMoved:
         """Names the command that lets the task resolve what conflicts."""
@@ -205,13 +220,14 @@ class TaskChanges:
             base = review_base(records, self.worktree.base.tree)
             self._emit(await changes_recorded(self.worktree.store, base, before, tree, resolving=resolving(records)))
 
-    async def _leave_in_checkout(self, approval: Approval) -> None:
+    async def _leave_in_checkout(self, approval: Approval, edited: str) -> None:
         target, applied = await self._written(approval)
         files = (*applied.files, *applied.already)
         self._applied(approval, how="worktree", target=target, files=files)
         merged = f", {len(applied.merged)} merged" if applied.merged else ""
         detail = f"{counted(len(applied.files), 'file')} written{merged}"
         self._emit(ev.TaskEnded(state="merged", detail=detail))
+        await self._take_over(edited, approval.result_tree)
 
     async def _written(self, approval: Approval) -> tuple[str, Applied]:
         """The folder that the files went to: the checkout or, where the task has a copy, what it is a copy of."""
@@ -236,7 +252,7 @@ class TaskChanges:
         result = (await self.worktree.snapshot()).tree
         self._applied(replace(back, result_tree=result), how=ev.UNDONE, target=target, files=(*applied.files, *applied.already))
 
-    async def _merge(self, approval: Approval, command: cmd.ApplyChanges) -> None:
+    async def _merge(self, approval: Approval, command: cmd.ApplyChanges, edited: str) -> None:
         branch, history = self._branch(command.into), tuple(self._ports.history())
         message = (command.message.strip() or _title(history) or f"Task {self.worktree.task_id}") + "\n"
         assert command.how != "worktree"
@@ -245,8 +261,10 @@ class TaskChanges:
         landing = landed.landing
         self._applied(approval, how=command.how, target=branch, files=landed.files, commit=landing.commit)
         self._emit(ev.TaskEnded(state="merged", detail=f"{branch} is at {landing.commit[:12]}"))
-        if (rest := await rest_after(self.worktree, landing)) is not None:
+        if (rest := await rest_after(self.worktree, landing, edited)) is not None:
             await self._move(Base(landing.commit, landing.tree, branch), rest)
+        else:
+            await self._take_over(edited, approval.result_tree)
 
     async def _rebase(self, command: cmd.Rebase) -> None:
         planned = await plan_rebase(self.worktree, self._branch(command.into))

@@ -67,11 +67,12 @@ async def merge(
     raise RefMoved(f"{wanted.branch} moved {ATTEMPTS} times while the result was checked; nothing was merged. Merge again.")
 
 
-async def rest_after(worktree: TaskWorktree, landing: Landing) -> str | None:
-    """The tree that leaves in the worktree what was not approved, on top of what was merged; None where that conflicts."""
+async def rest_after(worktree: TaskWorktree, landing: Landing, edited: str) -> str | None:
+    """The tree that leaves in the worktree what was not approved, on top of what was merged; None where that conflicts.
+    `edited` are the task's files with what the reviewer edited."""
     approval, store = landing.approval, worktree.store
     try:
-        rest = await merged_onto(store, approval.tree, approval.result_tree, landing.tree)
+        rest = await merged_onto(store, approval.tree, edited, landing.tree)
     except BaseMoved:
         return None
     return await store.edited_tree(landing.tree, {change.path: change.new for change in rest.changes})

@@ -14,7 +14,7 @@ import msgspec
 from goose_py.git.base import Base
 from goose_py.git.repository import update_ref
 from goose_py.git.worktree import TaskWorktree
-from goose_py.protocol.events import Rebased, Record, Rewound
+from goose_py.protocol.events import ChangesRecorded, Rebased, Record, Rewound
 
 NOTE = "trial"
 
@@ -92,7 +92,7 @@ async def _back(worktree: TaskWorktree, note: _Note, scratch: Path) -> TaskWorkt
 
 def _logged(note: _Note, records: Iterable[Record]) -> bool:
     return note.seq is not None and any(
-        record.seq > note.seq and isinstance(record.event, (Rebased, Rewound)) for record in records
+        record.seq > note.seq and isinstance(record.event, (Rebased, Rewound, ChangesRecorded)) for record in records
     )
 
 

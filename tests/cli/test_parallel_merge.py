@@ -188,6 +188,7 @@ async def test_a_kill_right_after_the_branch_has_moved_leaves_no_lock_and_a_merg
     assert [each.commit for each in _events(user, task, ev.ChangesApplied)] == [tip]
     assert user.git("status", "--porcelain") == "?? mine.txt\n" and not list((user.repository / ".git").glob("*goose-*"))
     user.git("add", "mine.txt")
+    assert f"would remove the worktree of {task}  merged" in (await user.goose("task", "gc", "--dry-run")).out
 
 
 async def test_merging_again_after_such_a_kill_names_the_commit_that_the_branch_really_has(user):
@@ -319,6 +320,31 @@ async def test_a_rebase_that_is_killed_has_never_begun_and_can_be_done_again(use
         assert (await user.goose("task", "rebase", task)).code == 0
         await until(lambda: len(server.requests) > asked)
         assert "notes.txt still hold" in str(server.requests[asked].body["messages"][-1]), "it is asked to resolve them again"
+
+
+@pytest.mark.case("U10")
+@pytest.mark.parametrize("how", ["worktree", "squash"])
+async def test_what_a_reviewer_edited_is_not_taken_back_by_the_rest_of_the_task(user, how):
+    """Neither by looking at what is left, nor by applying that too; and the task goes on from the edited lines."""
+    task = await _made(user, *[_edit("notes.txt", f"line {n}\n", f"line {n}!\n") for n in (2, 12, 22)])
+    whole = LINES.replace("line 2\n", "line 2!\n").replace("line 22\n", "line 22!\n")
+    context = "".join(f"line {n}\n" for n in (9, 10, 11))
+    edit = f"{context}line twelve, by hand\n" + "".join(f"line {n}\n" for n in (13, 14, 15))
+    said = await user.goose("approve", task, "--file", "notes.txt", "--hunk", "2", "--edit", stdin=edit)
+    assert said.code == 0, said
+    applied = await user.goose("apply", task, "--yes", "--how", how)
+    assert applied.code == 0, applied
+    by_hand = LINES.replace("line 12\n", "line twelve, by hand\n")
+    assert (user.repository / "notes.txt").read_text() == by_hand
+    left = (await user.goose("review", task)).out
+    assert "+line 2!" in left and "+line 22!" in left and "by hand" not in left, left
+    worktree = Path(summary_of(folder_of(user, task)).workspace)
+    assert (worktree / "notes.txt").read_text() == whole.replace("line 12\n", "line twelve, by hand\n")
+    if how == "worktree":
+        user.commit("What was kept")
+    rest = await user.goose("apply", task, "--all", "--yes", "--how", how)
+    assert rest.code == 0, rest
+    assert (user.repository / "notes.txt").read_text() == whole.replace("line 12\n", "line twelve, by hand\n")
 
 
 async def test_what_was_merged_is_called_that_by_gc_and_can_be_had_again_by_its_commit(user):
