@@ -26,6 +26,8 @@ CHECKS = {"passed": "✓ passed", "failed": "✗ failed", "stale": "~ stale", "n
 TOLD = ("awaiting review", "failed", "cancelled")
 """States of which the list says how they came about."""
 LONGEST = 72
+PIPED = 400
+"""Columns of a list that a program reads: a task a line."""
 GONE = " (given back; whoever goes on with the task has it again)"
 ORDER = (
     "awaiting approval",
@@ -81,7 +83,7 @@ def _print_tasks(tasks: Sequence[TaskSummary], host: Host) -> None:
     from rich.console import Console
 
     table = table_of(tasks, queue_reasons(host))
-    Console(width=None if sys.stdout.isatty() else 160, markup=False, highlight=False).print(table)
+    Console(width=None if sys.stdout.isatty() else PIPED, markup=False, highlight=False).print(table)
     for task in tasks:
         if task.state == "delivered" and task.by_hand:
             print(safe_text(f"{task.task_id} was not sent anywhere. To send it on: {' && '.join(task.by_hand)}"))

@@ -339,6 +339,7 @@ async def test_a_worker_whose_disk_is_full_does_not_pass_for_one_that_works_and_
         assert (folder.path / "log.jsonl").read_bytes().startswith(before)
         listed = await user.goose("task", "list")
         assert "resume" in listed.out + (await user.goose("task", "show", task)).out
-        assert "running" not in listed.out
+        assert "failed" in listed.out and "shell:" not in listed.out, "what it asked is not why it ended"
+        assert [each["state"] for each in (await user.goose("task", "list", "--json")).json] == ["failed"]
         assert (await user.goose("task", "resume", task)).code == 0
         await ended(user, task, "idle")
