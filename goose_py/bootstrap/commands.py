@@ -39,6 +39,9 @@ def say(task_id: str, text: str, *, queue: bool) -> int:
     host = Host.here()
     prompt = cmd.Prompt(prompt_id=host.new_id(), parts=(Text(text),), delivery="queue" if queue else "steer")
     folder = host.task(task_id)
+    if folder.waiting.exists() and not folder.owned():
+        # A worker started only to hear it would not wait for what the task comes after.
+        raise UserError(f"The task {folder.task_id} has not begun: `goose-py task resume {folder.task_id}` starts it now.")
     code = asyncio.run(_send(host, folder, prompt))
     print(f"Said to {folder.task_id}. `goose-py task attach {folder.task_id}` shows what it makes of it.", file=sys.stderr)
     return code
@@ -79,9 +82,12 @@ def stop(task_id: str) -> int:
         await tell_client(client, cmd.Interrupt())
         return True
 
-    busy = summary_of(folder).state in BUSY
-    went_on = f"Interrupted. `goose-py task resume {folder.task_id}` lets it go on."
-    print(went_on if busy and asyncio.run(send()) else "It was not running.")
+    if summary_of(folder).state in BUSY and asyncio.run(send()):
+        print(f"Interrupted. `goose-py task resume {folder.task_id}` lets it go on.")
+    elif folder.waiting.exists():
+        print(f"It has not begun, and still waits: `goose-py task discard {folder.task_id} --yes` takes it out of the queue.")
+    else:
+        print("It was not running.")
     return 0
 
 

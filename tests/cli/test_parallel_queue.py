@@ -70,6 +70,9 @@ async def test_tasks_that_declare_the_same_files_wait_for_each_other(user):
         await ended(user, third, "idle", "awaiting review")
         assert _states(user, [second]) == ["queued"]
         assert f"{first} works on src/**" in (await user.goose("task", "list")).out
+        stopped, said = await user.goose("task", "stop", second), await user.goose("task", "say", second, "And b.py")
+        assert f"`goose-py task discard {second} --yes`" in stopped.out
+        assert said.code == 2 and f"`goose-py task resume {second}`" in said.err and _states(user, [second]) == ["queued"]
         _go(user, first)
         await ended(user, second, "idle", "awaiting review")
 
