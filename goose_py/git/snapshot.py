@@ -7,19 +7,23 @@ import itertools
 import os
 import re
 import stat
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from goose_py.git.errors import GitFailed, WorktreeMissing
 from goose_py.git.lfs import Known, known_contents, record_known
 from goose_py.git.patch import RawChange, parse_raw
-from goose_py.git.paths import below_symlink, files_below, located
+from goose_py.git.paths import below_symlink, files_below, located, walk
 from goose_py.git.private import ABSENT, PrivateStore, index_info
 from goose_py.git.runner import Git, together
 from goose_py.git.submodules import LINK, Checkout, commit_with
 from goose_py.protocol.changes import path_from_bytes, path_to_bytes
 
+PIPE_PATIENCE = 4.0
+"""Seconds after which a snapshot that is not done looks for what holds it up; doubled each time."""
+_RULES = frozenset({".gitignore", ".gitattributes"})
 _LARGE_INDEX = 1024 * 1024
 _SUBMODULE_PATH = re.compile(rb"^\s*path\s*=\s*(.+?)\s*$", re.MULTILINE)
 
@@ -93,16 +97,47 @@ async def record(
     `store`, that index and `root`. `submodules` are those that were filled: linked to a commit, or None where the folder is
     gone. `also` are files that are recorded although they are ignored. Runs no program of the repository: no filter, no
     hook, no nested git. Raises WorktreeMissing, NoSpace."""
-    await _settle(on)
-    found = await _find_changes(store, on, root, caps, submodules or {}, also)
-    try:
-        await _update_index(store, on, found)
-    except GitFailed:
-        # A file changed or vanished while it was being read: look again, once.
+    async with _freed_from_pipes(root):
+        await _settle(on)
         found = await _find_changes(store, on, root, caps, submodules or {}, also)
-        await _update_index(store, on, found)
-    tree = await tree_of_index(on)
+        try:
+            await _update_index(store, on, found)
+        except GitFailed:
+            # A file changed or vanished while it was being read: look again, once.
+            found = await _find_changes(store, on, root, caps, submodules or {}, also)
+            await _update_index(store, on, found)
+        tree = await tree_of_index(on)
     return Snapshot(tree, tuple(path_from_bytes(path) for path in found.left_out), tuple(found.warnings))
+
+
+@asynccontextmanager
+async def _freed_from_pipes(root: Path) -> AsyncIterator[None]:
+    """Git waits for ever at a pipe in the place of a file of rules, which an agent may have made: where it takes long, they are
+    looked for and removed. Nothing is lost, since a pipe holds nothing."""
+
+    async def look() -> None:
+        patience = PIPE_PATIENCE
+        while True:
+            await asyncio.sleep(patience)
+            await asyncio.to_thread(_remove_pipes, root)
+            patience *= 2
+
+    looking = asyncio.ensure_future(look())
+    try:
+        yield
+    finally:
+        looking.cancel()
+
+
+def _remove_pipes(root: Path) -> None:
+    for here, _, files in walk(root):
+        for place in (here / name for name in files if name in _RULES):
+            with suppress(OSError):
+                if stat.S_ISFIFO(place.lstat().st_mode):
+                    # Whoever waits for a writer goes on when there was one.
+                    writer = os.open(place, os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+                    place.unlink()
+                    os.close(writer)
 
 
 def index_of(on: Git) -> Path:

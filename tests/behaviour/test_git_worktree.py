@@ -498,3 +498,15 @@ async def test_folders_without_end_are_removed_like_all_others_and_their_files_c
     assert list(worktree.path.parent.iterdir()) == []
     again = await worktree.recreate()
     assert (again.path / "made" / "by" / "agent.txt").read_text() == "work\n"
+
+
+@pytest.mark.parametrize("name", [".gitignore", ".gitattributes", "new/.gitignore"])
+async def test_a_pipe_in_the_place_of_a_file_of_rules_holds_no_snapshot_up(place: Place, name: str):
+    place.commit({".gitignore": "*.o\n", ".gitattributes": "* text\n"})
+    worktree = await place.task()
+    place.write({"new/work.txt": "work\n"}, worktree.path)
+    (worktree.path / name).unlink(missing_ok=True)
+    os.mkfifo(worktree.path / name)
+    async with asyncio.timeout(60):
+        snapshot = await worktree.snapshot()
+    assert b"new/work.txt" in await worktree.store.entries(snapshot.tree)
