@@ -19,13 +19,14 @@ from goose_py.git.paths import below_symlink, files_below, located, walk
 from goose_py.git.private import ABSENT, PrivateStore, index_info
 from goose_py.git.runner import Git, together
 from goose_py.git.submodules import LINK, Checkout, commit_with
+from goose_py.git.untrusted import read_small
 from goose_py.protocol.changes import path_from_bytes, path_to_bytes
 
 PIPE_PATIENCE = 4.0
 """Seconds after which a snapshot that is not done looks for what holds it up; doubled each time."""
 _RULES = frozenset({".gitignore", ".gitattributes"})
 _LARGE_INDEX = 1024 * 1024
-_SUBMODULE_PATH = re.compile(rb"^\s*path\s*=\s*(.+?)\s*$", re.MULTILINE)
+_SUBMODULE_PATH = re.compile(r"^\s*path\s*=\s*(.+?)\s*$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -240,10 +241,8 @@ def _empty_submodules(root: Path, changes: Sequence[RawChange]) -> set[bytes]:
     gone = {path for path in links if not os.path.lexists(located(root, path))}
     if not gone:
         return gone
-    try:
-        named = set(_SUBMODULE_PATH.findall((root / ".gitmodules").read_bytes()))
-    except OSError:
-        return set()
+    text = read_small(root / ".gitmodules", _LARGE_INDEX) or ""
+    named = {path.encode("utf-8", "replace") for path in _SUBMODULE_PATH.findall(text)}
     return gone & named
 
 

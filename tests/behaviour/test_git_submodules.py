@@ -369,3 +369,12 @@ async def test_stores_are_looked_for_however_deep_the_names_of_submodules_are(pl
     found = module_stores(await place.open())
     place.sh("rm -rf .git/modules/a")  # which Python's own way of removing folders cannot
     assert len(found) == 2
+
+
+async def test_a_pipe_in_the_place_of_what_names_submodules_is_not_waited_for(place: Place):
+    place.sh("git submodule deinit -q -f --all && rm -rf .git/modules")
+    worktree = await place.task()
+    (worktree.path / "vendor/lib").rmdir()
+    (worktree.path / ".gitmodules").unlink()
+    os.mkfifo(worktree.path / ".gitmodules")
+    assert await changed(worktree) == {".gitmodules": "deleted", "vendor/lib": "deleted"}
