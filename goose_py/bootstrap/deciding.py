@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from goose_py.bootstrap.desk import choose, desk, look
+from goose_py.bootstrap.desk import choose_only, desk, look
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.review import loaded
 from goose_py.bootstrap.terminal import edited
@@ -79,7 +79,7 @@ async def _comment(host: Host, part: Part, text: str) -> int:
 def change_comment(task_id: str | None, number: int, text: str) -> int:
     """Takes the comment back that `review` shows with `number`; `text`, if any, stands in its place."""
     host = Host.here()
-    folder = choose(host, task_id)
+    folder = choose_only(host, task_id)
     decisions = decisions_of(read_log(folder.path).records)
     gone = withdrawn(decisions)
     said = next((each for each in decisions if each.seq == number and each.event.comment and number not in gone), None)
@@ -100,7 +100,7 @@ def change_comment(task_id: str | None, number: int, text: str) -> int:
 
 async def _looked_at(host: Host, part: Part, *, empty: bool = False) -> tuple[TaskFolder, Sequence[FileChange]]:
     """The task and its files with their hunks. Raises UserError where there is nothing and `empty` does not allow that."""
-    looked = await look(host, choose(host, part.task_id))
+    looked = await look(host, choose_only(host, part.task_id))
     within = part.hunks or part.lines
     if within and part.file is None and len(looked.changes.files) != 1:
         raise UserError("Hunks and lines are numbered within a file: say --file PATH as well.")

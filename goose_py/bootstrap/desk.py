@@ -45,12 +45,28 @@ class Looked:
 
 
 def choose(host: Host, task_id: str | None) -> TaskFolder:
-    """The task that is named, else the newest one of where the user stands that has something to review. Raises UserError."""
+    """For looking: the task that is named, else the newest one of where the user stands that has something to review. Raises
+    UserError."""
+    return host.task(task_id) if task_id is not None else host.tasks.folder(_reviewable(host)[0].task_id)
+
+
+def choose_only(host: Host, task_id: str | None) -> TaskFolder:
+    """For changing something: the task that is named, else the only one here that has something to review. Raises UserError
+    where there are several."""
     if task_id is not None:
         return host.task(task_id)
-    for summary in tasks_here(host.cwd, list_tasks(host.tasks))[0]:
-        if summary.changed and summary.state != "rejected":
-            return host.tasks.folder(summary.task_id)
+    found = _reviewable(host)
+    if len(found) > 1:
+        named = "; ".join(f"{summary.task_id} ({summary.title})" for summary in found[:5])
+        raise UserError(f"{len(found)} tasks here have changes to review: say which. {named}{' …' if found[5:] else ''}")
+    return host.tasks.folder(found[0].task_id)
+
+
+def _reviewable(host: Host) -> list[TaskSummary]:
+    """The newest first; at least one. Raises UserError."""
+    here = tasks_here(host.cwd, list_tasks(host.tasks))[0]
+    if found := [summary for summary in here if summary.changed and summary.state != "rejected"]:
+        return found
     raise UserError("No task here has changes to review. `goose-py task list --all` shows all tasks.")
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from goose_py.bootstrap.desk import choose
+from goose_py.bootstrap.desk import choose_only
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.launch import tell
 from goose_py.protocol.commands import SendFeedback
@@ -12,7 +12,7 @@ def send_feedback(task_id: str | None, note: str) -> int:
     """One prompt with everything that was rejected, edited or commented since the last time. Raises UserError where there is
     nothing to say."""
     host = Host.here()
-    folder = choose(host, task_id)
+    folder = choose_only(host, task_id)
     asyncio.run(tell(host, folder, SendFeedback(note=note)))
     print(f"Sent to task {folder.task_id}; it revises what you did not accept.")
     return 0

@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from goose_py.bootstrap.desk import Looked, choose, desk, look
+from goose_py.bootstrap.desk import Looked, choose, choose_only, desk, look
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.launch import tell
 from goose_py.bootstrap.place import tasks_here
@@ -92,7 +92,7 @@ def apply_kept(request: ApplyRequest) -> int:
 
 
 async def _apply(host: Host, request: ApplyRequest) -> int:
-    looked = await look(host, choose(host, request.task_id), again=request.again)
+    looked = await look(host, choose_only(host, request.task_id), again=request.again)
     question = await _question(looked, request)
     if not request.yes and not confirmed(host, question):
         print("Nothing was applied.")

@@ -236,6 +236,20 @@ async def test_files_and_hunks_are_approved_one_by_one_and_only_they_are_applied
     assert "`Ada Byron <ada@example.org>`" in (await user.goose("review", task_id, "--audit")).out
 
 
+async def test_of_several_tasks_the_newest_is_shown_and_none_is_changed_without_its_name(user):
+    ids = []
+    for text in ("Take it off", "Take it off again"):
+        async with answered(user, FIXING):
+            ids.append((await user.goose("run", "-t", text, "--output-format", "json")).json["session_id"])
+    assert ids[1] in (await user.goose("review")).out
+    before = user.tree()
+    for command in (("apply", "--all", "--yes"), ("approve",), ("reject",), ("review", "--send")):
+        refused = await user.goose(*command)
+        assert refused.code == 2 and all(task in refused.err for task in ids) and "Take it off again" in refused.err, refused
+    assert user.tree() == before
+    assert (await user.goose("apply", ids[0], "--all", "--yes")).code == 0
+
+
 async def test_what_no_longer_fits_is_refused_and_nothing_is_changed(user):
     async with answered(user, FIXING):
         task_id = (await user.goose("run", "-t", "Do it", "--output-format", "json")).json["session_id"]
