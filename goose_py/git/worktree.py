@@ -194,11 +194,10 @@ class TaskWorktree:
         """Whether what stands there is the task's worktree: neither another folder in its place nor one that somebody has
         emptied, which would pass for a task that deleted everything."""
         try:
-            found = {entry.name: entry.is_file(follow_symlinks=False) for entry in os.scandir(self.path)}
+            names = {entry.name for entry in os.scandir(self.path)}
         except OSError:
             return False
-        # A file, as in every linked worktree: a folder of that name is somebody's own repository.
-        return found.get(".git", False) and (len(found) > 1 or self.base.tree in EMPTY_TREES)
+        return ".git" in names and (len(names) > 1 or self.base.tree in EMPTY_TREES)
 
     @property
     def pointers(self) -> tuple[str, ...]:
