@@ -55,7 +55,9 @@ async def read_inert_settings(repository: Repository) -> InertSettings:
         # would record only one of them.
         found.pop("core.ignorecase", None)
     values = [(key, _boolean(found[key]) if key not in ("core.eol",) else found[key]) for key in _KEYS if key in found]
-    values += [(key, _expanded(found[key], home)) for key in _PATHS if key in found]
+    paths = {key: _expanded(found[key], home) for key in _PATHS if key in found}
+    # A device or a pipe would be read without end, by git and by us: a stranger's git directory may name one.
+    values += [(key, path) for key, path in paths.items() if (repository.root / path).is_file()]
     return InertSettings(
         values=tuple(values),
         author_name=found.get("user.name", "").strip() or "goose-py",

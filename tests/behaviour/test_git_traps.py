@@ -3,6 +3,7 @@ that it fires under plain git; then the harness does all it ever does, and the m
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -167,6 +168,16 @@ async def test_nothing_that_a_repository_configures_runs_when_the_harness_works_
 
 
 @pytest.mark.case("A23")
+@pytest.mark.parametrize("key", ["core.attributesfile", "core.excludesfile"])
+async def test_a_device_in_the_place_of_a_file_of_patterns_is_not_read(place: Place, key: str):
+    place.sh(f"mkfifo {place.top}/pipe; git config {key} {place.top}/pipe")
+    async with asyncio.timeout(30):
+        worktree = await place.task()
+        place.write({"a.txt": "two\n"}, worktree.path)
+        snapshot = await worktree.snapshot()
+    assert place.sh(f"git --git-dir {worktree.store.path} show {snapshot.tree}:a.txt") == "two\n"
+
+
 async def test_hooks_that_stand_in_the_configuration_are_switched_off(place: Place):
     """Git 2.54 and newer run them in spite of core.hooksPath; older ones do not know them, so that there is no control."""
     for event in ("post-checkout", "reference-transaction"):
