@@ -8,10 +8,10 @@ import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from goose_py.git.base import Base, base_from_head
 from goose_py.git.repository import Repository
 from goose_py.git.runner import Git
-from goose_py.git.worktree import TaskWorktree
+from goose_py.git.worktrees.base import Base, base_from_head
+from goose_py.git.worktrees.worktree import TaskWorktree
 
 GIT = Path(shutil.which("git") or "/usr/bin/git").resolve()
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from git_repos import Place, tree_of_folder
 
-from goose_py.git.worktree import TaskWorktree
+from goose_py.git.worktrees.worktree import TaskWorktree
 from goose_py.review.approval import Approval
 from goose_py.review.landing import land, prepare_landing
 from goose_py.review.recovery import recover_all

@@ -21,7 +21,7 @@ from goose_py.agent.compaction import estimate, estimate_text
 from goose_py.agent.final_output import final_output_spec
 from goose_py.agent.planner import UPDATE_PLAN_SPEC
 from goose_py.agent.prompts import system_prompt
-from goose_py.git.worktree import TaskWorktree
+from goose_py.git.worktrees.worktree import TaskWorktree
 from goose_py.permissions.decide import decide
 from goose_py.permissions.decision import Place
 from goose_py.permissions.rules import Rule
@@ -44,8 +44,8 @@ from goose_py.session.bus import Bus
 from goose_py.session.log import Log, LogContents, read_log
 from goose_py.session.ports import Answering, SessionPorts, Workspace
 from goose_py.session.session import Session
+from goose_py.tasks.changes.workspace import workspace_of
 from goose_py.tasks.checks import CheckRunner
-from goose_py.tasks.workspace import workspace_of
 from goose_py.toolbox import Builtin, ExtensionHost, Toolbox
 
 NONE = ev.Limits()

@@ -5,11 +5,11 @@ import os
 from pathlib import Path
 
 from .display import numbered, plural, printable, size
-from .encoding import decode
+from .editing.encoding import decode
+from .editing.ledger import Ledger
+from .editing.lines import Lines
 from .files import MAX_TEXT_BYTES, Stored, read_file
 from .images import MAX_FILE_BYTES, Picture, is_picture, picture
-from .ledger import Ledger
-from .lines import Lines
 from .refusal import Refused
 from .workspace import Workspace
 

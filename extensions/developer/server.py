@@ -28,19 +28,20 @@ from mcp.server.mcpserver import Context
 from mcp.types import CallToolResult, ImageContent, TextContent, ToolAnnotations
 from pydantic import Field
 
-from . import listing, shell
-from .capture import Cleaner
-from .edit import EditRequest, edit_file, write_file
-from .grep import MAX_FILE_BYTES, Query
-from .grep import grep as grep_files
+from .editing.edit import EditRequest, edit_file, write_file
+from .editing.ledger import Ledger
 from .images import Picture
-from .jobs import Jobs
-from .ledger import Ledger
-from .patch import apply_patch as patch_files
-from .processes import Spawn, plain_spawn
+from .patches.apply_patch import apply_patch as patch_files
 from .read import DEFAULT_LINES, read_path
 from .refusal import Refused
-from .ripgrep import Ripgrep, installed
+from .search import listing
+from .search.grep import MAX_FILE_BYTES, Query
+from .search.grep import grep as grep_files
+from .search.ripgrep import Ripgrep, installed
+from .shell import shell
+from .shell.capture import Cleaner
+from .shell.jobs import Jobs
+from .shell.processes import Spawn, plain_spawn
 from .tool import make_tool
 from .workspace import Workspace
 

@@ -11,15 +11,15 @@ import msgspec
 
 from goose_py import __version__
 from goose_py.bootstrap.host import Host
-from goose_py.bootstrap.leases import own_environment
+from goose_py.bootstrap.port_leases import own_environment
 from goose_py.config.settings import Settings
-from goose_py.git.linked import admin_dir
-from goose_py.git.worktree import TaskWorktree
+from goose_py.git.worktrees.linked import admin_dir
+from goose_py.git.worktrees.worktree import TaskWorktree
 from goose_py.protocol.errors import GooseError
+from goose_py.sandbox.detection import FoundSandbox, find_sandbox
 from goose_py.sandbox.environment import child_env
-from goose_py.sandbox.find import FoundSandbox, find_sandbox
 from goose_py.sandbox.policy import Commits, Level, Policy
-from goose_py.sandbox.remembered import circumstances
+from goose_py.sandbox.probe_cache import circumstances
 from goose_py.sandbox.spawn import BoundSpawn, bind
 from goose_py.sandbox.toolchains import home_toolchains, python_roots
 from goose_py.tasks.checks import Spawn

@@ -14,7 +14,7 @@ from goose_py.protocol.errors import UserError
 from goose_py.protocol.events import Phase
 from goose_py.protocol.messages import ModelRef
 from goose_py.providers.catalogue import ProviderSettings, presets, resolve
-from goose_py.providers.local import Servers, is_local, learned
+from goose_py.providers.local_server import Servers, is_local, learned
 from goose_py.providers.open_model import OpenModel
 from goose_py.providers.opening import open_model
 from goose_py.providers.profile import Profile, cost

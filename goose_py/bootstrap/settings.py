@@ -35,11 +35,11 @@ def load_settings(host: Host, spec: TaskSpec | None = None, flags: Mapping[str, 
         flags=dict(spec.overrides) if spec is not None else dict(flags or {}),
     )
     if not loaded.settings.checks and spec is not None and not spec.checks:
-        from goose_py.bootstrap.found_checks import with_found_checks
+        from goose_py.bootstrap.check_trust import with_found_checks
 
         return with_found_checks(host, loaded, root)
     if AUTO in loaded.settings.checks:
-        from goose_py.bootstrap.found_checks import with_auto_checks
+        from goose_py.bootstrap.check_trust import with_auto_checks
 
         return with_auto_checks(host, loaded, root)
     return loaded

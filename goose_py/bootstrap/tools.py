@@ -9,9 +9,9 @@ from goose_py.agent.final_output import final_output_spec
 from goose_py.agent.planner import UPDATE_PLAN_SPEC
 from goose_py.agent.prompts import system_prompt
 from goose_py.bootstrap.confinement import Confinement
-from goose_py.bootstrap.extensions import configured, of_recipe
+from goose_py.bootstrap.extension_specs import configured, of_recipe
 from goose_py.bootstrap.host import Host
-from goose_py.bootstrap.processes import ProcessList
+from goose_py.bootstrap.server_processes import ProcessList
 from goose_py.config.secrets import SecretStore
 from goose_py.config.settings import Settings
 from goose_py.protocol import events as ev

@@ -48,7 +48,7 @@ def run_command(arguments: Sequence[str]) -> int:
 
 def _report_bug(bug: Exception) -> int:
     """A bug is ours: the person gets a sentence and a file to send, the file gets the rest."""
-    from goose_py.bootstrap.crash import write_report
+    from goose_py.actions.setup.crash_report import write_report
 
     where = write_report(bug)
     print(

@@ -22,8 +22,8 @@ from goose_py.cli.run import limit_options, overrides_of
 @click.option("--yes", is_flag=True, help="With --pick: do not ask.")
 def compare(text: str, models: tuple[str, ...], recipes: tuple[str, ...], **options: Any) -> int:
     """Run the same task on several models or recipes, each in a worktree of its own, and compare what they made."""
-    from goose_py.bootstrap.compare import CompareRequest, pick, show_comparison
-    from goose_py.bootstrap.compare import compare as run
+    from goose_py.actions.tasks.compare import CompareRequest, pick, show_comparison
+    from goose_py.actions.tasks.compare import compare as run
 
     if options["pick"]:
         return pick(options["pick"], yes=options["yes"], how=options["how"])

@@ -9,6 +9,6 @@ import click
 @click.option("--json", "as_json", is_flag=True, help="As one JSON document.")
 def cost(id: str | None, days: int, as_json: bool) -> int:
     """What was spent, by day and by task; with a task's ID or name, by its turns. Cached and uncached tokens are told apart."""
-    from goose_py.bootstrap.cost import print_cost
+    from goose_py.actions.tasks.cost import print_cost
 
     return print_cost(id, days, as_json=as_json)

@@ -21,9 +21,9 @@ def delegate(text: str | None, push: bool, remote: str, into: str, finish: str |
 
     Nothing leaves this machine without --push: the exact commands are said instead.
     """
-    from goose_py.bootstrap.delegate import delegate as start
-    from goose_py.bootstrap.delegate import finish as deliver
-    from goose_py.bootstrap.starting import TaskRequest
+    from goose_py.actions.tasks.delegate import delegate as start
+    from goose_py.actions.tasks.delegate import finish as deliver
+    from goose_py.actions.tasks.start import TaskRequest
     from goose_py.tasks.spec import Delivery
 
     delivery = Delivery(push=push, remote=remote, into=into)

@@ -8,7 +8,7 @@ from goose_py import __version__
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("goose_py.cli.run:run", "Run a task to its end without a screen (a text, a file, or a recipe)."),
-    "demo": ("goose_py.cli.demo:demo", "See the whole way on a small repository, without an API key."),
+    "demo": ("goose_py.cli.setup:demo", "See the whole way on a small repository, without an API key."),
     "review": ("goose_py.cli.review:review", "Show what a task changed, with the evidence of its checks."),
     "approve": ("goose_py.cli.review:approve", "Keep a task's changes: all, a file, or single hunks."),
     "reject": ("goose_py.cli.review:reject", "Drop a task's changes: all, a file, or single hunks."),
@@ -22,11 +22,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "recipe": ("goose_py.cli.recipe:recipe", "Validate, explain and list recipes."),
     "models": ("goose_py.cli.models:models", "List and show providers and models."),
     "permissions": ("goose_py.cli.permissions:permissions", "List and revoke grants, test a command against the rules."),
-    "trust": ("goose_py.cli.trust:trust", "Show and trust a repository's own configuration."),
+    "trust": ("goose_py.cli.setup:trust", "Show and trust a repository's own configuration."),
     "cost": ("goose_py.cli.cost:cost", "What was spent, by task and day."),
-    "configure": ("goose_py.cli.configure:configure", "Choose a provider and a model, store keys."),
+    "configure": ("goose_py.cli.setup:configure", "Choose a provider and a model, store keys."),
     "config": ("goose_py.cli.config:config", "Show and set settings."),
-    "doctor": ("goose_py.cli.doctor:doctor", "Say what works here and what does not."),
+    "doctor": ("goose_py.cli.setup:doctor", "Say what works here and what does not."),
     "mcp": ("goose_py.cli.mcp:mcp", "Serve a bundled extension to any MCP client, over stdio."),
     "worker": ("goose_py.cli.worker:worker", ""),
     "fork-server": ("goose_py.cli.worker:fork_server", ""),

@@ -13,7 +13,7 @@ def inbox(ctx: click.Context, as_json: bool, only_here: bool) -> int | None:
     """Every question of every task of all repositories: approvals, plans, changes to review, tasks in trouble."""
     if ctx.invoked_subcommand is not None:
         return None
-    from goose_py.bootstrap.inbox import show_inbox
+    from goose_py.actions.tasks.inbox import show_inbox
 
     return show_inbox(as_json=as_json, only_here=only_here)
 
@@ -29,6 +29,6 @@ def inbox(ctx: click.Context, as_json: bool, only_here: bool) -> int | None:
 @click.option("-m", "--note", default="", help="What to tell the task with it.")
 def answer(id: str, allow: bool, **options: Any) -> int:
     """Answer a task's question."""
-    from goose_py.bootstrap.inbox import Answer, answer_question
+    from goose_py.actions.tasks.inbox import Answer, answer_question
 
     return answer_question(Answer(task_id=id, allow=allow, **options))

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from goose_py.bootstrap.conflicts import conflicts_of_list
+from goose_py.actions.tasks.conflicts import conflicts_of_list
+from goose_py.actions.tasks.scope import tasks_here
 from goose_py.bootstrap.host import Host
-from goose_py.bootstrap.place import tasks_here
-from goose_py.bootstrap.queue import queue_reasons
 from goose_py.protocol.amounts import counted, dollars
 from goose_py.protocol.safe_text import safe_text
 from goose_py.tasks.next_commands import Next, next_commands
 from goose_py.tasks.store import TaskFolder
 from goose_py.tasks.summary import TaskSummary
+from goose_py.workers.queue import queue_reasons
 
 if TYPE_CHECKING:
     from rich.table import Table

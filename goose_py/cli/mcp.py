@@ -8,6 +8,6 @@ import click
 @click.option("--workspace", metavar="FOLDER", help="Folder that it is bound to; the current one by default.")
 def mcp(name: str, workspace: str | None) -> int:
     """Serve a bundled extension over stdio to any MCP client, e.g. `goose-py mcp developer`."""
-    from goose_py.bootstrap.serve import serve_extension
+    from goose_py.actions.extensions.serve import serve_extension
 
     return serve_extension(name, workspace)

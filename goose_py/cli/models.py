@@ -12,7 +12,7 @@ def models() -> None:
 @click.argument("provider", required=False)
 def list_(provider: str | None) -> int:
     """List providers, or the known models of one."""
-    from goose_py.bootstrap.catalogue import print_models
+    from goose_py.actions.models.listing import print_models
 
     return print_models(provider)
 
@@ -21,7 +21,7 @@ def list_(provider: str | None) -> int:
 @click.argument("name")
 def show(name: str) -> int:
     """Show what is known of a model: PROVIDER/MODEL."""
-    from goose_py.bootstrap.catalogue import print_model
+    from goose_py.actions.models.listing import print_model
 
     return print_model(name)
 
@@ -30,6 +30,6 @@ def show(name: str) -> int:
 @click.argument("provider", required=False)
 def probe(provider: str | None) -> int:
     """Ask a provider's endpoint which models it has."""
-    from goose_py.bootstrap.catalogue import probe_models
+    from goose_py.actions.models.listing import probe_models
 
     return probe_models(provider)

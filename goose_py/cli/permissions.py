@@ -12,7 +12,7 @@ def permissions() -> None:
 def list_() -> int:
     """List what you allowed for longer than once."""
     from goose_py.bootstrap.host import Host
-    from goose_py.bootstrap.judging import grant_store
+    from goose_py.bootstrap.permissions import grant_store
     from goose_py.protocol.safe_text import safe_text
 
     grants = grant_store(Host.here()).standing()
@@ -28,7 +28,7 @@ def list_() -> int:
 def revoke(grant: str) -> int:
     """Take a grant back, by its id or its exact pattern."""
     from goose_py.bootstrap.host import Host
-    from goose_py.bootstrap.judging import grant_store
+    from goose_py.bootstrap.permissions import grant_store
     from goose_py.protocol.safe_text import safe_text
 
     for taken in grant_store(Host.here()).revoke(grant):
@@ -41,6 +41,6 @@ def revoke(grant: str) -> int:
 @click.option("--mode", default="ask", show_default=True, help="plan, ask, auto or chat.")
 def test(command: str, mode: str) -> int:
     """Say what would happen to a shell command here, part by part, without running it."""
-    from goose_py.bootstrap.judging import explain_command
+    from goose_py.bootstrap.permissions import explain_command
 
     return explain_command(command, mode)

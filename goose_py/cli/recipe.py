@@ -15,8 +15,8 @@ def recipe() -> None:
 @click.argument("source")
 def validate(source: str) -> int:
     """Say whether a recipe is valid, or everything that is wrong with it."""
+    from goose_py.actions.recipes.library import load_recipe
     from goose_py.bootstrap.host import Host
-    from goose_py.bootstrap.recipes import load_recipe
     from goose_py.protocol.safe_text import safe_text
     from goose_py.recipes.errors import RecipeError
 
@@ -35,8 +35,8 @@ def validate(source: str) -> int:
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def list_(form: str) -> int:
     """List the recipes that can be run by name."""
+    from goose_py.actions.recipes.library import search_path
     from goose_py.bootstrap.host import Host
-    from goose_py.bootstrap.recipes import search_path
     from goose_py.protocol.safe_text import safe_text
     from goose_py.recipes.load import available
 
@@ -64,7 +64,7 @@ def list_(form: str) -> int:
 @click.option("--params", multiple=True, metavar="KEY=VALUE")
 def explain(source: str, params: tuple[str, ...]) -> int:
     """Say what a recipe is and takes."""
-    from goose_py.bootstrap.recipes import explain_recipe
+    from goose_py.actions.recipes.library import explain_recipe
 
     return explain_recipe(source, params)
 
@@ -74,8 +74,8 @@ def explain(source: str, params: tuple[str, ...]) -> int:
 @click.option("-p", "--param", "params", multiple=True, metavar="KEY=VALUE")
 def deeplink(source: str, params: tuple[str, ...]) -> int:
     """Print a goose://recipe link."""
+    from goose_py.actions.recipes.library import load_recipe, pairs
     from goose_py.bootstrap.host import Host
-    from goose_py.bootstrap.recipes import load_recipe, pairs
     from goose_py.recipes.deeplink import encode
 
     recipe, given = load_recipe(Host.here(), source, dict(pairs(params)))

@@ -25,14 +25,14 @@ _COMMENT = click.option("-m", "--comment", default="", help="Why, for the decisi
 @click.option("-m", "--comment", default="", help="With --send: what to say besides.")
 def review(id: str | None, file: str | None, why: bool, send: bool, comment: str, **options: bool) -> int:
     """Show what a task changed, hunk by hunk, with the evidence of its checks (the newest task that has changes)."""
-    from goose_py.bootstrap.review import show
+    from goose_py.actions.review.show import show
 
     if send:
-        from goose_py.bootstrap.feedback import send_feedback
+        from goose_py.actions.review.feedback import send_feedback
 
         return send_feedback(id, comment)
     if why:
-        from goose_py.bootstrap.why import explain_hunks
+        from goose_py.actions.review.causes import explain_hunks
 
         return explain_hunks(id, file)
     return show(id, file=file, **options)
@@ -47,7 +47,7 @@ def review(id: str | None, file: str | None, why: bool, send: bool, comment: str
 @_COMMENT
 def approve(id: str | None, edit: bool, comment: str, **part: Any) -> int:
     """Keep changes: all of them, those of --file, single hunks or lines. Nothing is applied yet."""
-    from goose_py.bootstrap.deciding import Part, decide
+    from goose_py.actions.review.decisions import Part, decide
 
     return decide(Part(task_id=id, **part), "keep", comment=comment, edit=edit)
 
@@ -61,7 +61,7 @@ def approve(id: str | None, edit: bool, comment: str, **part: Any) -> int:
 @click.option("--close", is_flag=True, help="Close the task as rejected. Its files are kept.")
 def reject(id: str | None, comment: str, close: bool, **part: Any) -> int:
     """Drop changes: all of them, those of --file, single hunks or lines. Nothing is deleted."""
-    from goose_py.bootstrap.deciding import Part, decide
+    from goose_py.actions.review.decisions import Part, decide
 
     return decide(Part(task_id=id, **part), "drop", comment=comment, close=close)
 
@@ -76,7 +76,7 @@ def reject(id: str | None, comment: str, close: bool, **part: Any) -> int:
 @click.option("--take-back", type=int, metavar="N", help="Take comment N back.")
 def comment(id: str | None, comment: str, change: int | None, take_back: int | None, **part: Any) -> int:
     """Comment on a file, a hunk or lines of it, or change a comment that the task has not been sent yet."""
-    from goose_py.bootstrap.deciding import Part, change_comment, comment_on
+    from goose_py.actions.review.decisions import Part, change_comment, comment_on
 
     if change is None and take_back is None:
         return comment_on(Part(task_id=id, **part), comment)
@@ -108,7 +108,7 @@ def apply(id: str | None, everything: bool, yes: bool, how: Any, no_verify: bool
 
     `squash` and `commits` rebase it on the branch as it is now, run the checks on the result, and only fast-forward.
     """
-    from goose_py.bootstrap.review import ApplyRequest, apply_kept, take_back
+    from goose_py.actions.review.apply import ApplyRequest, apply_kept, take_back
 
     if undo:
         return take_back(id, yes=yes)

@@ -74,7 +74,7 @@ def run(words: tuple[str, ...], **options: Any) -> int:
     configured, 1 failed, 2 wrong use, 3 an approval was needed, 4 a budget was reached, 5 the provider failed, 6 a check
     fails, 124 time is up, 130 interrupted.
     """
-    from goose_py.bootstrap.headless import RunRequest, run_task
+    from goose_py.actions.runs.run import RunRequest, run_task
 
     recipe = options["recipe"]
     if words:
@@ -91,7 +91,7 @@ def run(words: tuple[str, ...], **options: Any) -> int:
     if options["explain"] or options["render_recipe"]:
         if not recipe:
             raise click.UsageError("--explain and --render-recipe need a recipe.")
-        from goose_py.bootstrap.recipes import explain_recipe, print_rendered
+        from goose_py.actions.recipes.library import explain_recipe, print_rendered
 
         return (explain_recipe if options["explain"] else print_rendered)(recipe, options["params"])
     return run_task(

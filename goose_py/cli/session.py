@@ -25,7 +25,7 @@ def list_(as_json: bool, everywhere: bool) -> int:
 @click.argument("id")
 def show(id: str) -> int:
     """Print a session as Markdown."""
-    from goose_py.bootstrap.sessions import export_session
+    from goose_py.actions.sessions.listing import export_session
 
     return export_session(id, "markdown", None)
 
@@ -36,7 +36,7 @@ def show(id: str) -> int:
 @click.option("-o", "--output", metavar="FILE", help="Write to a file instead of standard output.")
 def export(id: str, form: str, output: str | None) -> int:
     """Export a session. Known secrets are left out."""
-    from goose_py.bootstrap.sessions import export_session
+    from goose_py.actions.sessions.listing import export_session
 
     return export_session(id, form, output)
 
@@ -46,7 +46,7 @@ def export(id: str, form: str, output: str | None) -> int:
 @click.option("--limit", default=20, show_default=True, help="Hits to show.")
 def search(query: tuple[str, ...], limit: int) -> int:
     """Search the text of all sessions."""
-    from goose_py.bootstrap.sessions import search_sessions
+    from goose_py.actions.sessions.listing import search_sessions
 
     return search_sessions(" ".join(query), limit)
 
@@ -56,7 +56,7 @@ def search(query: tuple[str, ...], limit: int) -> int:
 @click.argument("name")
 def rename(id: str, name: str) -> int:
     """Give a session a name. Wherever an id is taken, its name is too."""
-    from goose_py.bootstrap.adjusting import rename as give_name
+    from goose_py.actions.tasks.options import rename as give_name
 
     return give_name(id, name)
 
@@ -68,7 +68,7 @@ def rename(id: str, name: str) -> int:
 def fork(id: str, at: int | None, name: str | None) -> int:
     """Go on from somewhere in a session in a task of its own, with the files as they were there. Nothing is copied of the log,
     and the first session stays as it is."""
-    from goose_py.bootstrap.fork import fork_session
+    from goose_py.actions.sessions.fork import fork_session
 
     return fork_session(id, at, name)
 
@@ -80,7 +80,7 @@ def fork(id: str, at: int | None, name: str | None) -> int:
 def replay(id: str, approve: bool, as_json: bool) -> int:
     """Run a session again with its recorded replies, from its recorded base, in a worktree of its own, and say where results
     differ. No model is asked; commands run in the sandbox as they would in any task. Exit code 1: something differs."""
-    from goose_py.bootstrap.replay import replay_session
+    from goose_py.actions.sessions.replay import replay_session
 
     return replay_session(id, approve=approve, as_json=as_json)
 
@@ -92,6 +92,6 @@ def replay(id: str, approve: bool, as_json: bool) -> int:
 def import_(file: str, name: str | None, base: str | None) -> int:
     """Take over a session of Claude Code, Codex or Goose: their .jsonl files, an export, or sessions.db. The file is only
     read. What could not be carried over is said."""
-    from goose_py.bootstrap.importing import import_session
+    from goose_py.actions.sessions.imports import import_session
 
     return import_session(file, name, base)

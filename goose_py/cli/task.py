@@ -41,7 +41,7 @@ def task() -> None:
 @limit_options
 def start(text: str | None, each: str | None, attach: bool, **options: Any) -> int:
     """Start a task in the background; as many work at once as `tasks.parallel` allows, the others wait."""
-    from goose_py.bootstrap.starting import TaskRequest, start_each, start_task
+    from goose_py.actions.tasks.start import TaskRequest, start_each, start_task
 
     if (text is None) == (each is None):
         raise click.UsageError("Say what to do: a TEXT, or --each FILE.")
@@ -64,11 +64,11 @@ def start(text: str | None, each: str | None, attach: bool, **options: Any) -> i
 @click.option("--all", "everywhere", is_flag=True, help="Those of every repository, not only of this one.")
 def list_(as_json: bool, everywhere: bool) -> int:
     """List tasks: what each needs, its checks, its diff and its cost."""
-    from goose_py.bootstrap.cut_off import end_all_cut_off
+    from goose_py.actions.review.interrupted_merges import end_all_cut_off
     from goose_py.bootstrap.host import Host
-    from goose_py.bootstrap.queue import kick
     from goose_py.cli.listing import print_tasks
     from goose_py.tasks.summary import list_tasks
+    from goose_py.workers.queue import kick
 
     host = Host.here()
     kick(host)
@@ -81,7 +81,7 @@ def list_(as_json: bool, everywhere: bool) -> int:
 @click.option("--all", "everywhere", is_flag=True, help="Those of every repository, not only of this one.")
 def conflicts(as_json: bool, everywhere: bool) -> int:
     """Say which tasks that are not merged yet will conflict with each other. The exit code is 1 where any do."""
-    from goose_py.bootstrap.conflicts import show_conflicts
+    from goose_py.actions.tasks.conflicts import show_conflicts
 
     return show_conflicts(as_json=as_json, everywhere=everywhere)
 
@@ -122,7 +122,7 @@ def attach(id: str, inline: bool) -> int:
 @click.option("--queue", is_flag=True, help="Wait for the end of the running turn.")
 def say(id: str, text: str, queue: bool) -> int:
     """Say something to a task; while it runs, it hears it at the next safe boundary."""
-    from goose_py.bootstrap.commands import say as send
+    from goose_py.actions.tasks.lifecycle import say as send
 
     return send(id, text, queue=queue)
 
@@ -131,7 +131,7 @@ def say(id: str, text: str, queue: bool) -> int:
 @click.argument("id")
 def stop(id: str) -> int:
     """Interrupt a task. It can be resumed."""
-    from goose_py.bootstrap.commands import stop as send
+    from goose_py.actions.tasks.lifecycle import stop as send
 
     return send(id)
 
@@ -140,7 +140,7 @@ def stop(id: str) -> int:
 @click.argument("id")
 def resume(id: str) -> int:
     """Let a task go on in the background from where its log ends."""
-    from goose_py.bootstrap.commands import resume as send
+    from goose_py.actions.tasks.lifecycle import resume as send
 
     return send(id)
 
@@ -153,7 +153,7 @@ def resume(id: str) -> int:
 @click.option("--max-tokens", type=AMOUNT, help="Tokens it may use.")
 def limit(id: str, **limits: Any) -> int:
     """Show what a task may spend, or change it, so that work which a limit ended can go on. `none` takes a limit away."""
-    from goose_py.bootstrap.adjusting import set_limits
+    from goose_py.actions.tasks.options import set_limits
 
     whole = {name: int(value) if name in ("max_turns", "max_tokens") and isinstance(value, float) else value
              for name, value in limits.items()}  # fmt: skip
@@ -166,7 +166,7 @@ def limit(id: str, **limits: Any) -> int:
 @click.option("--effort", type=click.Choice(["off", "minimal", "low", "medium", "high", "max"]), help="How hard it thinks.")
 def model(id: str, name: str | None, effort: Any) -> int:
     """Let another model answer from now on. Whether the conversation fits its window is checked first."""
-    from goose_py.bootstrap.adjusting import set_model
+    from goose_py.actions.tasks.options import set_model
 
     if name is None and effort is None:
         raise click.UsageError("Say which model, or --effort.")
@@ -177,7 +177,7 @@ def model(id: str, name: str | None, effort: Any) -> int:
 @click.argument("id")
 def check(id: str) -> int:
     """Run the task's checks on its files as they are now."""
-    from goose_py.bootstrap.commands import check as send
+    from goose_py.actions.tasks.lifecycle import check as send
 
     return send(id)
 
@@ -186,7 +186,7 @@ def check(id: str) -> int:
 @click.argument("id")
 def setup(id: str) -> int:
     """Run the setup command of a task's worktree again."""
-    from goose_py.bootstrap.commands import set_up
+    from goose_py.actions.tasks.lifecycle import set_up
 
     return set_up(id)
 
@@ -196,7 +196,7 @@ def setup(id: str) -> int:
 @click.option("--into", default="", metavar="BRANCH", help="Branch to stand on; the one the task began at by default.")
 def rebase(id: str, into: str) -> int:
     """Bring a task onto its branch as it is now. What conflicts becomes its next prompt."""
-    from goose_py.bootstrap.review import rebase_task
+    from goose_py.actions.review.apply import rebase_task
 
     return rebase_task(id, into)
 
@@ -211,8 +211,8 @@ def rebase(id: str, into: str) -> int:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def rewind(id: str, **options: Any) -> int:
     """Put a task back to before one of its turns: also what commands changed, also new files. It can be undone."""
-    from goose_py.bootstrap.rewind import RewindRequest
-    from goose_py.bootstrap.rewind import rewind as go_back
+    from goose_py.actions.tasks.rewind import RewindRequest
+    from goose_py.actions.tasks.rewind import rewind as go_back
 
     return go_back(RewindRequest(task_id=id, **options))
 
@@ -223,7 +223,7 @@ def rewind(id: str, **options: Any) -> int:
 @click.option("--list", "listing", is_flag=True, help="List the recorded states.")
 def restore(id: str, tree: str | None, listing: bool) -> int:
     """Bring a task's files back, also after its worktree was removed."""
-    from goose_py.bootstrap.commands import restore as bring_back
+    from goose_py.actions.tasks.lifecycle import restore as bring_back
 
     return bring_back(id, tree, listing=listing)
 
@@ -233,7 +233,7 @@ def restore(id: str, tree: str | None, listing: bool) -> int:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def discard(id: str, yes: bool) -> int:
     """Remove a task's worktree. What it held is kept, and `task restore` brings it back."""
-    from goose_py.bootstrap.commands import discard as remove
+    from goose_py.actions.tasks.lifecycle import discard as remove
 
     return remove(id, yes=yes)
 
@@ -242,6 +242,6 @@ def discard(id: str, yes: bool) -> int:
 @click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
 def gc(dry_run: bool) -> int:
     """Remove the worktrees of tasks that are merged or were never changed; of everything else it says why it stays."""
-    from goose_py.bootstrap.orphans import collect
+    from goose_py.actions.tasks.cleanup import collect
 
     return collect(dry_run=dry_run)

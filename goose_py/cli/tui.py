@@ -4,12 +4,12 @@ from typing import Any
 
 
 def open_conversation(*, new: bool, inline: bool, flags: dict[str, Any]) -> int:
-    from goose_py.bootstrap.tui import conversation
+    from goose_py.actions.screen.open import conversation
 
     return conversation(new=new, inline=inline, flags=flags)
 
 
 def open_task(task_id: str, *, inline: bool) -> int:
-    from goose_py.bootstrap.tui import attach
+    from goose_py.actions.screen.open import attach
 
     return attach(task_id, inline=inline)

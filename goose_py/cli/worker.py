@@ -7,7 +7,7 @@ import click
 @click.argument("task_id")
 @click.option("--ready-fd", type=int, required=True)
 def worker(task_id: str, ready_fd: int) -> int:
-    from goose_py.bootstrap.worker import work
+    from goose_py.workers.worker import work
 
     return work(task_id, ready_fd)
 
@@ -16,6 +16,6 @@ def worker(task_id: str, ready_fd: int) -> int:
 @click.option("--socket-fd", type=int, required=True)
 @click.option("--lock-fd", type=int, required=True)
 def fork_server(socket_fd: int, lock_fd: int) -> int:
-    from goose_py.bootstrap.fork_server import serve
+    from goose_py.workers.fork_server import serve
 
     return serve(socket_fd, lock_fd)

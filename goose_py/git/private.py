@@ -16,12 +16,12 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from goose_py.git.contents.submodule_stores import module_stores
 from goose_py.git.errors import GitError, MissingObjects, from_os_error
 from goose_py.git.inert import InertSettings, read_inert_settings
-from goose_py.git.modules import module_stores
-from goose_py.git.patch import parse_raw
 from goose_py.git.repository import Repository
 from goose_py.git.runner import Git
+from goose_py.git.trees.patch import parse_raw
 
 Entry = tuple[str, str]
 """(mode, oid) of a path in a tree."""

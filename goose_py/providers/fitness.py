@@ -11,9 +11,9 @@ from goose_py.protocol.errors import ModelError
 from goose_py.protocol.messages import Message, Text, ToolMessage, ToolResult, UserMessage
 from goose_py.protocol.model_io import ModelReply, ModelRequest
 from goose_py.protocol.tools import ToolSpec
-from goose_py.providers.assembly import estimate_input
 from goose_py.providers.open_model import OpenModel
 from goose_py.providers.profile import Profile
+from goose_py.providers.protocols.assembly import estimate_input
 
 _SYSTEM = "You are being tested. Do exactly what is asked, with the tools where tools are asked for, and say nothing else."
 _ADD = ToolSpec(

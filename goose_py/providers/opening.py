@@ -30,12 +30,12 @@ def open_model(
     check_key(profile, settings.api_key)
     from goose_py.providers.model import ProtocolModel
 
-    adapter = import_module(f"goose_py.providers.{profile.protocol}")
+    adapter = import_module(f"goose_py.providers.protocols.{profile.protocol}")
     model: OpenModel = ProtocolModel(
         profile, adapter, open_transport(profile, settings, user_agent=user_agent), secret=settings.api_key or "", now=now
     )
     if profile.tool_calls in ("text", "prompt"):
-        from goose_py.providers.text_calls import TextCalls
+        from goose_py.providers.protocols.text_calls import TextCalls
 
         model = TextCalls(model)
     return model
@@ -50,7 +50,7 @@ def open_transport(profile: Profile, settings: ProviderSettings, *, user_agent: 
         user_agent=user_agent,
         options=settings.options,
     )
-    headers = import_module(f"goose_py.providers.{profile.protocol}").headers(profile)
+    headers = import_module(f"goose_py.providers.protocols.{profile.protocol}").headers(profile)
     if profile.transport == "sdk":
         if not profile.sdk:
             raise UserError(f'{profile.title or profile.provider} has no official client: use transport = "http".')

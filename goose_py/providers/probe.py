@@ -81,7 +81,7 @@ class Ask:
         endpoint = Endpoint(
             profile=profile, api_key=settings.api_key or "", proxy=settings.proxy, ca_file=settings.ca_file
         )
-        adapter = import_module(f"goose_py.providers.{profile.protocol}")
+        adapter = import_module(f"goose_py.providers.protocols.{profile.protocol}")
         self._transport = HttpTransport(endpoint, adapter.headers(profile))
         self._profile = profile
         self._secret = settings.api_key or ""

@@ -63,8 +63,9 @@ from goose_py.protocol.deltas import ModelDelta, TextDelta, ThinkingDelta, ToolC
 from goose_py.protocol.errors import RequestRejected, StreamInterrupted, UserError
 from goose_py.protocol.messages import AssistantMessage, StopReason, Text, Thinking, ToolCall, ToolMessage, Usage
 from goose_py.protocol.model_io import ModelReply, ModelRequest
-from goose_py.providers import assembly, errors
+from goose_py.providers import errors
 from goose_py.providers.profile import Profile
+from goose_py.providers.protocols import assembly
 
 Strings = str | list[str]
 

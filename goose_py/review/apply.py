@@ -9,20 +9,20 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from goose_py.git.checkout import viewed
-from goose_py.git.lfs import contents_of, uses_lfs
+from goose_py.git.contents.lfs import contents_of, uses_lfs
 from goose_py.git.paths import below_symlink, located
 from goose_py.git.private import ABSENT, PrivateStore
 from goose_py.git.repository import Repository
 from goose_py.git.runner import Git
+from goose_py.git.worktrees.checkout import viewed
 from goose_py.protocol.changes import path_from_bytes, path_to_bytes
 from goose_py.review.approval import Approval
+from goose_py.review.checkout_state import Standing, standings
 from goose_py.review.errors import BaseMoved, CannotApply, UncommittedOverlap, listed
 from goose_py.review.files import Placed, Write, place
-from goose_py.review.leftovers import LEFTOVER, sweep
 from goose_py.review.merge import PathChange, changed_submodules, merged_entry, path_changes
 from goose_py.review.recovery import recover
-from goose_py.review.standing import Standing, standings
+from goose_py.review.temporary_names import LEFTOVER, sweep
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from pathlib import Path
 import msgspec
 
 from goose_py.git.errors import RepositoryBusy, from_os_error
-from goose_py.review.leftovers import LEFTOVER
+from goose_py.review.temporary_names import LEFTOVER
 
 PATIENCE = 30.0
 """Seconds to wait for another merge of ours: it moves files, and has run its checks before."""

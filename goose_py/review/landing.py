@@ -10,22 +10,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from goose_py.git.checkout import viewed
+from goose_py.git.contents.lfs import with_pointers
 from goose_py.git.errors import GitError, RefMoved, RepositoryBusy
-from goose_py.git.lfs import with_pointers
 from goose_py.git.private import PrivateStore, index_info
 from goose_py.git.repository import Repository, update_ref
 from goose_py.git.runner import Git
-from goose_py.git.worktree import TaskWorktree
+from goose_py.git.worktrees.checkout import viewed
+from goose_py.git.worktrees.worktree import TaskWorktree
 from goose_py.protocol.changes import path_from_bytes
 from goose_py.review.apply import aside_of, put_in_place
 from goose_py.review.approval import Approval
+from goose_py.review.checkout_state import Standing, standings
 from goose_py.review.errors import ApprovalOutdated, BaseMoved, CannotApply, UncommittedOverlap, listed
 from goose_py.review.index_lock import Journal, index_locked
-from goose_py.review.leftovers import LEFTOVER
 from goose_py.review.merge import Merged, PathChange, merged_onto, path_changes, refuse_submodules
 from goose_py.review.recovery import REFLOG, index_copies, recover
-from goose_py.review.standing import Standing, standings
+from goose_py.review.temporary_names import LEFTOVER
 
 History = Literal["squash", "commits"]
 """One commit with everything that was approved, or the task's own commits (and one more for what they lack)."""

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from goose_py.git.patch import parse_raw
+from goose_py.git.contents.submodules import LINK, filled_paths, made_among, readable_commits
 from goose_py.git.paths import parents
 from goose_py.git.private import ABSENT, Entry, PrivateStore
-from goose_py.git.submodules import LINK, filled_paths, made_among, readable_commits
+from goose_py.git.trees.patch import parse_raw
 from goose_py.protocol.changes import path_from_bytes
 from goose_py.review.approval import Approval
 from goose_py.review.errors import BaseMoved, CannotApply, listed

@@ -15,7 +15,7 @@ from goose_py.git.errors import GitError, RefMoved, RepositoryBusy
 from goose_py.git.repository import Repository, common_dir_of, update_ref
 from goose_py.review.files import Placed
 from goose_py.review.index_lock import LOCK, Journal, Left, journal_in, left_behind
-from goose_py.review.leftovers import leftovers, sweep
+from goose_py.review.temporary_names import leftovers, sweep
 
 REFLOG = "goose-py: merge approved changes"
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from goose_py.git.diff import with_hunks
+from goose_py.git.contents.submodules import edited_tree
 from goose_py.git.paths import parents
 from goose_py.git.private import ABSENT, Entry, PrivateStore
-from goose_py.git.submodules import edited_tree
+from goose_py.git.trees.diff import with_hunks
 from goose_py.protocol.changes import ChangeSet, FileChange, Hunk, path_from_bytes, path_to_bytes
 from goose_py.protocol.errors import UserError
 from goose_py.review.verdicts import Decision, FileReview, HunkReview, Review, changed_lines, fold

@@ -6,7 +6,7 @@ of the tasks themselves. So there is nothing that could disagree with them after
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from goose_py.tasks.globs import may_overlap
+from goose_py.tasks.glob_overlap import may_overlap
 from goose_py.tasks.spec import TaskSpec
 from goose_py.tasks.summary import TaskSummary
 

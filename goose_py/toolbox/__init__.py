@@ -1,8 +1,8 @@
 """The MCP client: several extensions, over several transports, as one set of tools. Importing it loads no SDK."""
 
 from goose_py.toolbox.elicitation import Answer, Ask, Question
+from goose_py.toolbox.extension import ExtensionStatus, Resolved, StateChange
 from goose_py.toolbox.host import ExtensionHost, Launch
-from goose_py.toolbox.live import ExtensionStatus, Resolved, StateChange
 from goose_py.toolbox.manifest import Manifest
 from goose_py.toolbox.pins import ToolChange, fingerprint
 from goose_py.toolbox.processes import ProcessRecord, reap

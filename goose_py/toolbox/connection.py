@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Literal
 
 from goose_py.protocol.errors import GooseError
-from goose_py.toolbox.journal import plain
 from goose_py.toolbox.names import RemoteTool
+from goose_py.toolbox.server_log import plain
 from goose_py.toolbox.session import CallFailed, Reply, Session
 
 BACKOFF = (0.5, 2.0, 8.0)

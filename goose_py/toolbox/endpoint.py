@@ -16,9 +16,9 @@ import msgspec
 from goose_py.protocol.errors import GooseError
 from goose_py.toolbox.elicitation import Ask
 from goose_py.toolbox.host import ExtensionHost
-from goose_py.toolbox.journal import Journal
 from goose_py.toolbox.manifest import Manifest
 from goose_py.toolbox.names import RemoteTool
+from goose_py.toolbox.server_log import Journal
 from goose_py.toolbox.session import ConnectFailed, Session
 from goose_py.toolbox.spec import (
     STARTUP_TIMEOUT,

@@ -18,8 +18,8 @@ from goose_py.toolbox import deferred
 from goose_py.toolbox.connection import BACKOFF, PROBE_TIMEOUT
 from goose_py.toolbox.elicitation import Ask
 from goose_py.toolbox.endpoint import endpoint
+from goose_py.toolbox.extension import ExtensionStatus, LiveExtension, Resolved, StateChange, error_result
 from goose_py.toolbox.host import ExtensionHost
-from goose_py.toolbox.live import ExtensionStatus, LiveExtension, Resolved, StateChange, error_result
 from goose_py.toolbox.pins import ToolChange
 from goose_py.toolbox.repair import Repaired, repair, unknown_tool
 from goose_py.toolbox.results import Shelf

@@ -31,20 +31,20 @@ from goose_py.protocol.errors import GooseError, UserError
 from goose_py.protocol.messages import Text
 from goose_py.protocol.modes import Mode
 from goose_py.protocol.safe_text import safe_text
-from goose_py.tui.attachment import Attachment
+from goose_py.tui.appearance import Look
 from goose_py.tui.attention import Attention, escape_sequence, passed_through
 from goose_py.tui.chrome import Around
-from goose_py.tui.conversation import ConversationScreen
-from goose_py.tui.look import Look
-from goose_py.tui.question import Option, Question
+from goose_py.tui.conversation.screen import ConversationScreen
+from goose_py.tui.conversation.transcript import short_transcript
 from goose_py.tui.questions import commands_for, question_of
-from goose_py.tui.reviewing import Reviewing
+from goose_py.tui.review.open_review import Reviewing
 from goose_py.tui.services import Left, Options, Services
 from goose_py.tui.slash import COMMANDS, parse, parse_model
-from goose_py.tui.task_line import TaskLine
+from goose_py.tui.state.attachment import Attachment
+from goose_py.tui.state.task_line import TaskLine
+from goose_py.tui.state.view_state import Queued, ViewState
 from goose_py.tui.theme import DARK, LIGHT, NAMES
-from goose_py.tui.transcript import short_transcript
-from goose_py.tui.view_state import Queued, ViewState
+from goose_py.tui.widgets.question import Option, Question
 
 T = TypeVar("T")
 LEAVE_TWICE = 2.0
@@ -430,14 +430,14 @@ class GooseApp(App[Left]):
             self.push_screen(HelpScreen(self))
 
     def action_tasks(self) -> None:
-        from goose_py.tui.task_list import TasksScreen
+        from goose_py.tui.board.screen import TasksScreen
 
         self._home()
         self.refresh_tasks()
         self.push_screen(TasksScreen(self))
 
     def action_review(self) -> None:
-        from goose_py.tui.review_screen import ReviewScreen
+        from goose_py.tui.review.screen import ReviewScreen
 
         self._home()
         if self.changes is None or not self.changes.files:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from goose_py.protocol.safe_text import safe_line
-from goose_py.tui.task_line import TaskLine
+from goose_py.tui.state.task_line import TaskLine
 
 CALLS = {"you": "needs you", "review": "is ready for review", "done": "is done"}
 

@@ -12,8 +12,11 @@ from goose_py.protocol.call_summary import bare_name, summarize_call
 from goose_py.protocol.changes import ChangeSet
 from goose_py.protocol.safe_text import safe_line
 from goose_py.review.evidence import Evidence, evidence, overall
-from goose_py.tui.blocks import STEP_MARKS
-from goose_py.tui.lines import (
+from goose_py.tui.appearance import Look
+from goose_py.tui.conversation.blocks import STEP_MARKS
+from goose_py.tui.state.task_line import TaskLine
+from goose_py.tui.state.view_state import CallDraftItem, TextItem, ThinkingItem, ToolItem, ViewState
+from goose_py.tui.widgets.text_layout import (
     Row,
     clock_text,
     count_text,
@@ -25,9 +28,6 @@ from goose_py.tui.lines import (
     spread,
     wrapped,
 )
-from goose_py.tui.look import Look
-from goose_py.tui.task_line import TaskLine
-from goose_py.tui.view_state import CallDraftItem, TextItem, ThinkingItem, ToolItem, ViewState
 
 WIDE = 100
 """Columns from which the side panel is shown and texts are spelled out."""

@@ -8,13 +8,13 @@ from typing import Protocol, TypeVar
 from goose_py.protocol.changes import ChangeSet
 from goose_py.protocol.commands import AnyCommand
 from goose_py.protocol.errors import GooseError
+from goose_py.tui.appearance import Look
 from goose_py.tui.chrome import Around
-from goose_py.tui.look import Look
-from goose_py.tui.question import Option, Question
-from goose_py.tui.reviewing import Reviewing
+from goose_py.tui.review.open_review import Reviewing
 from goose_py.tui.services import Options, Services
-from goose_py.tui.task_line import TaskLine
-from goose_py.tui.view_state import Queued, ViewState
+from goose_py.tui.state.task_line import TaskLine
+from goose_py.tui.state.view_state import Queued, ViewState
+from goose_py.tui.widgets.question import Option, Question
 
 T = TypeVar("T")
 

@@ -11,11 +11,11 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 
 from goose_py.protocol.safe_text import safe_line
-from goose_py.tui.blocks import STEP_MARKS
 from goose_py.tui.context import AppContext
-from goose_py.tui.lines import Row, wrapped
-from goose_py.tui.rows import Rows
+from goose_py.tui.conversation.blocks import STEP_MARKS
 from goose_py.tui.slash import COMMANDS
+from goose_py.tui.widgets.row_view import Rows
+from goose_py.tui.widgets.text_layout import Row, wrapped
 
 KEYS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     (

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from goose_py.protocol.call_summary import full_call
 from goose_py.protocol.commands import AnyCommand, DecidePlan, Interrupt, ResolveApproval
-from goose_py.tui.question import Option, Question
-from goose_py.tui.view_state import Approval, ViewState
+from goose_py.tui.state.view_state import Approval, ViewState
+from goose_py.tui.widgets.question import Option, Question
 
 SCOPES = {"y": "once", "s": "task", "p": "project", "a": "always"}
 

@@ -13,8 +13,8 @@ from goose_py.protocol.messages import ModelRef
 from goose_py.protocol.modes import Mode
 from goose_py.protocol.safe_text import safe_text
 from goose_py.protocol.wire import Ephemeral, Recorded
-from goose_py.tasks.causes import Cause
-from goose_py.tui.task_line import TaskLine
+from goose_py.tasks.history.causes import Cause
+from goose_py.tui.state.task_line import TaskLine
 
 
 class Connection(Protocol):

@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -97,12 +98,38 @@ def test_help_imports_nothing_but_the_command_line():
 @pytest.mark.parametrize(
     ("module", "allowed"),
     [
-        ("goose_py.bootstrap.task", set()),
-        ("goose_py.bootstrap.headless", set()),
-        ("goose_py.bootstrap.worker", set()),
+        ("goose_py.bootstrap.open_task", set()),
+        ("goose_py.actions.runs.run", set()),
+        ("goose_py.workers.worker", set()),
         ("goose_py.tui.app", {"textual", "rich"}),
     ],
 )
 def test_no_sdk_is_imported_before_it_is_chosen(module, allowed):
     loaded = _loaded_by(f"import {module}")
     assert loaded & set(SLOW) <= allowed
+
+
+ROOMS = (SOURCE, ROOT / "extensions")
+STARTED_BY_NAME = {"__main__", "server", "match_worker", "confine", "reach", "anthropic", "chat", "ollama", "responses"}
+"""Modules that no import names: programs of their own, the entry of a manifest, and adapters, chosen by their protocol's name."""
+
+
+def _modules() -> list[Path]:
+    return [path for room in ROOMS for path in sorted(room.rglob("*.py")) if path.name != "__init__.py"]
+
+
+def test_no_folder_holds_more_than_twenty_modules_beside_each_other():
+    count = Counter(path.parent.relative_to(ROOT).as_posix() for path in _modules())
+    assert {folder: number for folder, number in count.items() if number > 20} == {}
+
+
+def test_every_module_is_imported_by_somebody():
+    used = set(STARTED_BY_NAME)
+    for room in ROOMS:
+        for path in room.rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+                if isinstance(node, ast.ImportFrom):
+                    used |= {(node.module or "").rpartition(".")[2], *(alias.name for alias in node.names)}
+                elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("goose_py."):
+                    used.add(node.value.partition(":")[0].rpartition(".")[2])
+    assert [path.relative_to(ROOT).as_posix() for path in _modules() if path.stem not in used] == []

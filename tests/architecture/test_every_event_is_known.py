@@ -10,7 +10,7 @@ import goose_py
 from goose_py.config.keys import table
 from goose_py.protocol.commands import AnyCommand
 from goose_py.protocol.events import DurableEvent
-from goose_py.tui import reducer
+from goose_py.tui.state import reducer
 
 EVENTS = get_args(DurableEvent)
 
@@ -32,8 +32,7 @@ PASSED_ON_WHOLE = ("providers.*.timeouts.", "models.*.", "limits.max_", "limits.
 
 def test_every_key_of_the_configuration_is_read_by_the_program():
     source = Path(goose_py.__file__).parent
-    code = "\n".join(
-        path.read_text("utf-8") for layer in ("bootstrap", "cli") for path in sorted((source / layer).rglob("*.py"))
-    )
+    layers = ("bootstrap", "workers", "actions", "cli")
+    code = "\n".join(path.read_text("utf-8") for layer in layers for path in sorted((source / layer).rglob("*.py")))
     keys = [name for name in table() if not name.startswith(PASSED_ON_WHOLE)]
     assert [name for name in keys if f".{name.split('.')[-1]}" not in code and f'"{name.split(".")[-1]}"' not in code] == []

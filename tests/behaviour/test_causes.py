@@ -4,11 +4,11 @@ from pathlib import Path
 
 from git_repos import Place
 
-from goose_py.git.diff import changeset_summary, file_change
+from goose_py.git.trees.diff import changeset_summary, file_change
 from goose_py.protocol import events as ev
 from goose_py.protocol.changes import Hunk
 from goose_py.protocol.messages import AssistantMessage, ModelRef, Text, ToolCall
-from goose_py.tasks.causes import Called, Cause, Span, causes, causes_of, spans_of
+from goose_py.tasks.history.causes import Called, Cause, Span, causes, causes_of, spans_of
 
 LINES = "".join(f"{number}\n" for number in range(0, 60))
 MODEL = ModelRef(provider="p", model="m")

@@ -102,7 +102,7 @@ async def test_links_out_of_the_workspace_are_followed_neither_to_read_nor_to_wr
     (work / "loop").symlink_to("loop")
     before = outside(place)
     workspace = module("workspace").Workspace.at(work, opener=opener)
-    edit, read, ledger = module("edit"), module("read"), module("ledger").Ledger()
+    edit, read, ledger = module("editing.edit"), module("read"), module("editing.ledger").Ledger()
     Refused = module("refusal").Refused
     for path in (
         "l/id_rsa",

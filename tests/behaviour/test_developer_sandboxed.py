@@ -40,7 +40,7 @@ pytestmark = pytest.mark.skipif(not works(), reason="bubblewrap cannot run here"
 async def sandboxed(
     argv: Sequence[str], *, cwd: str, env: Mapping[str, str], stdout: int, stderr: int
 ) -> asyncio.subprocess.Process:
-    return await module("processes").plain_spawn(
+    return await module("shell.processes").plain_spawn(
         [*wrap(cwd), "--", *argv], cwd=cwd, env=env, stdout=stdout, stderr=stderr
     )
 
@@ -99,7 +99,7 @@ async def test_searching_works_from_within_and_also_where_the_sandbox_has_no_rip
         argv: Sequence[str], *, cwd: str, env: Mapping[str, str], stdout: int, stderr: int
     ) -> asyncio.subprocess.Process:
         bare = [str(BWRAP), "--unshare-all", "--bind", cwd, cwd, "--chdir", cwd, "--", *argv]
-        return await module("processes").plain_spawn(bare, cwd=cwd, env=env, stdout=stdout, stderr=stderr)
+        return await module("shell.processes").plain_spawn(bare, cwd=cwd, env=env, stdout=stdout, stderr=stderr)
 
     for spawn in (sandboxed, without_usr):
         async with connected(tmp_path, spawn=spawn) as tools:

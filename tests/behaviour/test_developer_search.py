@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from developer_extension import Tools, connected, module
 
-ripgrep, listing, walk = module("ripgrep"), module("listing"), module("walk")
+ripgrep, listing, walk = module("search.ripgrep"), module("search.listing"), module("search.walk")
 Workspace, Refused = module("workspace").Workspace, module("refusal").Refused
 NEEDS_RIPGREP = pytest.mark.skipif(ripgrep.installed() is None, reason="ripgrep is not installed")
 
@@ -19,7 +19,7 @@ NEEDS_RIPGREP = pytest.mark.skipif(ripgrep.installed() is None, reason="ripgrep 
 @asynccontextmanager
 async def without_ripgrep(workspace: Path) -> AsyncIterator[Tools]:
     """A server whose sandbox does not have ripgrep in it."""
-    plain = module("processes").plain_spawn
+    plain = module("shell.processes").plain_spawn
 
     async def spawn(argv: Sequence[str], **rest: Any) -> asyncio.subprocess.Process:
         if argv[0].endswith("rg"):
@@ -290,7 +290,7 @@ def random_tree(dice: random.Random, folder: Path, depth: int = 0) -> None:
 
 @NEEDS_RIPGREP
 async def test_both_engines_list_the_same_files_of_random_trees_with_random_rules(tmp_path: Path) -> None:
-    spawn = module("processes").plain_spawn
+    spawn = module("shell.processes").plain_spawn
     for seed in range(60):
         root = tmp_path / str(seed)
         root.mkdir()

@@ -117,7 +117,7 @@ async def test_a_flood_is_ended_at_a_cap_with_memory_and_disk_bounded(tmp_path: 
     state = tmp_path / "state"
     workspace = tmp_path / "work"
     workspace.mkdir()
-    limit = module("capture").OUTPUT_LIMIT
+    limit = module("shell.capture").OUTPUT_LIMIT
     async with connected(workspace, state=state) as tools:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         result = await tools.result("shell", command=command)
@@ -279,7 +279,7 @@ async def test_other_calls_are_answered_while_a_flood_is_taken(tmp_path: Path) -
 
 async def test_every_command_goes_through_the_spawn_that_the_host_gives(tmp_path: Path) -> None:
     seen: list[tuple[list[str], str, dict[str, str]]] = []
-    plain = module("processes").plain_spawn
+    plain = module("shell.processes").plain_spawn
 
     async def spawn(argv: Sequence[str], *, cwd: str, env: Mapping[str, str], stdout: int, stderr: int):
         seen.append((list(argv), cwd, dict(env)))

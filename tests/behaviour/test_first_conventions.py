@@ -8,11 +8,11 @@ import pytest
 from git_repos import Place, tree_of_folder
 
 from goose_py.agent.conventions import Conventions
-from goose_py.bootstrap.first_conventions import conventions_of_base
-from goose_py.git.base import base_from_head
+from goose_py.bootstrap.workspace.conventions import conventions_of_base
 from goose_py.git.errors import GitError
-from goose_py.git.extract import extract
-from goose_py.git.worktree import TaskWorktree
+from goose_py.git.trees.extract import extract
+from goose_py.git.worktrees.base import base_from_head
+from goose_py.git.worktrees.worktree import TaskWorktree
 
 NAMES = ("AGENTS.md", ".goosehints")
 

@@ -8,7 +8,7 @@ import pytest
 from git_repos import Place
 
 from goose_py.git.repository import read_ref
-from goose_py.git.worktree import TaskWorktree
+from goose_py.git.worktrees.worktree import TaskWorktree
 
 
 @pytest.fixture

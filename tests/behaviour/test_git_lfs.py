@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 from git_repos import Place, tree_of_folder
 
-from goose_py.git.diff import changeset_summary, with_hunks
-from goose_py.git.snapshot import Caps
-from goose_py.git.worktree import TaskWorktree
+from goose_py.git.trees.diff import changeset_summary, with_hunks
+from goose_py.git.trees.snapshot import Caps
+from goose_py.git.worktrees.worktree import TaskWorktree
 from goose_py.protocol.changes import ChangeSet
 from goose_py.review.apply import apply_to_working_tree
 from goose_py.review.approval import Approval
 from goose_py.review.landing import commit_on_task_branch, land, prepare_landing
-from goose_py.tasks.merging import rest_after
+from goose_py.tasks.changes.merging import rest_after
 
 ART, TABLE = b"\x00\x01art" * 1000, b"a,b\n1,2\n" * 50
 CLEAN = """#!/bin/sh

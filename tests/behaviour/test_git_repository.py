@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from git_repos import GIT, Place
 
-from goose_py.git.base import Base, base_from_head, base_from_revision, base_with_changes, uncommitted_paths
 from goose_py.git.errors import BareRepository, GitError, GitUnavailable, NotARepository, UnbornHead, UnknownRevision
 from goose_py.git.repository import Repository
 from goose_py.git.runner import Git
-from goose_py.git.worktree import TaskWorktree
+from goose_py.git.worktrees.base import Base, base_from_head, base_from_revision, base_with_changes, uncommitted_paths
+from goose_py.git.worktrees.worktree import TaskWorktree
 from goose_py.review.apply import apply_to_working_tree
 from goose_py.review.approval import Approval
 

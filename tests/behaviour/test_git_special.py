@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from git_repos import GIT, Place
 
-from goose_py.git.base import base_from_head, base_with_changes
-from goose_py.git.diff import changeset_summary
 from goose_py.git.errors import NoSpace
 from goose_py.git.repository import Repository
 from goose_py.git.runner import Git
-from goose_py.git.worktree import TaskWorktree
+from goose_py.git.trees.diff import changeset_summary
+from goose_py.git.worktrees.base import base_from_head, base_with_changes
+from goose_py.git.worktrees.worktree import TaskWorktree
 
 
 @pytest.fixture

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from git_repos import Place, tree_of_folder
 
-from goose_py.git.base import base_with_changes
-from goose_py.git.diff import changeset_summary, with_hunks
-from goose_py.git.modules import module_stores
+from goose_py.git.contents.submodule_stores import module_stores
+from goose_py.git.contents.submodules import DEEPEST, MOST, Checkout, fill_submodules, fillable, links_of
 from goose_py.git.private import PrivateStore
-from goose_py.git.submodules import DEEPEST, MOST, Checkout, fill_submodules, fillable, links_of
-from goose_py.git.worktree import TaskWorktree
+from goose_py.git.trees.diff import changeset_summary, with_hunks
+from goose_py.git.worktrees.base import base_with_changes
+from goose_py.git.worktrees.worktree import TaskWorktree
 from goose_py.protocol.changes import ChangeSet
 from goose_py.protocol.events import ChangeDecided
 from goose_py.review.apply import apply_to_working_tree
@@ -23,7 +23,7 @@ from goose_py.review.errors import CannotApply, UncommittedOverlap
 from goose_py.review.landing import land, prepare_landing
 from goose_py.review.selection import selected_tree
 from goose_py.review.verdicts import Decision, fold
-from goose_py.tasks.rebasing import plan_rebase, rebase
+from goose_py.tasks.changes.rebasing import plan_rebase, rebase
 
 LINES = "".join(f"{number}\n" for number in range(30))
 

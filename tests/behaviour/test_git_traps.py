@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 from git_repos import Place
 
-from goose_py.git.base import base_with_changes, uncommitted_paths
-from goose_py.git.cleanup import find_worktrees
-from goose_py.git.conflicts import Side, preview_merge
-from goose_py.git.diff import diff
 from goose_py.git.errors import GitError
-from goose_py.git.included import copy_included
 from goose_py.git.repository import Repository
-from goose_py.git.worktree import TaskWorktree
+from goose_py.git.trees.conflicts import Side, preview_merge
+from goose_py.git.trees.diff import diff
+from goose_py.git.worktrees.base import base_with_changes, uncommitted_paths
+from goose_py.git.worktrees.cleanup import find_worktrees
+from goose_py.git.worktrees.included import copy_included
+from goose_py.git.worktrees.worktree import TaskWorktree
 from goose_py.review.apply import apply_to_working_tree
 from goose_py.review.approval import Approval
 from goose_py.review.landing import commit_on_task_branch, land, prepare_landing

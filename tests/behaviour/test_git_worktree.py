@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 from git_repos import Place, tree_of_folder
 
-from goose_py.git.base import base_from_head
-from goose_py.git.cleanup import find_worktrees
-from goose_py.git.diff import changeset_summary
 from goose_py.git.errors import GitError, WorktreeExists, WorktreeMissing, WouldOverwrite
-from goose_py.git.included import copy_included
-from goose_py.git.snapshot import Caps
-from goose_py.git.worktree import TaskWorktree
+from goose_py.git.trees.diff import changeset_summary
+from goose_py.git.trees.snapshot import Caps
+from goose_py.git.worktrees.base import base_from_head
+from goose_py.git.worktrees.cleanup import find_worktrees
+from goose_py.git.worktrees.included import copy_included
+from goose_py.git.worktrees.worktree import TaskWorktree
 from goose_py.review.apply import apply_to_working_tree
 from goose_py.review.approval import Approval
 

@@ -18,8 +18,8 @@ from goose_py.permissions.rules import Rule, parse_rule
 from goose_py.protocol.messages import ToolCall
 from goose_py.protocol.modes import Mode
 from goose_py.protocol.tools import ToolSpec
+from goose_py.sandbox.detection import FoundSandbox, find_sandbox
 from goose_py.sandbox.environment import child_env
-from goose_py.sandbox.find import FoundSandbox, find_sandbox
 from goose_py.sandbox.policy import Policy
 from goose_py.sandbox.spawn import bind
 from goose_py.sandbox.toolchains import python_roots

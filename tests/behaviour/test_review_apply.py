@@ -13,11 +13,11 @@ from git_repos import GIT, Place, tree_of_folder
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from goose_py.git.base import base_with_changes
-from goose_py.git.diff import changeset_summary, diff, diff_text, file_change, with_hunks
 from goose_py.git.errors import NoSpace
 from goose_py.git.runner import Git
-from goose_py.git.worktree import TaskWorktree
+from goose_py.git.trees.diff import changeset_summary, diff, diff_text, file_change, with_hunks
+from goose_py.git.worktrees.base import base_with_changes
+from goose_py.git.worktrees.worktree import TaskWorktree
 from goose_py.protocol.changes import ChangeSet
 from goose_py.review.apply import apply_to_working_tree, outlook
 from goose_py.review.approval import Approval

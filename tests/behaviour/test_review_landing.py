@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from git_repos import Place, tree_of_folder
 
-from goose_py.git.base import base_from_head, base_with_changes
-from goose_py.git.conflicts import Side, conflicting_text, overlapping, preview_merge
-from goose_py.git.diff import diff
 from goose_py.git.errors import RefMoved, RepositoryBusy
 from goose_py.git.repository import Repository
-from goose_py.git.worktree import TaskWorktree
+from goose_py.git.trees.conflicts import Side, conflicting_text, overlapping, preview_merge
+from goose_py.git.trees.diff import diff
+from goose_py.git.worktrees.base import base_from_head, base_with_changes
+from goose_py.git.worktrees.worktree import TaskWorktree
 from goose_py.review.apply import apply_to_working_tree
 from goose_py.review.approval import Approval
 from goose_py.review.errors import ApprovalOutdated, BaseMoved, CannotApply, UncommittedOverlap

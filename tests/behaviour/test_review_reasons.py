@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from git_repos import Place
 
-from goose_py.git.diff import changeset_summary, file_change
-from goose_py.review.reasons import reasons
+from goose_py.git.trees.diff import changeset_summary, file_change
+from goose_py.review.blame import reasons
 
 LINES = [f"{number}\n" for number in range(1, 41)]
 

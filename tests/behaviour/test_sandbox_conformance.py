@@ -17,13 +17,13 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from goose_py.sandbox.detection import _make, find_sandbox
 from goose_py.sandbox.environment import child_env
-from goose_py.sandbox.find import _make, find_sandbox
-from goose_py.sandbox.plain import Plain
 from goose_py.sandbox.policy import Commits, Level, Limits, Policy, SandboxError, SpawnSpec
 from goose_py.sandbox.probe import probe
 from goose_py.sandbox.spawn import Sandbox, bind, spawn
 from goose_py.sandbox.toolchains import python_roots
+from goose_py.sandbox.unconfined import Plain
 
 PYTHON = Path(sys.executable)
 ROOTS = python_roots(PYTHON, [Path(sys.prefix), Path(sys.base_prefix)])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from goose_py.sandbox.find import find_sandbox
+from goose_py.sandbox.detection import find_sandbox
 from goose_py.sandbox.hosts import AllowedHosts, canonical
 from goose_py.sandbox.policy import Policy, SandboxError
 from goose_py.sandbox.proxy import HostProxy

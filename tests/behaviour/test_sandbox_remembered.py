@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from goose_py.sandbox.bubblewrap import Bubblewrap
-from goose_py.sandbox.find import FoundSandbox, find_sandbox
+from goose_py.sandbox.detection import FoundSandbox, find_sandbox
 from goose_py.sandbox.policy import Level
-from goose_py.sandbox.remembered import Verdict, circumstances, recall, remember
+from goose_py.sandbox.probe_cache import Verdict, circumstances, recall, remember
 from goose_py.sandbox.toolchains import python_roots
 
 NOW = {"kernel": "1", "program": "2"}

@@ -4,9 +4,9 @@ import pytest
 from git import Repo  # GitPython
 from git_repos import Place
 
-from goose_py.git.base import base_from_head
 from goose_py.git.repository import Repository
-from goose_py.git.worktree import TaskWorktree
+from goose_py.git.worktrees.base import base_from_head
+from goose_py.git.worktrees.worktree import TaskWorktree
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from pathlib import Path
 from goose_py.protocol import events as ev
 from goose_py.protocol.messages import ModelRef
 from goose_py.session.log import Log
-from goose_py.tasks.listing import TaskListing
 from goose_py.tasks.store import TaskFolder, TaskStore
+from goose_py.tasks.summaries import TaskListing
 from goose_py.tasks.summary import list_tasks
 
 

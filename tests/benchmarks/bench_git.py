@@ -18,11 +18,11 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from goose_py.git.base import base_from_head, base_with_changes
-from goose_py.git.diff import changeset_summary, file_change, with_hunks
 from goose_py.git.repository import Repository
 from goose_py.git.runner import Git
-from goose_py.git.worktree import TaskWorktree
+from goose_py.git.trees.diff import changeset_summary, file_change, with_hunks
+from goose_py.git.worktrees.base import base_from_head, base_with_changes
+from goose_py.git.worktrees.worktree import TaskWorktree
 from goose_py.review.apply import apply_to_working_tree
 from goose_py.review.approval import Approval
 

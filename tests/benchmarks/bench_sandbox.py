@@ -20,13 +20,13 @@ from goose_py.protocol.messages import ToolCall
 from goose_py.protocol.redact import redact
 from goose_py.protocol.safe_text import safe_text
 from goose_py.protocol.tools import ToolSpec
+from goose_py.sandbox.detection import _make, find_sandbox
 from goose_py.sandbox.environment import child_env
-from goose_py.sandbox.find import _make, find_sandbox
-from goose_py.sandbox.plain import Plain
 from goose_py.sandbox.policy import Policy, SandboxError
-from goose_py.sandbox.remembered import circumstances
+from goose_py.sandbox.probe_cache import circumstances
 from goose_py.sandbox.spawn import bind
 from goose_py.sandbox.toolchains import python_roots
+from goose_py.sandbox.unconfined import Plain
 
 REPEATS = 40
 PYTHON = Path(sys.executable)

@@ -12,10 +12,10 @@ from pathlib import Path
 from command import User
 from measure import REPEATS, milliseconds, show, title, user_with
 
-from goose_py.git.base import base_from_head
 from goose_py.git.repository import Repository
 from goose_py.git.runner import Git
-from goose_py.git.worktree import TaskWorktree
+from goose_py.git.worktrees.base import base_from_head
+from goose_py.git.worktrees.worktree import TaskWorktree
 
 FILES = 20_000
 

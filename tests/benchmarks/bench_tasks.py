@@ -22,10 +22,10 @@ from bench_git import make_repository, plain, show, timed, timed_async
 from command import User, answered, calls, user_at
 from parallel import folder_of, fork_servers, pid_of
 
-from goose_py.git.base import base_from_head
 from goose_py.git.repository import Repository
 from goose_py.git.runner import Git
-from goose_py.git.worktree import TaskWorktree
+from goose_py.git.worktrees.base import base_from_head
+from goose_py.git.worktrees.worktree import TaskWorktree
 from goose_py.tasks.summary import summary_of
 
 REPEATS = 3

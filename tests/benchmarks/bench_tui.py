@@ -15,9 +15,9 @@ from tui.recorded import Log, prompt, started
 from tui.test_log_view import long_conversation
 
 from goose_py.protocol import events as ev
-from goose_py.tui.diff_rows import file_diff
-from goose_py.tui.diff_view import DiffView
-from goose_py.tui.view_state import TextItem
+from goose_py.tui.review.diff_rows import file_diff
+from goose_py.tui.review.diff_view import DiffView
+from goose_py.tui.state.view_state import TextItem
 
 
 def show(name: str, seconds: float, budget: float) -> None:

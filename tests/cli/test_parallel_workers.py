@@ -108,7 +108,7 @@ async def test_it_outlives_nonsense_and_ends_by_itself_when_nobody_needs_it(tmp_
         listening.bind(str(place))
         listening.listen()
         fcntl.flock(held, fcntl.LOCK_EX)
-        serve = "import sys; from goose_py.bootstrap.fork_server import serve; serve(*map(int, sys.argv[1:]), linger=0.5)"
+        serve = "import sys; from goose_py.workers.fork_server import serve; serve(*map(int, sys.argv[1:]), linger=0.5)"
         descriptors = (listening.fileno(), held.fileno())
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-c", serve, *map(str, descriptors), pass_fds=descriptors, stderr=-1

@@ -5,6 +5,7 @@ import asyncio
 import json
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -35,10 +36,7 @@ async def test_the_static_tool_list_is_what_the_server_answers(tmp_path: Path) -
 
 def test_the_static_tool_list_is_written_by_the_documented_command(tmp_path: Path) -> None:
     copied = tmp_path / "developer"
-    copied.mkdir()
-    for file in FOLDER.iterdir():
-        if file.is_file():
-            (copied / file.name).write_bytes(file.read_bytes())
+    shutil.copytree(FOLDER, copied)
     (copied / "tools.json").unlink()
     subprocess.run([sys.executable, "-m", "developer", "--write-manifest"], cwd=tmp_path, check=True)
     assert (copied / "tools.json").read_bytes() == (FOLDER / "tools.json").read_bytes()

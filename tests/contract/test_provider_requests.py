@@ -247,7 +247,8 @@ async def test_a_server_that_wants_its_reasoning_back_gets_it() -> None:
 
 
 def test_geminis_thought_signature_returns_on_the_call_that_it_came_with() -> None:
-    from goose_py.providers import chat, resolve
+    from goose_py.providers import resolve
+    from goose_py.providers.protocols import chat
 
     profile = resolve(ModelRef(provider="gemini", model="gemini-3.5-flash"))
     request = asking()
@@ -262,7 +263,8 @@ def test_geminis_thought_signature_returns_on_the_call_that_it_came_with() -> No
 
 
 def test_openrouters_reasoning_details_return_as_they_came() -> None:
-    from goose_py.providers import chat, resolve
+    from goose_py.providers import resolve
+    from goose_py.providers.protocols import chat
 
     profile = resolve(ModelRef(provider="openrouter", model="anthropic/claude-sonnet-5"))
     request = asking()

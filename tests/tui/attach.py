@@ -10,7 +10,7 @@ from goose_py.protocol.codec import decode
 from goose_py.tasks.client import TaskClient
 from goose_py.tui.run import run_app
 from goose_py.tui.services import Options, Services
-from goose_py.tui.task_line import TaskLine
+from goose_py.tui.state.task_line import TaskLine
 
 
 def main(socket: Path, files: Path) -> None:

@@ -12,13 +12,13 @@ from goose_py.protocol.changes import ChangeSet, FileChange
 from goose_py.protocol.commands import AnyCommand
 from goose_py.protocol.deltas import Delta
 from goose_py.session.bus import Bus
-from goose_py.tasks.causes import Cause
 from goose_py.tasks.client import TaskClient
+from goose_py.tasks.history.causes import Cause
 from goose_py.tasks.server import TaskServer
 from goose_py.tui.app import GooseApp
 from goose_py.tui.services import Options, Services
-from goose_py.tui.task_line import TaskLine
-from goose_py.tui.view_state import ViewState
+from goose_py.tui.state.task_line import TaskLine
+from goose_py.tui.state.view_state import ViewState
 
 DEADLINE = 20.0
 

@@ -8,8 +8,8 @@ from tui.recorded import coupon
 
 from goose_py.protocol import commands as cmd
 from goose_py.protocol.messages import Text
-from goose_py.tui.task_line import TaskLine
-from goose_py.tui.task_list import TasksScreen
+from goose_py.tui.board.screen import TasksScreen
+from goose_py.tui.state.task_line import TaskLine
 
 WIDE, NARROW = (120, 35), (80, 24)
 AT = 1_700_000_000.0

@@ -14,7 +14,7 @@ from goose_py.protocol.deltas import TextDelta, ThinkingDelta, ToolOutput
 from goose_py.protocol.errors import UserError
 from goose_py.protocol.messages import ModelRef, Text
 from goose_py.tui.services import Options
-from goose_py.tui.task_line import TaskLine
+from goose_py.tui.state.task_line import TaskLine
 
 WIDE, NARROW = (120, 35), (80, 24)
 BOTH = pytest.mark.parametrize("size", [WIDE, NARROW])

@@ -15,9 +15,9 @@ from tui.test_terminal import ATTACH
 
 from goose_py.protocol import events as ev
 from goose_py.protocol.deltas import TextDelta
-from goose_py.tui.reducer import reduce
-from goose_py.tui.transcript import short_transcript
-from goose_py.tui.view_state import ViewState
+from goose_py.tui.conversation.transcript import short_transcript
+from goose_py.tui.state.reducer import reduce
+from goose_py.tui.state.view_state import ViewState
 
 MESSAGES = 10_000
 

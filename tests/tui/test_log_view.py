@@ -11,13 +11,13 @@ from tui.harness import scene
 from tui.recorded import Log, call, prompt, reply, started, tool
 
 from goose_py.protocol import events as ev
-from goose_py.tui.blocks import call_diff, item_rows
-from goose_py.tui.heights import Heights
-from goose_py.tui.lines import ago_text, clock_text, count_text, fitted, fitted_start, seconds_text, spread
-from goose_py.tui.look import PALETTES, ROLES, Look
-from goose_py.tui.markdown import StreamedMarkdown, markdown_rows
-from goose_py.tui.reducer import reduce
-from goose_py.tui.view_state import NoticeItem, TextItem, ToolItem, UserItem, ViewState
+from goose_py.tui.appearance import PALETTES, ROLES, Look
+from goose_py.tui.conversation.block_heights import Heights
+from goose_py.tui.conversation.blocks import call_diff, item_rows
+from goose_py.tui.state.reducer import reduce
+from goose_py.tui.state.view_state import NoticeItem, TextItem, ToolItem, UserItem, ViewState
+from goose_py.tui.widgets.markdown import StreamedMarkdown, markdown_rows
+from goose_py.tui.widgets.text_layout import ago_text, clock_text, count_text, fitted, fitted_start, seconds_text, spread
 
 LOOK = Look()
 

@@ -11,9 +11,9 @@ from tui.test_conversation import idle_log, type_text
 from goose_py.protocol import commands as cmd
 from goose_py.protocol.messages import ModelRef
 from goose_py.tui.attention import Attention, escape_sequence
-from goose_py.tui.offers import fragment_at, matching_files
+from goose_py.tui.conversation.completions import fragment_at, matching_files
 from goose_py.tui.services import Options
-from goose_py.tui.task_line import TaskLine
+from goose_py.tui.state.task_line import TaskLine
 
 FILES = ("src/cart.py", "src/refund.py", "tests/test_cart.py", "docs/carthage.md", "a/b/c.txt")
 

@@ -9,8 +9,8 @@ from tui.recorded import DANGEROUS, Log, call, coupon, prompt, reply, started
 
 from goose_py.protocol import commands as cmd
 from goose_py.protocol import events as ev
-from goose_py.tui.question import Gate, event_time
 from goose_py.tui.services import Options
+from goose_py.tui.widgets.question import Gate, event_time
 
 WIDE, NARROW = (120, 35), (80, 24)
 

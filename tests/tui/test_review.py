@@ -13,11 +13,11 @@ from goose_py.protocol import events as ev
 from goose_py.protocol.changes import FileChange
 from goose_py.protocol.errors import UserError
 from goose_py.protocol.messages import Text
-from goose_py.tasks.causes import Cause
-from goose_py.tasks.changes import FEEDBACK as tasks_feedback
-from goose_py.tui.diff_rows import changed_span, file_diff, notes_of
-from goose_py.tui.reducer import FEEDBACK
-from goose_py.tui.review_screen import ReviewScreen
+from goose_py.tasks.changes.task_changes import FEEDBACK as tasks_feedback
+from goose_py.tasks.history.causes import Cause
+from goose_py.tui.review.diff_rows import changed_span, file_diff, notes_of
+from goose_py.tui.review.screen import ReviewScreen
+from goose_py.tui.state.reducer import FEEDBACK
 
 WIDE, NARROW = (120, 35), (80, 24)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from developer_extension import module
 
-capture_module = module("capture")
+capture_module = module("shell.capture")
 Capture = capture_module.Capture
 
 

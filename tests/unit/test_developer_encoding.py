@@ -7,10 +7,10 @@ from developer_extension import module
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-encoding = module("encoding")
-Lines = module("lines").Lines
-locate = module("matching").locate
-Found = module("matching").Found
+encoding = module("editing.encoding")
+Lines = module("editing.lines").Lines
+locate = module("editing.matching").locate
+Found = module("editing.matching").Found
 Refused = module("refusal").Refused
 
 MARKS = {

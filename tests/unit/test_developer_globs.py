@@ -3,7 +3,7 @@
 import pytest
 from developer_extension import module
 
-compile_glob = module("globs").compile_glob
+compile_glob = module("search.globs").compile_glob
 Refused = module("refusal").Refused
 
 

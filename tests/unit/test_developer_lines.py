@@ -7,7 +7,7 @@ from developer_extension import module
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-lines_module = module("lines")
+lines_module = module("editing.lines")
 Lines = lines_module.Lines
 
 ENDS = st.sampled_from(["\n", "\r\n", "\r"])

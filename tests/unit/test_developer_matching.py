@@ -5,7 +5,7 @@ import time
 import pytest
 from developer_extension import module
 
-matching = module("matching")
+matching = module("editing.matching")
 locate, Found, Ambiguous, Missing, AlreadyDone = (
     matching.locate,
     matching.Found,

@@ -3,8 +3,8 @@
 import pytest
 from developer_extension import module
 
-patch_reader, patch_place = module("patch_reader"), module("patch_place")
-Lines = module("lines").Lines
+patch_reader, patch_place = module("patches.reader"), module("patches.placement")
+Lines = module("editing.lines").Lines
 Refused = module("refusal").Refused
 
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goose_py.git.flags import flags_of, has_hidden_unicode
-from goose_py.git.patch import hunk_values, parse_numstat, parse_patch, parse_raw
+from goose_py.git.trees.flags import flags_of, has_hidden_unicode
+from goose_py.git.trees.patch import hunk_values, parse_numstat, parse_patch, parse_raw
 from goose_py.protocol.changes import path_from_bytes, path_to_bytes
 
 

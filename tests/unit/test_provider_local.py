@@ -9,7 +9,7 @@ from wire import WireServer
 
 from goose_py.protocol.messages import ModelRef
 from goose_py.providers.catalogue import ProviderSettings, resolve
-from goose_py.providers.local import FRESH, Servers, is_local, learned
+from goose_py.providers.local_server import FRESH, Servers, is_local, learned
 from goose_py.providers.probe import FoundModel
 
 OLLAMA = ModelRef(provider="ollama", model="m")

@@ -21,7 +21,7 @@ from goose_py.protocol.messages import (
 from goose_py.protocol.model_io import ModelReply, ModelRequest
 from goose_py.protocol.tools import ToolSpec
 from goose_py.providers import ProviderSettings, resolve
-from goose_py.providers.text_calls import TextCalls, extract, prompted
+from goose_py.providers.protocols.text_calls import TextCalls, extract, prompted
 
 NAMES = {"shell", "read_file"}
 LS = ("shell", {"command": "ls"})

@@ -9,9 +9,9 @@ from tui.recorded import DANGEROUS, Log, call, coupon, plan, prompt, reply, star
 from goose_py.protocol import events as ev
 from goose_py.protocol.deltas import Delta, TextDelta, ThinkingDelta, ToolCallDelta, ToolOutput
 from goose_py.protocol.messages import Image, Text, ToolResult
-from goose_py.tui.reducer import CASES, reduce
-from goose_py.tui.vector import CHUNK, Vector
-from goose_py.tui.view_state import (
+from goose_py.tui.state.persistent_vector import CHUNK, Vector
+from goose_py.tui.state.reducer import CASES, reduce
+from goose_py.tui.state.view_state import (
     CheckItem,
     NoticeItem,
     PlanItem,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from goose_py.git.conflicts import conflict_markers
+from goose_py.git.trees.conflicts import conflict_markers
 from goose_py.protocol import events as ev
 from goose_py.protocol.resolving import Resolving, resolving
 

@@ -10,7 +10,7 @@ from changesets import change
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goose_py.git.patch import PatchSection, hunk_values
+from goose_py.git.trees.patch import PatchSection, hunk_values
 from goose_py.protocol.changes import Hunk
 from goose_py.review.selection import SelectionImpossible, selected_bytes, selected_entries, split_lines
 from goose_py.review.verdicts import FileReview, HunkReview, changed_lines

@@ -8,14 +8,14 @@ from goose_py.protocol import events as ev
 from goose_py.protocol.errors import UserError
 from goose_py.protocol.messages import AssistantMessage, ModelRef, Text, ToolCall, Usage
 from goose_py.protocol.plan import Plan, PlanStep
-from goose_py.tasks.checkpoints import checkpoints, chosen
+from goose_py.tasks.changes.pull_request import body, title
+from goose_py.tasks.changes.rebasing import conflict_hunks
+from goose_py.tasks.changes.review_base import last_applied, review_base
+from goose_py.tasks.history.checkpoints import checkpoints, chosen
+from goose_py.tasks.history.origins import origins
+from goose_py.tasks.history.recorded_states import recorded_states
 from goose_py.tasks.inbox import questions
 from goose_py.tasks.next_commands import next_commands
-from goose_py.tasks.origins import origins
-from goose_py.tasks.pull_request import body, title
-from goose_py.tasks.rebasing import conflict_hunks
-from goose_py.tasks.recorded import recorded_states
-from goose_py.tasks.review_base import last_applied, review_base
 from goose_py.tasks.summary import TaskSummary, summarise
 
 REF = ModelRef(provider="test", model="tester")

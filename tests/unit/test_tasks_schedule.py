@@ -3,8 +3,8 @@
 import pytest
 from msgspec import structs
 
-from goose_py.bootstrap.starting import tasks_of_text
-from goose_py.tasks.globs import may_overlap
+from goose_py.actions.tasks.start import tasks_of_text
+from goose_py.tasks.glob_overlap import may_overlap
 from goose_py.tasks.schedule import Known, Schedule, schedule
 from goose_py.tasks.spec import TaskSpec
 from goose_py.tasks.summary import TaskSummary

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from goose_py.toolbox.journal import MAX_FILE, Journal, plain
+from goose_py.toolbox.server_log import MAX_FILE, Journal, plain
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from goose_py.protocol.tools import ToolAnnotations, ToolSpec
-from goose_py.toolbox import catalogue
+from goose_py.toolbox import approved_tools
 from goose_py.toolbox.pins import compare, fingerprint
 
 
@@ -73,10 +73,10 @@ def test_a_difference_can_be_read_as_a_diff() -> None:
 
 def test_a_listing_is_kept_for_the_user_alone_and_read_back(tmp_path: Path) -> None:
     folder = tmp_path / "state" / "tools"
-    listing = catalogue.Listing(extension="web", era="legacy", tools=(tool(), tool("b")))
-    catalogue.save(folder, "abc", listing)
-    catalogue.save(folder, "abc", listing)
-    assert catalogue.load(folder, "abc") == listing
+    listing = approved_tools.Listing(extension="web", era="legacy", tools=(tool(), tool("b")))
+    approved_tools.save(folder, "abc", listing)
+    approved_tools.save(folder, "abc", listing)
+    assert approved_tools.load(folder, "abc") == listing
     assert [path.name for path in folder.iterdir()] == ["abc.json"]
     assert stat.S_IMODE((folder / "abc.json").stat().st_mode) == 0o600
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
@@ -87,15 +87,15 @@ def test_a_listing_is_kept_for_the_user_alone_and_read_back(tmp_path: Path) -> N
 )
 def test_a_listing_that_cannot_be_read_is_none(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "abc.json").write_bytes(content)
-    assert catalogue.load(tmp_path, "abc") is None
-    assert catalogue.load(tmp_path, "missing") is None
+    assert approved_tools.load(tmp_path, "abc") is None
+    assert approved_tools.load(tmp_path, "missing") is None
 
 
 def test_a_listing_that_cannot_be_written_is_an_error_and_leaves_the_old_one(tmp_path: Path) -> None:
     blocked = tmp_path / "blocked"
     blocked.write_text("a file")
     with pytest.raises(OSError, match="blocked"):
-        catalogue.save(blocked / "tools", "abc", catalogue.Listing(extension="web", tools=()))
+        approved_tools.save(blocked / "tools", "abc", approved_tools.Listing(extension="web", tools=()))
     assert [path.name for path in tmp_path.iterdir()] == ["blocked"]
 
 
@@ -103,4 +103,4 @@ def test_a_listing_can_claim_neither_trust_nor_anothers_name() -> None:
     plain = ToolSpec(name="shell", description="", input_schema={}, extension="web", remote_name="shell")
     trusted = ToolSpec(name="web__a", description="", input_schema={}, extension="web", remote_name="a", trusted=True)
     foreign = ToolSpec(name="web__b", description="", input_schema={}, extension="developer", remote_name="b")
-    assert catalogue.trusted_never([plain, trusted, foreign, BASE], "web") == (BASE,)
+    assert approved_tools.trusted_never([plain, trusted, foreign, BASE], "web") == (BASE,)

@@ -18,8 +18,8 @@ from mcp.shared.message import SessionMessage
 from mcp_types import ErrorData, JSONRPCError, JSONRPCRequest, JSONRPCResponse, jsonrpc_message_adapter
 
 from goose_py.toolbox import lines
-from goose_py.toolbox.journal import Journal
 from goose_py.toolbox.processes import ProcessRecord, descendants, kill_exactly, signal_group, start_token
+from goose_py.toolbox.server_log import Journal
 
 MAX_LINE = 8 * 1024 * 1024
 """Bytes of one message. A parsed message takes several times its size."""

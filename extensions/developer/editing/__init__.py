@@ -1,0 +1,1 @@
+"""One file changed exactly where a model asked, and a good answer where it could not be."""

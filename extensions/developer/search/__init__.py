@@ -1,0 +1,1 @@
+"""Finding files and lines, with ripgrep where it is there."""

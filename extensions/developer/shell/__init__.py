@@ -1,0 +1,1 @@
+"""Commands: started, watched, their output kept within bounds, their whole family ended."""

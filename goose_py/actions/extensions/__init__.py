@@ -1,0 +1,1 @@
+"""The servers of tools, as their user handles them."""

@@ -1,0 +1,1 @@
+"""Who could answer, and what is known of them."""

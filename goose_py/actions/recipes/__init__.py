@@ -1,0 +1,1 @@
+"""Recipe files found, shown, filled in and run."""

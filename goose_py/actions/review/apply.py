@@ -1,0 +1,191 @@
+"""`review`, `approve`, `reject`, `apply` from the command line."""
+
+import asyncio
+import sys
+from dataclasses import dataclass
+from typing import Literal
+
+from goose_py.actions.confirmation import confirmed
+from goose_py.actions.review.changes import Looked, choose_only, desk, look
+from goose_py.actions.tasks.scope import tasks_here
+from goose_py.bootstrap.host import Host
+from goose_py.protocol import commands as cmd
+from goose_py.protocol.amounts import counted
+from goose_py.protocol.changes import ChangeSet, FileChange
+from goose_py.protocol.errors import GooseError, UserError
+from goose_py.protocol.events import ChangesApplied, Rebased
+from goose_py.review.errors import listed
+from goose_py.review.selection import reviewed
+from goose_py.review.verdicts import FileReview, HunkReview, Review, decisions_of
+from goose_py.session.log import read_log
+from goose_py.tasks.changes.review_base import last_applied
+from goose_py.tasks.client import WorkerGone
+from goose_py.tasks.store import TaskFolder
+from goose_py.tasks.summary import TaskSummary, list_tasks, summary_of
+from goose_py.workers.launch import tell
+
+
+@dataclass(frozen=True)
+class ApplyRequest:
+    """`how` is "worktree", "squash" or "commits"; the rest as in `commands.ApplyChanges`. `again`: also what was applied
+    before. `send_back`: what conflicts becomes the task's next prompt."""
+
+    task_id: str | None = None
+    everything: bool = False
+    yes: bool = False
+    how: Literal["worktree", "squash", "commits"] = "worktree"
+    into: str = ""
+    message: str = ""
+    verify: bool = True
+    again: bool = False
+    send_back: bool = False
+
+
+def apply_kept(request: ApplyRequest) -> int:
+    host = Host.here()
+    return asyncio.run(_apply(host, request))
+
+
+async def _apply(host: Host, request: ApplyRequest) -> int:
+    looked = await look(host, choose_only(host, request.task_id), again=request.again)
+    question = await _question(looked, request)
+    if not request.yes and not confirmed(host, question):
+        print("Nothing was applied.")
+        return 0
+    command = cmd.ApplyChanges(
+        base_tree=looked.changes.base_tree,
+        result_tree=looked.changes.result_tree,
+        how=request.how,
+        all=request.everything,
+        into=request.into,
+        message=request.message,
+        verify=request.verify,
+    )
+    try:
+        async with desk(host, looked.folder) as at:
+            await at.send(command)
+    except WorkerGone:
+        await _after_worker(host, looked)
+    except GooseError as refusal:
+        if not request.send_back or not (looked.worktree.base.branch or request.into):
+            raise
+        print(f"goose-py: {refusal}", file=sys.stderr)
+        return await send_back(host, looked.folder, request.into)
+    print(_applied(summary_of(looked.folder), request.how))
+    return 0
+
+
+async def _after_worker(host: Host, before: Looked) -> None:
+    """Whether it came to its end is said by what is there. Raises UserError where it did not."""
+    now = await look(host, before.folder)
+    if any(isinstance(record.event, ChangesApplied) and record.seq > before.records[-1].seq for record in now.records):
+        return
+    raise UserError(
+        f"The worker of task {before.folder.task_id} ended before its changes were applied (its last words are in "
+        f"{before.folder.worker_log}). The same command does it again, and completes what was begun."
+    )
+
+
+def _applied(summary: TaskSummary, how: str) -> str:
+    undo = f"`goose-py apply {summary.task_id} --undo` takes it back."
+    if how == "worktree" and summary.copy_of:
+        return f"Applied to {summary.copy_of}. {undo}"
+    if how == "worktree":
+        return f"Applied to {summary.repository}. `git status` and `git diff` show it there; {undo}"
+    return f"Merged: {summary.detail}."
+
+
+async def _question(looked: Looked, request: ApplyRequest) -> str:
+    """Raises UserError where there is nothing to ask about."""
+    task_id = looked.folder.task_id
+    if not looked.changes.files:
+        raise UserError(f"Nothing of task {task_id} is left to apply: {_why_nothing(looked, request)}.")
+    changes, review = await reviewed(looked.worktree.store, looked.changes, decisions_of(looked.records))
+    kept, undecided = _counted(changes, review)
+    if undecided and not request.everything and not kept:
+        raise UserError(
+            f"Nothing of task {task_id} was approved yet. `goose-py review {task_id}` shows it, `goose-py approve {task_id}` "
+            f"keeps it, `goose-py apply {task_id} --all` takes all of it."
+        )
+    target = looked.summary.place if request.how == "worktree" else (request.into or looked.worktree.base.branch)
+    question = f"Apply {'everything' if request.everything else counted(kept, 'kept file')} to {target}?"
+    if undecided and not request.everything:
+        question = f"{undecided} files are undecided and stay out. {question}"
+    if looked.summary.unresolved:
+        question = f"Conflict markers are left in {listed(looked.summary.unresolved)}. {question}"
+    if looked.summary.checks != "passed":
+        question = f"The checks are: {looked.summary.checks}. {question}"
+    return question
+
+
+def _why_nothing(looked: Looked, request: ApplyRequest) -> str:
+    events = (record.event for record in reversed(looked.records))
+    last = next((event for event in events if isinstance(event, ChangesApplied)), None)
+    if last is None:
+        return "it has changed nothing"
+    if last.how in ("squash", "commits"):
+        # From then on the task stands on what was merged: it differs from that in nothing.
+        return f"{last.target} has it as {(last.commit or '')[:12]}, which `git cherry-pick` applies once more"
+    return "what was kept of it is applied" + ("" if request.again else "; `--again` applies all of it once more")
+
+
+def take_back(task_id: str | None, *, yes: bool) -> int:
+    """Puts the user's files back to what they were before a task's changes were applied to them."""
+    host = Host.here()
+    folder = host.task(task_id) if task_id is not None else _last_merged(host)
+    last = last_applied(read_log(folder.path).records)
+    if last is not None and not yes and not confirmed(host, f"Take {counted(len(last.files), 'file')} in {last.target} back?"):
+        print("Nothing was changed.")
+        return 0
+    asyncio.run(_send(host, folder, cmd.UndoApply()))
+    print(f"Taken back. `goose-py review {folder.task_id}` shows the changes again.")
+    return 0
+
+
+def _last_merged(host: Host) -> TaskFolder:
+    for summary in tasks_here(host.cwd, list_tasks(host.tasks))[0]:
+        if summary.state == "merged":
+            return host.tasks.folder(summary.task_id)
+    raise UserError("No task here has been applied.")
+
+
+async def _send(host: Host, folder: TaskFolder, command: cmd.AnyCommand) -> None:
+    async with desk(host, folder) as at:
+        await at.send(command)
+
+
+def rebase_task(task_id: str, into: str) -> int:
+    host = Host.here()
+    return asyncio.run(send_back(host, host.task(task_id), into))
+
+
+async def send_back(host: Host, folder: TaskFolder, into: str) -> int:
+    """Rebases a task; what conflicts is its next prompt."""
+    await tell(host, folder, cmd.Rebase(into=into))
+    last = next((r.event for r in reversed(read_log(folder.path).records) if isinstance(r.event, Rebased)), None)
+    if last is not None and last.conflicts:
+        print(f"{folder.task_id} stands on {last.branch} now and resolves {', '.join(last.conflicts)}.")
+    else:
+        print(f"{folder.task_id} stands on the tip now; nothing conflicted.")
+    return 0
+
+
+def _counted(changes: ChangeSet, review: Review) -> tuple[int, int]:
+    """Files of which something is kept, and files with something undecided."""
+    kept = undecided = 0
+    for file in changes.files:
+        found = review.of(file.path)
+        verdicts = _verdicts(file, found)
+        kept += "keep" in verdicts
+        undecided += "undecided" in verdicts
+    return kept, undecided
+
+
+def _verdicts(file: FileChange, review: FileReview) -> set[str]:
+    if not file.hunks:
+        return {review.attributes}
+    found: set[str] = set()
+    for hunk in file.hunks:
+        of_hunk = review.hunks.get(hunk.id, HunkReview())
+        found |= {of_hunk.of_line(number) for number, line in enumerate(hunk.lines) if line[:1] != " "}
+    return found

@@ -1,0 +1,56 @@
+"""`goose-py review`: what a task changed, with the evidence of its checks."""
+
+import asyncio
+import json
+import sys
+
+import msgspec
+
+from goose_py.actions.review.changes import Looked, choose, look
+from goose_py.bootstrap.host import Host
+from goose_py.git.trees.diff import with_hunks
+from goose_py.protocol.changes import ChangeSet
+from goose_py.protocol.errors import UserError
+from goose_py.review.verdicts import decisions_of, fold
+
+
+def show(task_id: str | None, *, file: str | None, stat: bool, as_json: bool, audit: bool, numbers: bool = False) -> int:
+    host = Host.here()
+    return asyncio.run(_show(host, task_id, file, stat=stat, as_json=as_json, audit=audit, numbers=numbers))
+
+
+async def _show(
+    host: Host, task_id: str | None, file: str | None, *, stat: bool, as_json: bool, audit: bool, numbers: bool
+) -> int:
+    looked = await look(host, choose(host, task_id))
+    if audit:
+        from goose_py.actions.review.audit import audit_of
+
+        sys.stdout.write(await audit_of(looked))
+        return 0
+    changes = await loaded(looked, file)
+    chosen = {change.path for change in changes.files}
+    review = fold(changes, (made for made in decisions_of(looked.records) if made.event.path in chosen))
+    if as_json:
+        document = {"task": looked.summary, "changes": changes}
+        sys.stdout.write(json.dumps(msgspec.to_builtins(document), indent=2) + "\n")
+        return 0
+    from goose_py.headless.diff import print_review
+
+    if changes.files and not looked.worktree.intact:
+        told = f"The worktree is gone: this was recorded last. `goose-py task restore {looked.folder.task_id}` brings it back."
+        print(told, file=sys.stderr)
+    print_review(looked.summary, changes, review, stat=stat, numbers=numbers)
+    return 0
+
+
+async def loaded(looked: Looked, file: str | None) -> ChangeSet:
+    """With hunks: all files, or the one that is named. Raises UserError where it is not among them."""
+    changes = looked.changes
+    if file is not None:
+        found = changes.file(file)
+        if found is None:
+            names = ", ".join(change.path for change in changes.files[:8]) or "nothing"
+            raise UserError(f"{file} is not among the changed files: {names}.")
+        changes = msgspec.structs.replace(changes, files=(found,))
+    return await with_hunks(looked.worktree.store, changes)

@@ -1,0 +1,227 @@
+"""A task run to its end in this process, with its consumer beside it; others can attach meanwhile."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Literal
+
+from goose_py.actions.recipes.library import TaskOfRecipe, task_of_recipe
+from goose_py.bootstrap.host import Host
+from goose_py.bootstrap.known_secrets import without_secrets
+from goose_py.bootstrap.settings import load_settings
+from goose_py.bootstrap.workspace.worktree import require_base
+from goose_py.headless.outputs import JsonOutput, Output, StreamJsonOutput
+from goose_py.headless.result import EXIT_PROVIDER, EXIT_USAGE
+from goose_py.protocol import commands as cmd
+from goose_py.protocol.errors import GooseError, ModelError, UserError
+from goose_py.protocol.messages import Text
+from goose_py.protocol.modes import Mode
+from goose_py.session.bus import Bus, Subscription
+from goose_py.session.log import LOG_NAME, read_log
+from goose_py.tasks.server import TaskServer
+from goose_py.tasks.spec import TaskSpec, write_spec
+from goose_py.tasks.store import TaskFolder
+from goose_py.workers.event_loop import run
+
+if TYPE_CHECKING:
+    from goose_py.bootstrap.open_task import OpenTask
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What the command line asks for. One of `text`, `recipe` and `resume` is given; `text` may come with `resume`."""
+
+    text: str | None = None
+    recipe: str | None = None
+    params: Mapping[str, str] = field(default_factory=dict)
+    resume: str | None = None
+    base: str | None = None
+    as_copy: bool = False
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    allow_exec: tuple[str, ...] = ()
+    output: Literal["text", "json", "stream-json"] = "text"
+    raw: bool = False
+    quiet: bool = False
+
+
+def run_task(request: RunRequest) -> int:
+    """Returns the exit code of the table in the README. Only the result is written to standard output."""
+    host = Host.here()
+    output = cache(lambda: _output(host, request))
+    try:
+        return run(_run(host, request, output))
+    except GooseError as error:
+        return output().finish(error=str(error), code=_code_of(error))
+
+
+def _code_of(error: GooseError) -> int:
+    """The exit code of what kept a task from beginning."""
+    return EXIT_PROVIDER if isinstance(error, ModelError) else getattr(error, "exit_code", EXIT_USAGE)
+
+
+async def _run(host: Host, request: RunRequest, output: Callable[[], Output]) -> int:
+    (folder, commands), _ = await asyncio.gather(prepare(host, request), asyncio.to_thread(_import_the_rest, output))
+    return await run_prepared(host, folder, commands, output())
+
+
+def _import_the_rest(output: Callable[[], Output]) -> None:
+    """What opening a task needs, in a thread while git looks at the repository."""
+    import_module("goose_py.bootstrap.open_task")
+    output()
+
+
+async def run_prepared(host: Host, folder: TaskFolder, commands: Sequence[cmd.AnyCommand], output: Output) -> int:
+    """Opens the task, performs `commands`, and waits until nothing runs. SIGINT and SIGTERM interrupt the turn; a second one
+    ends the program at once, which loses nothing but the running calls' outcome."""
+    from goose_py.bootstrap.open_task import open_task
+
+    consumers: list[Subscription] = []
+
+    def watch(bus: Bus) -> None:
+        consumers.append(bus.subscribe())
+
+    if (folder.path / LOG_NAME).exists():
+        output.recall(read_log(folder.path).records)
+    # Nobody answers here, also where the task was begun on a screen: what would be asked must not wait for ever.
+    # What there is to do is known: the model is asked while the files are still on their way.
+    async with open_task(host, folder, watch=watch, attended=lambda: False, files_first=False) as task:
+        reading = asyncio.ensure_future(_consume(consumers[0], output))
+        server = TaskServer(folder.task_id, task.bus, task.history, task.perform)
+        await server.listen(folder.socket)
+        try:
+            interrupted = await _to_the_end(task, commands)
+        finally:
+            await server.close()
+            folder.socket.unlink(missing_ok=True)
+        await reading
+    code = output.finish(code=130 if interrupted else None)
+    from goose_py.workers.release import release_unused
+
+    await release_unused(host, folder)
+    return code
+
+
+async def _to_the_end(task: "OpenTask", commands: Sequence[cmd.AnyCommand]) -> bool:
+    """True where a signal ended it."""
+    loop = asyncio.get_running_loop()
+    asked = asyncio.Event()
+
+    def interrupt() -> None:
+        if asked.is_set():
+            sys.exit(130)
+        asked.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, interrupt)
+    for command in commands:
+        await task.perform(command)
+    idle = asyncio.ensure_future(_with_retries(task))
+    waiting = asyncio.ensure_future(asked.wait())
+    await asyncio.wait({idle, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    if asked.is_set():
+        await task.session.interrupt()
+        idle.cancel()
+        await asyncio.wait({idle})
+        return True
+    await idle
+    return False
+
+
+async def _with_retries(task: "OpenTask") -> None:
+    """A recipe's `retry`: the turn again, from the first messages, until its checks pass."""
+    from goose_py.actions.runs.retry import retries
+
+    await task.session.idle()
+    async for _ in retries(task):
+        await task.session.idle()
+
+
+async def _consume(items: Subscription, output: Output) -> None:
+    async for item in items:
+        output.consume(item)
+
+
+async def prepare(host: Host, request: RunRequest) -> tuple[TaskFolder, tuple[cmd.AnyCommand, ...]]:
+    """Checks everything that can be checked before a task exists, then writes its spec. The last command starts the turn."""
+    if request.resume is not None:
+        from goose_py.actions.tasks.options import on_resume
+
+        folder = host.task(request.resume)
+        if request.base is not None or request.as_copy:
+            raise UserError("A task that exists keeps its base: only a new one can be given another.")
+        changed = on_resume(host, folder, request.overrides)
+        going_on = cmd.Continue() if request.text is None else _prompt(host, (Text(request.text),))
+        return folder, (*changed, going_on)
+    found = TaskOfRecipe()
+    if request.recipe is not None:
+        found = await task_of_recipe(host, request.recipe, request.params, allow_exec=request.allow_exec)
+    overrides = overrides_with_recipe(host, found.overrides, request.overrides)
+    base = await require_base(host, host.cwd, request.base, as_copy=request.as_copy)
+    folder = host.tasks.new(host.now)
+    spec = TaskSpec(
+        task_id=folder.task_id,
+        folder=str(host.cwd),
+        title=found.title or _title(request.text or ""),
+        prompt=(Text(request.text or found.prompt),),
+        instructions=found.instructions,
+        base=base,
+        isolation="copy" if request.as_copy else "worktree",
+        interactive=False,
+        overrides=overrides,
+        extensions=found.extensions,
+        own_extensions=found.own_extensions,
+        checks=found.checks,
+        response_schema=found.response_schema,
+        retry=found.retry,
+        recipe=found.recipe,
+        allow_exec=request.allow_exec,
+    )
+    write_spec(folder.path, without_secrets(host, spec))
+    return folder, (_prompt(host, spec.prompt),)
+
+
+STRICTER: Sequence[Mode] = ("chat", "plan", "ask", "auto")
+
+
+def overrides_with_recipe(host: Host, recipe: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str, Any]:
+    """The task's own settings. A recipe is somebody else's text: it may choose the model, but only tighten the mode and the
+    limits that the user set. Where nobody set a mode it is "auto": nobody can be asked, and the sandbox is the boundary."""
+    loaded = load_settings(host, flags=flags)
+    origins = loaded.origins()
+    overrides: dict[str, Any] = {"mode": "auto"} if "mode" not in origins else {}
+    mode: Mode = loaded.settings.mode if "mode" in origins else "auto"
+    for key, value in recipe.items():
+        if key == "mode":
+            overrides["mode"] = min(value, mode, key=STRICTER.index)
+        elif key.startswith("limits."):
+            own = getattr(loaded.settings.limits, key.removeprefix("limits."))
+            overrides[key] = value if own is None else min(value, own)
+        elif key not in flags:
+            overrides[key] = value
+    return {**flags, **overrides}
+
+
+def _prompt(host: Host, parts: tuple[Text, ...]) -> cmd.Prompt:
+    return cmd.Prompt(prompt_id=host.new_id(), parts=parts)
+
+
+def _title(text: str) -> str:
+    return " ".join(text.split())[:80]
+
+
+def _output(host: Host, request: RunRequest) -> Output:
+    match request.output:
+        case "json":
+            return JsonOutput(sys.stdout, raw=request.raw)
+        case "stream-json":
+            return StreamJsonOutput(sys.stdout, raw=request.raw)
+        case _:
+            from goose_py.headless.text import TextOutput
+
+            color = sys.stderr.isatty() and not host.env.get("NO_COLOR")
+            return TextOutput(sys.stdout, sys.stderr, color=color, raw=request.raw, quiet=request.quiet)

@@ -1,0 +1,149 @@
+"""What the terminal interface is handed of the world: the tasks, their changes, and the user's own machine."""
+
+import asyncio
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from goose_py.actions.review.changes import look
+from goose_py.actions.screen.prompt_history import PromptHistory
+from goose_py.bootstrap.host import Host
+from goose_py.bootstrap.workspace.existing_worktree import open_worktree
+from goose_py.config.settings import Settings
+from goose_py.protocol.changes import ChangeSet, FileChange, path_from_bytes
+from goose_py.protocol.errors import UserError
+from goose_py.protocol.messages import ModelRef
+from goose_py.tasks.client import TaskClient
+from goose_py.tasks.history.causes import Cause
+from goose_py.tasks.spec import TaskSpec, write_spec
+from goose_py.tasks.summaries import TaskListing
+from goose_py.tui.services import Services
+from goose_py.tui.state.task_line import TaskLine, task_line
+from goose_py.workers.launch import connect
+
+
+def services(host: Host, settings: Settings, flags: Mapping[str, Any]) -> Services:
+    """`flags` are what a conversation that is started on the screen is given."""
+    from goose_py.bootstrap.models import window_of
+
+    tasks, changes, machine = _Tasks(host, flags), _Changes(host), _Machine(host)
+    history = PromptHistory(host.paths.state / "prompts")
+    return Services(
+        connect=tasks.connect,
+        load_changes=changes.load,
+        load_file=changes.load_file,
+        start_task=tasks.start,
+        list_tasks=tasks.list,
+        now=host.now,
+        monotonic=host.monotonic,
+        new_id=host.new_id,
+        window_of=lambda model: window_of(model, settings),
+        history=history.recall,
+        remember=history.remember,
+        load_causes=changes.load_causes,
+        discard=tasks.discard,
+        list_files=machine.files,
+        edit=machine.edit,
+        shell=machine.shell,
+        here=str(host.cwd),
+        list_models=cache(lambda: _models(settings)),
+    )
+
+
+class _Tasks:
+    def __init__(self, host: Host, flags: Mapping[str, Any]) -> None:
+        self._host = host
+        self._flags = flags
+        self._listing = TaskListing(host.tasks)
+        self._reading = asyncio.Lock()
+
+    async def connect(self, task_id: str, after: int) -> TaskClient:
+        return await connect(self._host, self._host.tasks.folder(task_id), after)
+
+    async def start(self) -> str:
+        folder = self._host.tasks.new(self._host.now)
+        spec = TaskSpec(
+            task_id=folder.task_id,
+            folder=str(self._host.cwd),
+            base=self._flags.get("base") or "head",
+            interactive=True,
+            overrides={key: value for key, value in self._flags.items() if key != "base"},
+        )
+        write_spec(folder.path, spec)
+        return folder.task_id
+
+    async def list(self) -> tuple[TaskLine, ...]:
+        async with self._reading:
+            found = await asyncio.to_thread(self._listing.read)
+        return tuple(task_line(summary) for summary in found)
+
+    async def discard(self, task_id: str) -> str:
+        from goose_py.actions.tasks.lifecycle import discard_task
+
+        folder = self._host.tasks.folder(task_id)
+        if folder.owned():
+            raise UserError("The task is still at work: stop it first (x), and close what shows it.")
+        await discard_task(self._host, folder)
+        return f"The worktree is gone, its files are kept: `goose-py task restore {task_id}` brings them back."
+
+
+class _Changes:
+    """Reviews without the worker: what is read is in git and in the log."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    async def load(self, task_id: str) -> ChangeSet:
+        return (await look(self._host, self._host.tasks.folder(task_id))).changes
+
+    async def load_file(self, task_id: str, path: str) -> FileChange:
+        from goose_py.git.trees.diff import file_change
+
+        folder = self._host.tasks.folder(task_id)
+        looked = await look(self._host, folder)
+        worktree = await open_worktree(self._host, folder, looked.records)
+        return await file_change(worktree.store, looked.changes, path)
+
+    async def load_causes(self, task_id: str, path: str) -> Mapping[str, tuple[Cause, ...]]:
+        from goose_py.tasks.history.causes import causes
+
+        folder = self._host.tasks.folder(task_id)
+        looked = await look(self._host, folder)
+        worktree = await open_worktree(self._host, folder, looked.records)
+        try:
+            return await causes(worktree.store, looked.records, worktree.base.tree, looked.changes.result_tree, path)
+        except KeyError:
+            return {}
+
+
+class _Machine:
+    """The checkout that the user is in, their editor and their shell."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    async def files(self) -> tuple[str, ...]:
+        from goose_py.git.repository import Repository
+        from goose_py.git.runner import Git
+
+        repository = await Repository.open(Git.create(self._host.which("git"), self._host.env), self._host.cwd)
+        git = repository.git.at(repository.git_dir, work_tree=repository.root)
+        listing = await git.out("ls-files", "-z", "--cached", "--others", "--exclude-standard")
+        return tuple(sorted(path_from_bytes(name) for name in set(listing.split(b"\0")) if name))
+
+    def edit(self, text: str, name: str) -> str:
+        from goose_py.actions.screen.user_programs import edited
+
+        return edited(text, name, self._host.env)
+
+    def shell(self, command: str) -> int:
+        from goose_py.actions.screen.user_programs import run_command
+
+        return run_command(command, self._host.cwd, self._host.env)
+
+
+def _models(settings: Settings) -> tuple[ModelRef, ...]:
+    from goose_py.providers.catalogue import model_names
+
+    providers = dict.fromkeys((settings.provider, *settings.providers))
+    return tuple(ModelRef(provider=each, model=name) for each in providers if each for name in model_names(each))

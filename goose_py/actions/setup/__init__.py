@@ -1,0 +1,1 @@
+"""What is needed once: configuration, trust, a check of the machine, the demonstration."""

@@ -1,0 +1,90 @@
+"""Trust in a repository's own files: asked for by a command, kept outside everything that an agent can write."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from goose_py.bootstrap.check_trust import as_proposal, find_checks, shown
+from goose_py.bootstrap.host import Host
+from goose_py.bootstrap.settings import PROJECT_FILE, project_root
+from goose_py.bootstrap.trust_store import trust_store
+from goose_py.config.load import Loaded, load
+from goose_py.permissions.trust import TrustStore, identify
+from goose_py.protocol.errors import UserError
+from goose_py.protocol.safe_text import safe_line, safe_text
+from goose_py.tasks.found_checks import FoundCheck
+
+
+def show_trust(*, approve: bool, revoke: bool) -> int:
+    """Prints what the project's own configuration is and wants to run; trusts it, or takes the trust back."""
+    host = Host.here()
+    store = trust_store(host)
+    root = project_root(host.cwd)
+    folder = identify(root)
+    if revoke:
+        store.distrust(folder)
+        print(f"{safe_line(str(root))} is not trusted any more: nothing of its own configuration counts.")
+        return 0
+    loaded = _as_if_trusted(host, root, store)
+    configured = "checks" in loaded.origins() or any(wanted.key == "checks" for wanted in loaded.executables)
+    found = () if configured else find_checks(host, root)
+    if not found and not (root / PROJECT_FILE).is_file():
+        print(f"{safe_line(str(root))} has no configuration of its own ({PROJECT_FILE}): there is nothing to trust.")
+        return 0
+    if found:
+        checks = as_proposal(found)
+        pending = () if checks.sha256 in store.approved(folder) else (checks,)
+        loaded = msgspec.structs.replace(
+            loaded, executables=(*loaded.executables, checks), pending=(*loaded.pending, *pending)
+        )
+    _print(loaded, store, root, found)
+    if store.trusts(folder) and not loaded.pending:
+        print("It is trusted, and nothing in it waits for an approval.")
+        return 0
+    if not approve and not _confirmed(host):
+        print("Nothing was changed.")
+        return 0
+    store.trust(folder)
+    for proposal in loaded.pending:
+        store.approve(folder, proposal.key, proposal.content)
+    print(f"{safe_line(str(root))} is trusted, with exactly what is shown above. A change of it is asked about again.")
+    return 0
+
+
+def _as_if_trusted(host: Host, root: Path, store: TrustStore) -> Loaded:
+    return load(
+        user=host.paths.config_file,
+        project=root / PROJECT_FILE,
+        trusted=True,
+        approved=store.approved(identify(root)),
+        env=host.env,
+    )
+
+
+def _print(loaded: Loaded, store: TrustStore, root: Path, found: Sequence[FoundCheck]) -> None:
+    folder = identify(root)
+    print(safe_line(str(root / PROJECT_FILE if (root / PROJECT_FILE).is_file() else root)))
+    if found:
+        print(safe_text(f"  No check is configured. Found here: {shown(found)}."))
+    for proposal in loaded.executables:
+        question = store.question(folder, proposal.key, proposal.content)
+        state = "approved" if question.approved else "changed since you approved it" if question.changed else "new"
+        print(safe_text(f"  runs   {proposal.key}: {proposal.summary}  ({state})"))
+        for line in question.changed.splitlines():
+            print(safe_text(f"         {line}"))
+    pending = {proposal.key for proposal in loaded.pending}
+    for ignored in loaded.ignored:
+        if ignored.key not in pending:
+            print(safe_text(f"  not    {ignored.key}: {ignored.reason}"))
+    for warning in loaded.warnings:
+        print(safe_text(f"  !      {warning}"))
+
+
+def _confirmed(host: Host) -> bool:
+    if not host.stdin_is_terminal:
+        raise UserError("There is nobody to ask here: look at it, then say `goose-py trust --yes`.")
+    sys.stdout.write("Trust this configuration, and let exactly these run? [y/N] ")
+    sys.stdout.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -1,0 +1,1 @@
+"""Starting, steering, comparing and cleaning up tasks."""

@@ -1,0 +1,71 @@
+"""`goose-py task gc`: what earlier tasks, also killed ones, left behind, and what of it is provably of no further use."""
+
+import asyncio
+
+from goose_py.actions.tasks.scope import place_of
+from goose_py.bootstrap.host import Host
+from goose_py.bootstrap.workspace.removal import ignored_work, remove_worktree, status_of
+from goose_py.git.worktrees.cleanup import WorktreeStatus
+from goose_py.protocol.errors import GooseError
+from goose_py.protocol.events import DELIVERED, ChangesApplied
+from goose_py.protocol.safe_text import safe_text
+from goose_py.review.errors import listed
+from goose_py.session.log import read_log
+from goose_py.tasks.store import TaskFolder
+from goose_py.tasks.summary import list_tasks, summary_of
+
+
+def collect(*, dry_run: bool) -> int:
+    """Removes the worktrees of tasks that are merged, or in which nothing was ever changed; says of every other why it stays.
+    A task that somebody works on is not looked at."""
+    host = Host.here()
+    return asyncio.run(_collect(host, dry_run=dry_run))
+
+
+async def _collect(host: Host, *, dry_run: bool) -> int:
+    removed = 0
+    here = place_of(host.cwd, list_tasks(host.tasks))
+    for folder in host.tasks.all():
+        if not folder.store.is_dir():
+            continue
+        if folder.owned():
+            print(safe_text(f"keeps   {folder.task_id}  its worker is there  {_title(folder, here)}"))
+            continue
+        try:
+            status, worktree = await status_of(host, folder)
+        except GooseError as problem:
+            print(safe_text(f"keeps   {folder.task_id}  {problem}"))
+            continue
+        if status.state == "missing":
+            continue
+        title, detail = _title(folder, here), _detail(folder, status)
+        if not status.removable or worktree is None:
+            print(safe_text(f"keeps   {folder.task_id}  {detail}  {title}"))
+            continue
+        removed += 1
+        if left := await ignored_work(worktree):
+            title = f"(and with it what git ignores: {listed(left, 3)})  {title}"
+        if not dry_run:
+            await remove_worktree(host, folder, worktree)
+        verb = "would remove" if dry_run else "removed"
+        print(safe_text(f"{verb} the worktree of {folder.task_id}  {detail}  {title}"))
+    if not removed:
+        print("There is nothing that could go: only what is merged, or was never changed, is removed.")
+    return 0
+
+
+def _title(folder: TaskFolder, here: str | None) -> str:
+    """With the place that it is about where that is another: all of them are looked at."""
+    summary = summary_of(folder)
+    return summary.title if summary.place == here else f"{summary.title}  ({summary.place})"
+
+
+def _detail(folder: TaskFolder, status: WorktreeStatus) -> str:
+    """What became of its changes is in the log: its files do not differ from what they were merged into."""
+    events = (record.event for record in reversed(read_log(folder.path).records)) if folder.began() else ()
+    last = next((event for event in events if isinstance(event, ChangesApplied)), None)
+    if not status.removable or last is None:
+        return f"{status.state}: {status.detail}"
+    if last.how == "worktree":
+        return f"applied: everything in it was left in {last.target}"
+    return f"{'delivered' if last.how == DELIVERED else 'merged'}: everything in it is in {last.target}"

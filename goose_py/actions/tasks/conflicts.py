@@ -1,0 +1,83 @@
+"""`goose-py task conflicts`: pairs of unmerged tasks that will not go together."""
+
+import asyncio
+import json
+import sys
+from dataclasses import asdict, dataclass
+
+from goose_py.actions.review.changes import look
+from goose_py.actions.tasks.scope import tasks_here
+from goose_py.bootstrap.host import Host
+from goose_py.git.errors import GitError, GitUnavailable
+from goose_py.protocol.errors import UserError
+from goose_py.protocol.safe_text import safe_text
+from goose_py.review.errors import listed
+from goose_py.tasks.changes.conflicts import TaskConflict, Work, conflicts_between
+from goose_py.tasks.summary import TaskSummary, list_tasks
+
+OVER = ("merged", "rejected", "cancelled", "queued")
+NEWEST = 16
+"""So many of a repository's tasks are compared: the number of pairs grows with its square."""
+
+
+@dataclass(frozen=True)
+class Conflicts:
+    """`apart` are sentences on tasks that cannot be compared with others."""
+
+    found: tuple[TaskConflict, ...] = ()
+    apart: tuple[str, ...] = ()
+
+    def lines(self) -> tuple[str, ...]:
+        pairs = (f"{each.one} and {each.other} will conflict in {listed(each.paths)}" for each in self.found)
+        return tuple(map(safe_text, (*pairs, *self.apart)))
+
+
+async def live_conflicts(host: Host, summaries: tuple[TaskSummary, ...]) -> Conflicts:
+    """Among the tasks of each repository, newest first. Raises GitUnavailable where git is too old."""
+    found: list[TaskConflict] = []
+    apart: list[str] = []
+    for repository in dict.fromkeys(summary.repository for summary in summaries):
+        works = []
+        for summary in [each for each in summaries if each.repository == repository and _at_stake(each)][:NEWEST]:
+            try:
+                looked = await look(host, host.tasks.folder(summary.task_id))
+                await looked.worktree.require_base()
+            except (GitError, UserError) as problem:
+                apart.append(f"{summary.task_id} is not compared with the others: {problem}")
+                continue
+            if looked.changes.files:
+                works.append(Work(looked.worktree, looked.changes.result_tree, looked.changes.base_tree))
+        found += await conflicts_between(works)
+    return Conflicts(tuple(found), tuple(apart))
+
+
+def _at_stake(summary: TaskSummary) -> bool:
+    return summary.state not in OVER and summary.base_tree is not None and (summary.alive or summary.changed)
+
+
+def show_conflicts(*, as_json: bool, everywhere: bool) -> int:
+    """Exit code 1 where there are any, for scripts."""
+    host = Host.here()
+    tasks = list_tasks(host.tasks)
+    here = tasks if everywhere else tasks_here(host.cwd, tasks)[0]
+    found = asyncio.run(live_conflicts(host, here))
+    if as_json:
+        sys.stdout.write(json.dumps([asdict(conflict) for conflict in found.found], indent=2) + "\n")
+        for sentence in found.apart:
+            print(safe_text(f"goose-py: {sentence}"), file=sys.stderr)
+    else:
+        for line in found.lines():
+            print(line)
+        if not found.found:
+            print("No two tasks here stand in each other's way.")
+    return 1 if found.found else 0
+
+
+def conflicts_of_list(host: Host, summaries: tuple[TaskSummary, ...]) -> tuple[str, ...]:
+    """What a list of tasks says besides; nothing where git is too old to tell."""
+    if sum(map(_at_stake, summaries)) < 2:
+        return ()
+    try:
+        return asyncio.run(live_conflicts(host, summaries)).lines()
+    except GitUnavailable:
+        return ()

@@ -1,0 +1,104 @@
+"""`goose-py task rewind`: a task as it was before one of its turns, after a look at what that means."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from goose_py.actions.confirmation import confirmed
+from goose_py.actions.review.changes import Looked, desk, look
+from goose_py.bootstrap.host import Host
+from goose_py.git.trees.diff import changeset_summary
+from goose_py.protocol import commands as cmd
+from goose_py.protocol.changes import FileChange
+from goose_py.protocol.errors import UserError
+from goose_py.protocol.safe_text import safe_text
+from goose_py.tasks.history.checkpoints import Checkpoint, checkpoints, chosen
+
+SHOWN = 40
+Scope = Literal["files", "conversation", "both"]
+MARKS = {"added": "removes", "deleted": "brings back", "renamed": "renames back"}
+
+
+@dataclass(frozen=True)
+class RewindRequest:
+    """`to` is the number of a turn or the beginning of a recorded tree's id; None is the last turn."""
+
+    task_id: str
+    to: str | None = None
+    scope: Scope = "files"
+    preview: bool = False
+    undo: bool = False
+    listing: bool = False
+    yes: bool = False
+
+
+def rewind(request: RewindRequest) -> int:
+    host = Host.here()
+    return asyncio.run(_rewind(host, request))
+
+
+async def _rewind(host: Host, request: RewindRequest) -> int:
+    looked = await look(host, host.task(request.task_id))
+    points = checkpoints(looked.records)
+    if request.listing:
+        _print_points(points)
+        return 0
+    if request.undo:
+        async with desk(host, looked.folder) as at:
+            await at.send(cmd.Rewind(undo=True))
+        print("The last rewind is taken back.")
+        return 0
+    tree, point = await _target(looked, points, request)
+    await _print_preview(looked, tree, point, request.scope)
+    if request.preview:
+        return 0
+    if not request.yes and not confirmed(host, "Go back there?"):
+        print("Nothing was changed.")
+        return 0
+    command = cmd.Rewind(tree=tree, scope=request.scope, to_seq=point.to_seq if point and request.scope != "files" else None)
+    async with desk(host, looked.folder) as at:
+        await at.send(command)
+    print(f"Done. `goose-py task rewind {looked.folder.task_id} --undo` takes it back.")
+    return 0
+
+
+async def _target(
+    looked: Looked, points: Sequence[Checkpoint], request: RewindRequest
+) -> tuple[str, Checkpoint | None]:
+    """The tree, and the checkpoint where it is one."""
+    if request.to is None or (request.to.isdigit() and len(request.to) < 7):
+        point = chosen(points, request.to)
+        return point.tree, point
+    if request.scope != "files":
+        raise UserError("Only files can go back to a tree; for the conversation name a turn.")
+    fits = {tree for tree in await looked.worktree.snapshots() if tree.startswith(request.to)}
+    if len(fits) != 1:
+        raise UserError(f"{request.to} names {len(fits) or 'no'} recorded states of the task.")
+    return fits.pop(), None
+
+
+async def _print_preview(looked: Looked, tree: str, point: Checkpoint | None, scope: Scope) -> None:
+    where = f"before turn {point.turn}" if point else f"to {tree[:12]}"
+    if scope != "conversation":
+        now = looked.changes.result_tree
+        changes = await changeset_summary(looked.worktree.store, tree, now)
+        print(f"Files, back {where}: {len(changes.files) or 'nothing'} to change.")
+        for file in changes.files[:SHOWN]:
+            print(f"  {_said(file)}")
+        if len(changes.files) > SHOWN:
+            print(f"  and {len(changes.files) - SHOWN} more")
+    if scope != "files" and point is not None:
+        print(f"Conversation, back {where}: forgets everything from “{safe_text(point.prompt[:80])}” on.")
+
+
+def _said(file: FileChange) -> str:
+    lines = f"  +{file.removed or 0} −{file.added or 0}" if file.status == "modified" else ""
+    return f"{MARKS.get(file.status, 'changes'):<12} {safe_text(file.path)}{lines}"
+
+
+def _print_points(points: Sequence[Checkpoint]) -> None:
+    for point in points:
+        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(point.at))
+        print(f"{point.turn:>4}  {when}  {point.tree[:12]}  {safe_text(point.prompt[:80])}")

@@ -1,0 +1,156 @@
+"""`goose-py task start`: new tasks, begun at once or when their turn comes."""
+
+import asyncio
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from goose_py.bootstrap.host import Host
+from goose_py.bootstrap.known_secrets import without_secrets
+from goose_py.bootstrap.settings import load_settings
+from goose_py.bootstrap.workspace.worktree import require_base
+from goose_py.git.errors import GitError
+from goose_py.git.repository import Repository
+from goose_py.git.runner import Git
+from goose_py.protocol.errors import UserError
+from goose_py.protocol.messages import Text
+from goose_py.protocol.safe_text import safe_text
+from goose_py.tasks.spec import TaskSpec, write_spec
+from goose_py.tasks.store import TaskFolder
+from goose_py.workers.launch import WorkerFailed
+from goose_py.workers.queue import Kicked, start_waiting
+
+DASHES = "---"
+
+
+@dataclass(frozen=True)
+class TaskRequest:
+    """What a new background task is asked to be. `base` None: HEAD, which is refused where the checkout has uncommitted
+    changes. `spec` are further fields of the `TaskSpec`."""
+
+    text: str
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    base: str | None = None
+    as_copy: bool = False
+    after: tuple[str, ...] = ()
+    touches: tuple[str, ...] = ()
+    together: bool = False
+    spec: Mapping[str, Any] = field(default_factory=dict)
+
+
+async def submit(host: Host, requests: Sequence[TaskRequest]) -> tuple[list[TaskFolder], Kicked]:
+    """Puts tasks into the queue, all or none, and starts what may begin. Raises GooseError where one of them is refused; then
+    there is no new task."""
+    folders: list[TaskFolder] = []
+    try:
+        for request in requests:
+            folders.append(await _written(host, request))
+    except BaseException:
+        for folder in folders:
+            shutil.rmtree(folder.path, ignore_errors=True)
+        raise
+    return folders, await start_waiting(host)
+
+
+async def submit_one(host: Host, request: TaskRequest) -> tuple[TaskFolder, Kicked]:
+    """As `submit`; a task that could not be started at all is no task. Raises WorkerFailed."""
+    (folder,), kicked = await submit(host, [request])
+    if (problem := kicked.failed.get(folder.task_id)) is not None:
+        shutil.rmtree(folder.path, ignore_errors=True)
+        raise WorkerFailed(problem)
+    return folder, kicked
+
+
+async def _written(host: Host, request: TaskRequest) -> TaskFolder:
+    if not request.text.strip():
+        raise UserError("There is nothing to do: the text is empty.")
+    load_settings(host, flags=request.overrides)
+    after = tuple(host.task(task).task_id for task in request.after)
+    base = await require_base(host, host.cwd, request.base, as_copy=request.as_copy)
+    folder = host.tasks.new(host.now)
+    spec = TaskSpec(
+        task_id=folder.task_id,
+        folder=str(host.cwd),
+        title=" ".join(request.text.split())[:80],
+        prompt=(Text(request.text),),
+        base=base,
+        isolation="copy" if request.as_copy else "worktree",
+        overrides=dict(request.overrides),
+        repository=await _root(host),
+        created_at=host.now(),
+        after=after,
+        touches=request.touches,
+        together=request.together,
+        **request.spec,
+    )
+    # The place in the queue first: a task that is written is never one that nobody will start.
+    folder.waiting.touch(mode=0o600)
+    write_spec(folder.path, without_secrets(host, spec))
+    return folder
+
+
+async def _root(host: Host) -> str:
+    try:
+        return str((await Repository.open(Git.create(host.which("git"), host.env), host.cwd)).root)
+    except GitError:
+        return str(host.cwd)
+
+
+def start_task(request: TaskRequest, *, attach: bool) -> int:
+    host = Host.here()
+    folder, kicked = asyncio.run(submit_one(host, request))
+    if attach:
+        from goose_py.actions.screen.open import attach as show
+
+        return show(folder.task_id)
+    print(folder.task_id)
+    if folder.task_id in kicked.waiting:
+        print(f"Queued: {kicked.waiting[folder.task_id]}.", file=sys.stderr)
+    else:
+        print(f"Started. `goose-py task attach {folder.task_id}` shows it, `goose-py task list` all.", file=sys.stderr)
+    return 0
+
+
+def start_each(file: str, request: TaskRequest) -> int:
+    """One task for each that the file names, otherwise as `request`. Their ids go to standard output, one a line."""
+    host = Host.here()
+    requests = [replace(request, text=text) for text in tasks_of_text(_read(file))]
+    if not requests:
+        raise UserError(f"{file} names no task.")
+    folders, kicked = asyncio.run(submit(host, requests))
+    for folder, each in zip(folders, requests, strict=True):
+        print(folder.task_id, flush=True)
+        print(safe_text(f"  {each.text.splitlines()[0]}"), file=sys.stderr, flush=True)
+    for task, problem in kicked.failed.items():
+        print(f"{task} could not start: {problem}", file=sys.stderr)
+    print(f"{len(kicked.started)} started, {len(kicked.waiting)} queued. `goose-py task list` shows them.", file=sys.stderr)
+    return 2 if kicked.failed else 0
+
+
+def tasks_of_text(text: str) -> list[str]:
+    """One task a line or, where there is a line of three dashes, one between each two of these. A line that begins with # is a
+    comment."""
+    lines = [line.rstrip() for line in text.splitlines() if not line.lstrip().startswith("#")]
+    if DASHES not in lines:
+        return [line.strip() for line in lines if line.strip()]
+    tasks: list[list[str]] = [[]]
+    for line in lines:
+        if line == DASHES:
+            tasks.append([])
+        else:
+            tasks[-1].append(line)
+    return [task for part in tasks if (task := "\n".join(part).strip())]
+
+
+def _read(file: str) -> str:
+    if file == "-":
+        return sys.stdin.read()
+    try:
+        return Path(file).expanduser().read_text("utf-8")
+    except UnicodeDecodeError:
+        raise UserError(f"{file} is not UTF-8 text.") from None
+    except OSError as error:
+        raise UserError(f"Cannot read {file}: {error.strerror}.") from None

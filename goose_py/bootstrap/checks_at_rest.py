@@ -1,0 +1,50 @@
+"""A task's checks without its session: the same commands in the same sandbox, for a merge that needs no model."""
+
+from collections.abc import Callable, Sequence
+
+from goose_py.bootstrap.check_runner import check_runner
+from goose_py.bootstrap.confinement import confine
+from goose_py.bootstrap.host import Host
+from goose_py.bootstrap.known_secrets import redaction
+from goose_py.bootstrap.settings import load_settings
+from goose_py.bootstrap.workspace.existing_worktree import open_worktree
+from goose_py.bootstrap.workspace.worktree import start_of
+from goose_py.git.worktrees.worktree import TaskWorktree
+from goose_py.protocol.errors import UserError
+from goose_py.protocol.events import DurableEvent, Record, VerificationFinished
+from goose_py.session.log import read_log
+from goose_py.tasks.checks import CheckRunner
+from goose_py.tasks.spec import read_spec
+from goose_py.tasks.store import TaskFolder
+
+
+async def run_checks(
+    host: Host, folder: TaskFolder, worktree: TaskWorktree, records: Sequence[Record], emit: Callable[[DurableEvent], None]
+) -> Sequence[VerificationFinished]:
+    """Runs every check of the task on its files as they are, and logs each result."""
+    started = start_of(records)
+    if started is None or not started.checks:
+        return ()
+    runner = await _runner(host, folder, worktree)
+    tree = (await worktree.snapshot()).tree
+    results: list[VerificationFinished] = []
+    for command in started.checks:
+        results.append(await runner.run(command, tree))
+        emit(results[-1])
+    return results
+
+
+async def run_setup(host: Host, folder: TaskFolder) -> VerificationFinished:
+    """The setup command of the settings, in the task's worktree. Raises UserError where there is none."""
+    settings = load_settings(host, read_spec(folder.path)).settings
+    if settings.worktree.setup is None:
+        raise UserError("There is no setup command: worktree.setup names one.")
+    worktree = await open_worktree(host, folder, read_log(folder.path).records)
+    runner = await _runner(host, folder, worktree)
+    return await runner.with_timeout(settings.worktree.setup_timeout).run(settings.worktree.setup, None)
+
+
+async def _runner(host: Host, folder: TaskFolder, worktree: TaskWorktree) -> CheckRunner:
+    settings = load_settings(host, read_spec(folder.path)).settings
+    confinement = await confine(host, settings, folder, worktree)
+    return check_runner(host, settings, folder, confinement, redaction(host))

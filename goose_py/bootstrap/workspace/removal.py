@@ -1,0 +1,73 @@
+"""Worktrees taken away: what of one is recorded nowhere, and its removal once everything else is."""
+
+import asyncio
+import filecmp
+from pathlib import Path
+
+from goose_py.bootstrap.host import Host
+from goose_py.bootstrap.port_leases import port_leases
+from goose_py.git.errors import GitError
+from goose_py.git.paths import located
+from goose_py.git.repository import Repository
+from goose_py.git.runner import Git
+from goose_py.git.worktrees.cleanup import WorktreeStatus, worktree_status
+from goose_py.git.worktrees.task_file import TaskFile
+from goose_py.git.worktrees.worktree import TaskWorktree
+from goose_py.protocol.changes import path_from_bytes
+from goose_py.protocol.errors import GooseError
+from goose_py.session.log import Log
+from goose_py.tasks.store import TaskFolder
+
+CACHES = frozenset({b"__pycache__", b".pytest_cache", b".mypy_cache", b".ruff_cache"})
+"""Folders that their programs make anew."""
+
+
+async def remove_worktree(host: Host, folder: TaskFolder, worktree: TaskWorktree) -> None:
+    """Everything in it is recorded first; `task restore` brings it back. The log's lock is held meanwhile, so that nobody
+    begins to work in it. Raises LogBusy."""
+    log, _ = Log.open(folder.path, host.now)
+    try:
+        await worktree.remove()
+        port_leases(host).release(folder.task_id)
+    finally:
+        log.close()
+
+
+async def withdraw_worktree(host: Host, folder: TaskFolder) -> None:
+    """The same for a task that never wrote a log, whose worktree may be there in part or not at all."""
+    try:
+        _, worktree = await status_of(host, folder)
+    except GooseError:
+        return
+    if worktree is not None:
+        await worktree.remove()
+
+
+async def status_of(host: Host, folder: TaskFolder) -> tuple[WorktreeStatus, TaskWorktree | None]:
+    """Takes a snapshot. The worktree is None where it was never finished. Raises GitError."""
+    known = TaskFile.read(folder.store)
+    repository = await Repository.open(Git.create(host.which("git"), host.env), Path(known.repository))
+    status = await worktree_status(repository, folder.store)
+    try:
+        return status, await TaskWorktree.open(repository, folder.store)
+    except GitError:
+        return status, None
+
+
+async def ignored_work(worktree: TaskWorktree) -> tuple[str, ...]:
+    """The ignored files and folders in it that are neither caches nor copies of files in the checkout: no snapshot has them."""
+    found = [path for path in await worktree.ignored_files() if path.rstrip(b"/").rpartition(b"/")[2] not in CACHES]
+
+    def of_value() -> tuple[str, ...]:
+        root = worktree.repository.root
+        return tuple(path_from_bytes(path) for path in found if not _copied(root, worktree.path, path))
+
+    return await asyncio.to_thread(of_value)
+
+
+def _copied(checkout: Path, worktree: Path, path: bytes) -> bool:
+    """Of a folder this is not asked: what is in it may be many files."""
+    here, there = located(worktree, path), located(checkout, path)
+    if path.endswith(b"/") or here.is_symlink() or not there.is_file():
+        return False
+    return filecmp.cmp(here, there, shallow=False)

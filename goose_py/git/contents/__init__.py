@@ -1,0 +1,1 @@
+"""Files whose content in git is not what lies on disk: LFS, filters, submodules."""

@@ -1,0 +1,1 @@
+"""Trees: snapshots of folders, differences between them, and ways from one to another."""

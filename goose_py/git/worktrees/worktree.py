@@ -1,0 +1,512 @@
+"""A task's worktree: a real linked worktree for the agent, looked at by us through a private git directory only."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import msgspec
+
+from goose_py.git.contents.lfs import missing_contents, uses_lfs
+from goose_py.git.contents.submodules import LINK, Checkout, fill_submodules, fillable, filled_paths, links_in, links_of
+from goose_py.git.errors import GitError, MissingObjects, WorktreeExists, WorktreeMissing
+from goose_py.git.paths import below_symlink, located, relative
+from goose_py.git.private import PrivateStore
+from goose_py.git.repository import Repository, delete_ref, read_ref, update_ref
+from goose_py.git.runner import together
+from goose_py.git.trees.rewind import switch
+from goose_py.git.trees.snapshot import Caps, Snapshot, ignored_paths, mark_fresh, record_with_submodules
+from goose_py.git.untrusted import put_in_place
+from goose_py.git.worktrees.base import Base
+from goose_py.git.worktrees.commits import CommitStore
+from goose_py.git.worktrees.linked import add_linked, admin_dir, attach_linked, forget_linked, head_of, remove_linked
+from goose_py.git.worktrees.task_file import NAME, BaseRecord, TaskFile
+from goose_py.git.worktrees.unrecordable import bring_back, move_aside, nested_git_dirs
+from goose_py.protocol.changes import path_from_bytes, path_to_bytes
+
+EMPTY_TREES = (
+    "4b825dc642cb6eb9a060e54bf8d69288fbee4904",
+    "6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321",
+)
+"""Git's id of a tree without entries, by SHA-1 and by SHA-256."""
+
+
+@dataclass(frozen=True)
+class TaskWorktree:
+    """`path` is where the agent works, on `branch`; `store` is the private git directory that survives the worktree.
+    `submodules` are all that the base has, nested ones too where they can be filled; `empty` those of them that cannot, as it
+    was when the worktree was begun. `listed` are the paths of the base, where this value has seen them: see `base_files`. All
+    ids are full."""
+
+    repository: Repository
+    store: PrivateStore
+    task_id: str
+    path: Path
+    branch: str
+    base: Base
+    submodules: tuple[str, ...] = ()
+    empty: tuple[str, ...] = ()
+    caps: Caps = field(default=Caps())
+    listed: tuple[str, ...] | None = field(default=None, repr=False, compare=False)
+
+    @classmethod
+    async def create(
+        cls,
+        repository: Repository,
+        task_id: str,
+        *,
+        where: Path,
+        store: Path,
+        base: Base,
+        branch: str | None = None,
+        caps: Caps | None = None,
+    ) -> TaskWorktree:
+        """Make the worktree with its files in place: `begin`, then `fill`."""
+        worktree = await cls.begin(repository, task_id, where=where, store=store, base=base, branch=branch, caps=caps)
+        await worktree.fill()
+        return worktree
+
+    @classmethod
+    async def begin(
+        cls,
+        repository: Repository,
+        task_id: str,
+        *,
+        where: Path,
+        store: Path,
+        base: Base,
+        branch: str | None = None,
+        caps: Caps | None = None,
+    ) -> TaskWorktree:
+        """Make the worktree at `where` on a new branch (`goose/<task_id>`, or the next free name) that starts at `base`,
+        still without its files: nobody works in it before `fill`. `store` is where the private git directory is made; keep
+        it outside every folder that the agent can write. Runs no hook and no filter, touches no index, file or existing ref
+        of the user's.
+        On failure or cancellation nothing stays behind; what a crash left of the same creation is cleared away first.
+        Raises WorktreeExists, NoSpace, MissingObjects, GitError."""
+        where = where.absolute()
+        await _clear_unfinished(repository, store)
+        if where.exists() and (not where.is_dir() or any(where.iterdir())):
+            raise WorktreeExists(where)
+        private = await PrivateStore.create(repository, store)
+        adding: asyncio.Future[str] | None = None
+        try:
+            _task_file(repository, task_id, where, None, base).write(store)
+            adding = asyncio.ensure_future(add_linked(repository, where, branch or f"goose/{task_id}", base.commit))
+            made = await asyncio.shield(adding)
+            where = where.resolve()
+            _task_file(repository, task_id, where, made, base).write(store)
+            # The first snapshot is the base, which the other ref keeps with all its objects.
+            _, _, (files, links) = await together(
+                update_ref(repository.bound, _base_ref(task_id), base.commit, None),
+                update_ref(private.bound, "refs/goose/snapshots/1", base.tree, None),
+                _listing(private, base.tree),
+            )
+            submodules = await fillable(private, links)
+            worktree = cls(
+                repository=repository,
+                store=private,
+                task_id=task_id,
+                path=where,
+                branch=made,
+                base=base,
+                submodules=tuple(path_from_bytes(path) for path in sorted((*submodules.filled, *submodules.empty))),
+                empty=tuple(path_from_bytes(path) for path in submodules.empty),
+                caps=caps or Caps(),
+                listed=files,
+            )
+        except BaseException:
+            if adding is not None:
+                await asyncio.shield(asyncio.wait([adding]))
+            made_branch = adding.result() if adding is not None and adding.exception() is None else None
+            await asyncio.shield(_undo_creation(repository, where, made_branch, base.commit, task_id, store))
+            raise
+        return worktree
+
+    @classmethod
+    async def begin_again(cls, repository: Repository, store: Path) -> TaskWorktree:
+        """The worktree whose files a crash kept from arriving, begun anew from the same base, on the same branch. Raises
+        GitError where there was none or it was finished."""
+        known = TaskFile.read(store)
+        if known.ready or known.branch is None:
+            raise GitError(f"the worktree of task {known.task_id} is not one that was only begun.")
+        base = Base(**msgspec.structs.asdict(known.base))
+        return await cls.begin(
+            repository, known.task_id, where=Path(known.path), store=store, base=base, branch=known.branch
+        )
+
+    async def fill(self) -> None:
+        """Put the files of the base in place, once, after `begin`. Whoever opens the worktree or asks for a snapshot of it
+        meanwhile waits, in other processes too. On failure or cancellation nothing of the worktree stays behind.
+        Raises NoSpace, MissingObjects, GitError."""
+        async with self.store.locked():
+            try:
+                checkout = self._checkout()
+                await checkout.on.run("read-tree", "-m", "-u", self.base.tree)
+                await checkout.put_contents(await self.base_files())
+                if self.submodules:
+                    await fill_submodules(checkout, await links_of(self.store, self.base.tree))
+                await self._adopt_index()
+                mark_fresh(self.store.index)
+                self._save()
+            except BaseException:
+                undoing = _undo_creation(
+                    self.repository, self.path, self.branch, self.base.commit, self.task_id, self.store.path
+                )
+                await asyncio.shield(undoing)
+                raise
+
+    @classmethod
+    async def open(cls, repository: Repository, store: Path, caps: Caps | None = None) -> TaskWorktree:
+        """The worktree that was made with this private git directory; one that is being filled now is waited for. Raises
+        GitError where there is none or a crash kept it from being finished; that the folder itself is gone is found out when
+        it is used (WorktreeMissing)."""
+        known = TaskFile.read(store)
+        private = await PrivateStore.open(repository, store)
+        if not known.ready:
+            async with private.locked():
+                known = TaskFile.read(store)
+        if not known.ready or known.branch is None:
+            raise GitError(f"the worktree of task {known.task_id} was never finished and holds no work; start the task again.")
+        return cls(
+            repository=repository,
+            store=private,
+            task_id=known.task_id,
+            path=Path(known.path),
+            branch=known.branch,
+            base=Base(**msgspec.structs.asdict(known.base)),
+            submodules=known.submodules,
+            empty=known.empty,
+            caps=caps or Caps(),
+        )
+
+    @property
+    def exists(self) -> bool:
+        return self.path.is_dir()
+
+    @property
+    def intact(self) -> bool:
+        """Whether what stands there is the task's worktree: neither another folder in its place nor one that somebody has
+        emptied, which would pass for a task that deleted everything."""
+        try:
+            names = {entry.name for entry in os.scandir(self.path)}
+        except OSError:
+            return False
+        return ".git" in names and (len(names) > 1 or self.base.tree in EMPTY_TREES)
+
+    @property
+    def pointers(self) -> tuple[str, ...]:
+        """Files of Git LFS that are pointers in the worktree, because the user's repository lacks their content."""
+        return missing_contents(self.store)
+
+    async def base_files(self) -> tuple[str, ...]:
+        """The paths of the base's tree: what the task found when it began."""
+        return self.listed if self.listed is not None else (await _listing(self.store, self.base.tree))[0]
+
+    async def snapshot(self) -> Snapshot:
+        """The files as they are now, as a tree that is kept for good under `refs/goose/snapshots/N` of the private git
+        directory. Raises WorktreeMissing, NoSpace."""
+        checkout = self._checkout()
+        async with self.store.locked():
+            adopted = await self.commits.adopt(self.task_id)
+            snapshot = await record_with_submodules(checkout, self.caps, await self._committed_ignored(checkout))
+            await self.keep(snapshot.tree)
+        warnings = adopted + tuple(
+            f"{path_from_bytes(relative(self.path, folder))} is a submodule; the files in it are not recorded."
+            for folder in self._unrecorded_submodules()
+        )
+        return replace(snapshot, warnings=snapshot.warnings + warnings)
+
+    async def _committed_ignored(self, checkout: Checkout) -> list[bytes]:
+        """Files that the agent has committed although they are ignored: work like all other. Once they are recorded, they
+        are known."""
+        loose = self.repository.common_dir / "refs" / "heads" / self.branch
+        if loose.is_file() and loose.read_text().strip() == self.base.commit:
+            return []  # the usual case, without a process
+        tip = await self.tip()
+        if tip in (None, self.base.commit):
+            return []
+        differing = ("diff-tree", "-r", "-z", "--name-only", "--no-renames", "--diff-filter=A")
+        added = [path for path in (await self.repository.bound.out(*differing, self.base.commit, tip)).split(b"\0") if path]
+        present = [path for path in added if _is_file(located(self.path, path)) and not below_symlink(self.path, path)]
+        return sorted(await ignored_paths(checkout.on, present)) if present else []
+
+    async def ignored_files(self) -> list[bytes]:
+        """What git ignores here and in the submodules that were filled: no snapshot has it. A folder of nothing else is one
+        entry, which ends with a slash."""
+        found: list[bytes] = []
+        waiting = [self._checkout()]
+        while waiting:
+            checkout = waiting.pop()
+            listing = await checkout.on.out(
+                "ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--directory"
+            )
+            found += [checkout.prefix + path for path in listing.split(b"\0") if path]
+            waiting += [inner for inner in checkout.filled().values() if inner.usable]
+        return found
+
+    @property
+    def commits(self) -> CommitStore:
+        """Where the commits of a sandboxed task arrive."""
+        return CommitStore(self.store.path / "commits", self.repository, self.path, self.branch)
+
+    async def keep(self, tree: str) -> None:
+        """Protect a tree for good: with a ref, and with copies of those of its objects that git had found in the user's
+        store (an agent's commit, say) and might prune there. Keeping the newest one again does nothing."""
+        await self._keep_after(await self.snapshots(), tree)
+
+    async def _keep_after(self, kept: Sequence[str], tree: str) -> tuple[str, ...]:
+        """`kept` are the trees so far; what is returned are those that there are then."""
+        if kept and kept[-1] == tree:
+            return tuple(kept)
+        if tree not in kept:
+            # The base is kept in the user's repository by a ref of its own.
+            await self.store.own(tree, since=kept[-1] if kept else self.base.tree)
+        await update_ref(self.store.bound, f"refs/goose/snapshots/{len(kept) + 1}", tree, None)
+        return (*kept, tree)
+
+    async def snapshots(self) -> tuple[str, ...]:
+        """All trees that were recorded, oldest first; neighbours differ."""
+        listing = await self.store.bound.out(
+            "for-each-ref", "--format=%(objectname)", "--sort=version:refname", "refs/goose/snapshots/"
+        )
+        return tuple(listing.decode().split())
+
+    async def restore(self, tree: str) -> Snapshot:
+        """Make the files those of `tree`: what came since is removed, what is gone comes back. Returns the snapshot taken
+        just before, which undoes it. Ignored files, the index and the git directory stay as they are. Where a file that no
+        snapshot holds stands in the way, nothing is changed and WouldOverwrite is raised."""
+        checkout = self._checkout()
+        async with self.store.locked():
+            await self.commits.adopt(self.task_id)
+            before = await record_with_submodules(checkout, self.caps, await self._committed_ignored(checkout))
+            kept = await self._keep_after(await self.snapshots(), before.tree)
+            await switch(checkout, before.tree, tree)
+            for folder in await self._empty_submodules(tree):
+                folder.mkdir(parents=True, exist_ok=True)
+            await self._keep_after(kept, tree)
+        return before
+
+    async def require_base(self) -> None:
+        """Raises MissingObjects where the repository does not have the base's commit (any more)."""
+        if await read_ref(self.repository.bound, f"{self.base.commit}^{{commit}}") is None:
+            raise MissingObjects(
+                f"the commit {self.base.commit[:12]} that it began at is not in {self.repository.root}; where that was made "
+                "anew, `git fetch` it from where it is still kept."
+            )
+
+    async def tip(self) -> str | None:
+        """The commit that the task's branch is at, None where the branch is gone."""
+        return await self.repository.branch_tip(self.branch)
+
+    async def detached_head(self) -> str | None:
+        """The commit that the worktree is at where that is not its branch's: an agent may have left the branch."""
+        head = head_of(self.repository, self.path)
+        if head is None or head == f"refs/heads/{self.branch}":
+            return None
+        commit = await read_ref(self.repository.bound, f"{head}^{{commit}}")
+        return None if commit in (None, await self.tip(), self.base.commit) else commit
+
+    async def keep_tip(self) -> None:
+        """Protect the task's commits under refs of the user's repository: `refs/goose/<task>/tip` for its branch, and
+        `refs/goose/<task>/head` where the worktree was at another commit."""
+        for name, commit in (("tip", await self.tip()), ("head", await self.detached_head())):
+            reference = f"refs/goose/{self.task_id}/{name}"
+            kept = await read_ref(self.repository.bound, reference)
+            if commit is not None and commit != kept:
+                await update_ref(self.repository.bound, reference, commit, kept)
+
+    async def remove(self) -> Snapshot | None:
+        """Take the worktree and its branch away after everything in it is recorded: files as a snapshot, commits under
+        `refs/goose/<task>/tip`, what no snapshot can hold moved beside the private git directory. Ignored files go. Returns
+        the last snapshot (None where the worktree was gone already: another folder in its place stays). `recreate` brings
+        all of it back."""
+        snapshot = None
+        if self.intact:
+            snapshot = await self.snapshot()
+            await self._set_aside(snapshot.left_out)
+            await self.keep_tip()
+            await remove_linked(self.repository, self.path)
+        else:
+            await self.keep_tip()
+            await self._clear_remains()
+        tip = await self.tip()
+        if tip is not None:
+            await delete_ref(self.repository.bound, f"refs/heads/{self.branch}", tip)
+        await asyncio.to_thread(self.commits.forget)
+        return snapshot
+
+    async def recreate(self, tree: str | None = None) -> TaskWorktree:
+        """Bring a removed or hand-deleted worktree back, at the same place, on its branch where it was, with the files of
+        `tree` (the last snapshot by default). Raises WorktreeExists where something stands there."""
+        if self.intact or not await self._clear_remains():
+            raise WorktreeExists(self.path)
+        await self.commits.adopt(self.task_id)
+        await asyncio.to_thread(self.commits.forget)
+        tree = tree or (await self.snapshots())[-1]
+        tip = await self.tip()
+        start = tip or await read_ref(self.repository.bound, self._tip_ref) or self.base.commit
+        if tip is None:
+            worktree = replace(self, branch=await add_linked(self.repository, self.path, self.branch, start))
+        else:
+            worktree = self
+            await attach_linked(self.repository, self.path, self.branch)
+        async with self.store.locked():
+            self.store.index.unlink(missing_ok=True)
+            checkout = worktree._checkout()
+            start_tree = await self.repository.tree_of(start)
+            await checkout.on.run("read-tree", "-m", "-u", start_tree)
+            if uses_lfs(self.store):
+                await checkout.put_contents()
+            await worktree._adopt_index()
+            links = await links_of(self.store, start_tree) if self.submodules else {}
+            await fill_submodules(checkout, links)
+            await switch(checkout, start_tree, tree)
+            await asyncio.to_thread(bring_back, self.store.path, self.path)
+        worktree._save()
+        return worktree
+
+    async def _clear_remains(self) -> bool:
+        """Takes away what is left of an emptied worktree, and git's record of it. False where there is something else."""
+        with suppress(OSError):
+            if [entry.name for entry in os.scandir(self.path)] == [".git"] and _is_file(self.path / ".git"):
+                (self.path / ".git").unlink()
+            self.path.rmdir()
+        if os.path.lexists(self.path):
+            return False
+        await forget_linked(self.repository, self.path)
+        return True
+
+    async def rebase(self, base: Base, tree: str) -> tuple[TaskWorktree, Snapshot]:
+        """Stand on another base: the branch points to its commit and the files become those of `tree`. What was there before
+        is kept, the files as the returned snapshot, the task's commits under `refs/goose/<task>/tip`. Raises WouldOverwrite,
+        and then nothing was changed."""
+        before = await self.restore(tree)
+        await self.keep_tip()
+        bound, tip = self.repository.bound, await self.tip()
+        kept = await read_ref(bound, self._keep_ref)
+        if kept != base.commit:
+            await update_ref(bound, self._keep_ref, base.commit, kept)
+        if tip != base.commit:
+            await update_ref(bound, f"refs/heads/{self.branch}", base.commit, tip, "goose-py: rebase the task")
+        worktree = replace(self, base=base)
+        worktree._save()
+        await worktree._show_changes_since_base()
+        await worktree.commits.adopt(self.task_id)
+        return worktree, before
+
+    async def _show_changes_since_base(self) -> None:
+        """The agent's own index becomes the base's tree, with the times of the files that are the same."""
+        with self.store.scratch("index") as folder:
+            index = Path(folder) / "index"
+            await asyncio.to_thread(shutil.copy2, self.store.index, index)
+            await self.store.on(self.path, index=index).run("read-tree", "-m", self.base.tree)
+            await self._hand_out(index)
+
+    @property
+    def _keep_ref(self) -> str:
+        # The private git directory borrows the base's objects: this ref keeps `git gc` from pruning them, even where the
+        # branch they came from is deleted or rebased.
+        return _base_ref(self.task_id)
+
+    @property
+    def _tip_ref(self) -> str:
+        return f"refs/goose/{self.task_id}/tip"
+
+    def _checkout(self) -> Checkout:
+        if not self.exists:
+            raise WorktreeMissing(self.path, self.task_id)
+        return Checkout(self.store, self.path)
+
+    async def _adopt_index(self) -> None:
+        """Give the agent's own git the index that belongs to the files, so that its `git status` is clean and fast. The copy
+        keeps its time: git tells by it which entries may have changed unnoticed."""
+        await self._hand_out(self.store.index)
+
+    async def _hand_out(self, index: Path) -> None:
+        target = admin_dir(self.repository, self.path) / "index"
+        await asyncio.to_thread(put_in_place, index, target)
+        await asyncio.to_thread(self.commits.show_index, index)
+
+    def _save(self) -> None:
+        known = _task_file(self.repository, self.task_id, self.path, self.branch, self.base)
+        msgspec.structs.replace(known, submodules=self.submodules, empty=self.empty, ready=True).write(self.store.path)
+
+    async def _empty_submodules(self, tree: str) -> list[Path]:
+        paths = [path_to_bytes(path) for path in self.empty]
+        entries = await self.store.entries(tree, paths)
+        return [located(self.path, path) for path, entry in entries.items() if entry[0] == LINK]
+
+    def _unrecorded_submodules(self) -> list[Path]:
+        """Those into which somebody else put files: no snapshot holds them."""
+        recorded = filled_paths(self.store)
+        paths = (path_to_bytes(path) for path in self.empty)
+        folders = (located(self.path, path) for path in paths if path not in recorded)
+        return [folder for folder in folders if folder.is_dir() and any(folder.iterdir())]
+
+    async def _set_aside(self, left_out: Sequence[str]) -> None:
+        places = [located(self.path, path_to_bytes(path)) for path in left_out] + self._unrecorded_submodules()
+        nested = await asyncio.to_thread(nested_git_dirs, self.path)
+        owners = [relative(self.path, place.parent) for place in nested]
+        ignored = await ignored_paths(self._checkout().on, owners) if owners else set()
+        places += [place for place, owner in zip(nested, owners, strict=True) if owner not in ignored]
+        await asyncio.to_thread(move_aside, self.store.path, self.path, places)
+
+
+_FRESH_STORE = {"HEAD", "config", "description", "objects", "refs", "info", "branches", "hooks"}
+
+
+def _is_file(place: Path) -> bool:
+    return place.is_symlink() or place.is_file()
+
+
+def _base_ref(task_id: str) -> str:
+    return f"refs/goose/{task_id}/base"
+
+
+def _task_file(repository: Repository, task_id: str, where: Path, branch: str | None, base: Base) -> TaskFile:
+    return TaskFile(
+        task_id=task_id,
+        repository=str(repository.root),
+        common_dir=str(repository.common_dir),
+        path=os.fspath(where),
+        branch=branch,
+        base=BaseRecord(**asdict(base)),
+    )
+
+
+async def _listing(store: PrivateStore, tree: str) -> tuple[tuple[str, ...], dict[bytes, str]]:
+    """The paths of a tree, and the commits of its submodules by path."""
+    listing = await store.bound.out("ls-tree", "-r", "-z", tree)
+    return tuple(path_from_bytes(row.partition(b"\t")[2]) for row in listing.split(b"\0") if row), links_in(listing)
+
+
+async def _clear_unfinished(repository: Repository, store: Path) -> None:
+    """Take away what a crash left of a creation: nobody can have worked in a worktree that was never ready."""
+    if not (store / NAME).exists():
+        if store.is_dir() and {path.name for path in store.iterdir()} <= _FRESH_STORE:
+            # The crash came before the task's file, which is the first thing written: there is only an empty store.
+            await asyncio.to_thread(shutil.rmtree, store)
+        return
+    known = TaskFile.read(store)
+    if not known.ready:
+        # Without a branch on record the crash came before or within `worktree add`.
+        branch = known.branch or (head_of(repository, Path(known.path)) or "").removeprefix("refs/heads/") or None
+        await _undo_creation(repository, Path(known.path), branch, known.base.commit, known.task_id, store)
+
+
+async def _undo_creation(
+    repository: Repository, where: Path, branch: str | None, commit: str, task_id: str, store: Path
+) -> None:
+    """Only what `create` itself has made, and only while nobody else can have worked in it."""
+    if branch is not None:
+        await remove_linked(repository, where)
+        for name in (f"refs/heads/{branch}", _base_ref(task_id)):
+            if await read_ref(repository.bound, name) == commit:
+                await delete_ref(repository.bound, name, commit)
+    await asyncio.to_thread(shutil.rmtree, store, True)

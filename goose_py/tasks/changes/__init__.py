@@ -1,0 +1,1 @@
+"""What becomes of a task's changes: decided, rebased, checked, merged, described."""

@@ -1,0 +1,71 @@
+"""Which tasks of a repository will not merge with each other, told while they still run."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from goose_py.git.trees.conflicts import Side, preview_merge
+from goose_py.git.trees.diff import changeset_summary
+from goose_py.git.worktrees.worktree import TaskWorktree
+from goose_py.tasks.changes.rebasing import name_in_markers
+
+
+@dataclass(frozen=True)
+class Work:
+    """A task's files as they were looked at: `tree`, and the tree that its changes count from."""
+
+    worktree: TaskWorktree
+    tree: str
+    base_tree: str
+
+    @property
+    def task_id(self) -> str:
+        return self.worktree.task_id
+
+
+@dataclass(frozen=True)
+class TaskConflict:
+    one: str
+    other: str
+    paths: tuple[str, ...]
+
+
+async def conflicts_between(works: Sequence[Work]) -> tuple[TaskConflict, ...]:
+    """Every pair that git could not merge by itself, with the files. Only pairs that changed a file in common, or one a file
+    where the other has a folder, are tried. Raises GitUnavailable where git is too old to tell."""
+    changed = {work.task_id: await _changed_paths(work) for work in works}
+    found = []
+    for one, other in combinations(works, 2):
+        if not _touch(changed[one.task_id], changed[other.task_id]):
+            continue
+        store = one.worktree.store.beside(other.worktree.store)
+        preview = await preview_merge(
+            store,
+            Side(one.tree, one.worktree.base.commit, name_in_markers(one.task_id)),
+            Side(other.tree, other.worktree.base.commit, name_in_markers(other.task_id)),
+        )
+        conflicting = {path for conflict in preview.conflicts for path in conflict.paths}
+        if one.worktree.base.commit != other.worktree.base.commit:
+            # What the branch did between the two beginnings is the doing of neither.
+            conflicting = {path for path in conflicting if all(_touch({path}, changed[each.task_id]) for each in (one, other))}
+        paths = tuple(sorted(conflicting))
+        if paths:
+            found.append(TaskConflict(one.task_id, other.task_id, paths))
+    return tuple(found)
+
+
+async def _changed_paths(work: Work) -> set[str]:
+    changes = await changeset_summary(work.worktree.store, work.base_tree, work.tree)
+    return {path for file in changes.files for path in (file.path, file.old_path) if path}
+
+
+def _touch(ours: set[str], theirs: set[str]) -> bool:
+    if ours & theirs:
+        return True
+    folders = {_folder for path in theirs for _folder in _folders(path)}
+    return bool(ours & folders) or any(folder in theirs for path in ours for folder in _folders(path))
+
+
+def _folders(path: str) -> list[str]:
+    parts = path.split("/")[:-1]
+    return ["/".join(parts[: number + 1]) for number in range(len(parts))]

@@ -1,0 +1,1 @@
+"""The screen of a review: diffs on the line API, verdicts, and what becomes of a change."""

@@ -1,0 +1,1 @@
+"""What the screen knows: frozen values, made from the worker's events by one pure function."""
