@@ -458,6 +458,7 @@ def _started(spec: TaskSpec, settings: Settings, ref: ModelRef, workspace: OpenW
         base_tree=worktree.base.tree,
         base_branch=worktree.base.branch,
         includes_changes=worktree.base.includes_changes,
+        uncommitted=worktree.base.uncommitted,
         model=ref,
         mode=settings.mode,
         interactive=spec.interactive,

@@ -39,6 +39,7 @@ class ApplyRequest:
     verify: bool = True
     again: bool = False
     send_back: bool = False
+    with_changes: bool = False
 
 
 def apply_kept(request: ApplyRequest) -> int:
@@ -60,6 +61,7 @@ async def _apply(host: Host, request: ApplyRequest) -> int:
         into=request.into,
         message=request.message,
         verify=request.verify,
+        with_changes=request.with_changes,
     )
     try:
         async with desk(host, looked.folder) as at:

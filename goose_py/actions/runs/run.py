@@ -13,7 +13,7 @@ from goose_py.actions.recipes.library import TaskOfRecipe, task_of_recipe
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.known_secrets import without_secrets
 from goose_py.bootstrap.settings import load_settings
-from goose_py.bootstrap.workspace.worktree import require_base
+from goose_py.bootstrap.workspace.base import CHANGES, recorded_base, repository_of
 from goose_py.headless.outputs import JsonOutput, Output, StreamJsonOutput
 from goose_py.headless.result import EXIT_PROVIDER, EXIT_USAGE
 from goose_py.protocol import commands as cmd
@@ -161,7 +161,9 @@ async def prepare(host: Host, request: RunRequest) -> tuple[TaskFolder, tuple[cm
     if request.recipe is not None:
         found = await task_of_recipe(host, request.recipe, request.params, allow_exec=request.allow_exec)
     overrides = overrides_with_recipe(host, found.overrides, request.overrides)
-    base = await require_base(host, host.cwd, request.base, as_copy=request.as_copy)
+    base = request.base or CHANGES
+    repository = await repository_of(host, host.cwd, as_copy=request.as_copy)
+    start = None if repository is None else (await recorded_base(host, repository, base)).record
     folder = host.tasks.new(host.now)
     spec = TaskSpec(
         task_id=folder.task_id,
@@ -170,6 +172,7 @@ async def prepare(host: Host, request: RunRequest) -> tuple[TaskFolder, tuple[cm
         prompt=(Text(request.text or found.prompt),),
         instructions=found.instructions,
         base=base,
+        start=start,
         isolation="copy" if request.as_copy else "worktree",
         interactive=False,
         overrides=overrides,

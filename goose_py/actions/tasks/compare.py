@@ -15,9 +15,6 @@ from goose_py.actions.review.changes import Looked, look
 from goose_py.actions.runs.run import overrides_with_recipe
 from goose_py.actions.tasks.start import TaskRequest, submit
 from goose_py.bootstrap.host import Host
-from goose_py.bootstrap.workspace.worktree import require_base
-from goose_py.git.repository import Repository
-from goose_py.git.runner import Git
 from goose_py.git.trees.diff import changeset_summary
 from goose_py.protocol.amounts import counted, dollars
 from goose_py.protocol.errors import UserError
@@ -91,39 +88,27 @@ async def _start(host: Host, request: CompareRequest) -> str:
         raise UserError(
             "There is nothing to compare: name at least two models, or at least two recipes. Each model runs each recipe."
         )
-    base, branch = await _pinned(host, request.base)
     group = f"compare-{host.new_id()}"
     requests = []
     for variant in variants:
         flags = {**request.overrides, **variant}
-        common: dict[str, Any] = {"base_branch": branch, "group": group}
+        common: dict[str, Any] = {"group": group}
         if not request.recipes:
-            requests.append(TaskRequest(text=request.text, overrides=flags, base=base, spec=common))
+            requests.append(TaskRequest(text=request.text, overrides=flags, base=request.base, spec=common))
         for recipe in request.recipes:
-            requests.append(await _of_recipe(host, recipe, request.text, flags, base, common))
+            requests.append(await _of_recipe(host, recipe, request.text, flags, request.base, common))
     await submit(host, requests)
     return group
 
 
 async def _of_recipe(
-    host: Host, recipe: str, text: str, flags: Mapping[str, Any], base: str, common: Mapping[str, Any]
+    host: Host, recipe: str, text: str, flags: Mapping[str, Any], base: str | None, common: Mapping[str, Any]
 ) -> TaskRequest:
     found = await task_of_recipe(host, recipe, {})
     names = ("instructions", "extensions", "own_extensions", "checks", "response_schema", "retry", "recipe")
     spec = {**{name: getattr(found, name) for name in names}, **common}
     overrides = overrides_with_recipe(host, found.overrides, flags)
     return TaskRequest(text=text or found.prompt, overrides=overrides, base=base, spec=spec)
-
-
-async def _pinned(host: Host, base: str | None) -> tuple[str, str]:
-    """One commit for all of them, and its branch: they may begin at different times."""
-    chosen = await require_base(host, host.cwd, base)
-    repository = await Repository.open(Git.create(host.which("git"), host.env), host.cwd)
-    if chosen == "changes":
-        return chosen, ""
-    if chosen == "head":
-        return repository.require_commit(), repository.head.branch or ""
-    return await repository.commit_of(chosen), chosen if await repository.branch_tip(chosen) else ""
 
 
 def _model_override(model: str) -> dict[str, str]:

@@ -52,6 +52,7 @@ from goose_py.protocol.events import (
 )
 from goose_py.protocol.messages import Image, Text, Thinking, ToolCall
 from goose_py.protocol.plan import Plan
+from goose_py.protocol.starting import starting_point
 from goose_py.review.verdicts import Decision
 from goose_py.tui.state.view_state import (
     OUTPUT_TAIL,
@@ -99,6 +100,9 @@ def _session_started(state: ViewState, event: SessionStarted) -> ViewState:
         repository=event.copy_of or event.repository,
         branch=event.branch,
         base_branch=event.base_branch,
+        starts_from=starting_point(
+            event.base_branch, event.base, event.uncommitted, includes_changes=event.includes_changes
+        ),
         base_tree=event.base_tree,
         interactive=event.interactive,
         model=event.model,
