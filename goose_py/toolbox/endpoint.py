@@ -15,11 +15,11 @@ import msgspec
 
 from goose_py.protocol.errors import GooseError
 from goose_py.toolbox.elicitation import Ask
-from goose_py.toolbox.host import ExtensionHost
+from goose_py.toolbox.extension_host import ExtensionHost
 from goose_py.toolbox.manifest import Manifest
+from goose_py.toolbox.mcp_session import ConnectFailed, Session
 from goose_py.toolbox.names import RemoteTool
 from goose_py.toolbox.server_log import Journal
-from goose_py.toolbox.session import ConnectFailed, Session
 from goose_py.toolbox.spec import (
     STARTUP_TIMEOUT,
     Builtin,
@@ -38,7 +38,7 @@ Load = Callable[[Callable[[], Any]], Awaitable[Any]]
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """How an extension is reached. `session(era)` builds a connection that is not open yet; `tools` are known where they
-    need not be asked for; `identity` names its entry in the catalogue, "" for none; `problem` says why it cannot be
+    need not be asked for; `identity` names its file of approved tools, "" for none; `problem` says why it cannot be
     reached at all."""
 
     kind: Literal["builtin", "stdio", "streamable_http", "in_process"]
