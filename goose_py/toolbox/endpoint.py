@@ -245,18 +245,12 @@ def _refuse_missing(missing: tuple[str, ...]) -> None:
 
 def _wire_client() -> Any:
     importlib.import_module("jsonschema.validators")  # the first call needs it, and the event loop should not wait for it
-    from goose_py.toolbox.wire import client
-
-    return client
+    return importlib.import_module("goose_py.toolbox.wire.client")
 
 
 def _wire_stdio() -> Any:
-    from goose_py.toolbox.wire import stdio
-
-    return stdio
+    return importlib.import_module("goose_py.toolbox.wire.stdio")
 
 
 def _wire_http() -> Any:
-    from goose_py.toolbox.wire import http
-
-    return http
+    return importlib.import_module("goose_py.toolbox.wire.http")

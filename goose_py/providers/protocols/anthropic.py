@@ -56,14 +56,7 @@ def to_request(request: ModelRequest, profile: Profile) -> dict[str, Any]:
     body |= assembly.temperature(request, profile)
     mark = profile.cache == "blocks"
     if request.tools:
-        body["tools"] = [
-            {
-                "name": tool.name,
-                "description": tool.description,
-                "input_schema": assembly.input_schema(tool, profile),
-            }
-            for tool in sorted(request.tools, key=lambda tool: tool.name)
-        ]
+        body["tools"] = assembly.described(request.tools, profile, schema="input_schema")
         if mark:
             body["tools"][-1]["cache_control"] = _CACHE
     if request.system:

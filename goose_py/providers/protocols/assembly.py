@@ -214,6 +214,12 @@ def temperature(request: ModelRequest, profile: Profile) -> dict[str, float]:
     return {"temperature": request.temperature} if request.temperature is not None and profile.temperature else {}
 
 
+def described(tools: Iterable[ToolSpec], profile: Profile, *, schema: str) -> list[dict[str, Any]]:
+    """Tools sorted by name, each as name, description and, under the protocol's own word for it, its schema."""
+    by_name = sorted(tools, key=lambda tool: tool.name)
+    return [{"name": tool.name, "description": tool.description, schema: input_schema(tool, profile)} for tool in by_name]
+
+
 def input_schema(tool: ToolSpec, profile: Profile) -> dict[str, Any]:
     """A tool's schema as every provider takes it: OpenAI wants `properties` even where there are none. With `plain`
     schemas (Gemini) only the keywords of OpenAPI 3.0 are left."""

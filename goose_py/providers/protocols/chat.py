@@ -76,17 +76,8 @@ def _effort(request: ModelRequest, profile: Profile) -> dict[str, Any]:
 
 
 def tools(request: ModelRequest, profile: Profile) -> list[dict[str, Any]]:
-    return [
-        {
-            "type": "function",
-            "function": {
-                "name": tool.name,
-                "description": tool.description,
-                "parameters": assembly.input_schema(tool, profile),
-            },
-        }
-        for tool in sorted(request.tools, key=lambda tool: tool.name)
-    ]
+    described = assembly.described(request.tools, profile, schema="parameters")
+    return [{"type": "function", "function": tool} for tool in described]
 
 
 def _messages(request: ModelRequest, profile: Profile) -> list[dict[str, Any]]:

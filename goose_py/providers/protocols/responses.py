@@ -50,14 +50,8 @@ def to_request(request: ModelRequest, profile: Profile) -> dict[str, Any]:
         body["instructions"] = request.system
     if request.tools:
         body["tools"] = [
-            {
-                "type": "function",
-                "name": tool.name,
-                "description": tool.description,
-                "parameters": assembly.input_schema(tool, profile),
-                "strict": False,
-            }
-            for tool in sorted(request.tools, key=lambda tool: tool.name)
+            {"type": "function", **tool, "strict": False}
+            for tool in assembly.described(request.tools, profile, schema="parameters")
         ]
         body["parallel_tool_calls"] = True
     body["input"] = _input(request, profile)
