@@ -7,7 +7,7 @@ from pathlib import Path
 from goose_py.protocol.codec import CodecError, decode_frame, encode
 from goose_py.protocol.commands import AnyCommand
 from goose_py.protocol.errors import GooseError, UserError
-from goose_py.protocol.wire import WIRE_VERSION, Attach, Attached, Ephemeral, FromWorker, Recorded, Reply, Send
+from goose_py.protocol.frames import WIRE_VERSION, Attach, Attached, Ephemeral, FromWorker, Recorded, Reply, Send
 
 FRAME_LIMIT = 64 * 1024 * 1024
 

@@ -9,10 +9,10 @@ from typing import Protocol
 from goose_py.protocol.changes import ChangeSet, FileChange
 from goose_py.protocol.commands import AnyCommand
 from goose_py.protocol.errors import UserError
+from goose_py.protocol.frames import Ephemeral, Recorded
 from goose_py.protocol.messages import ModelRef
 from goose_py.protocol.modes import Mode
 from goose_py.protocol.safe_text import safe_text
-from goose_py.protocol.wire import Ephemeral, Recorded
 from goose_py.tasks.history.causes import Cause
 from goose_py.tui.state.task_line import TaskLine
 
