@@ -44,11 +44,12 @@ class ApplyRequest:
 
 def apply_kept(request: ApplyRequest) -> int:
     host = Host.here()
-    return asyncio.run(_apply(host, request))
+    folder = task_to_change(host, request.task_id)
+    return asyncio.run(_apply(host, folder, request))
 
 
-async def _apply(host: Host, request: ApplyRequest) -> int:
-    inspected = await inspect_task(host, task_to_change(host, request.task_id), again=request.again)
+async def _apply(host: Host, folder: TaskFolder, request: ApplyRequest) -> int:
+    inspected = await inspect_task(host, folder, again=request.again)
     question = await _question(inspected, request)
     if not request.yes and not confirmed(host, question):
         print("Nothing was applied.")
@@ -63,15 +64,15 @@ async def _apply(host: Host, request: ApplyRequest) -> int:
         verify=request.verify,
     )
     try:
-        await send_command(host, inspected.folder, command)
+        await send_command(host, folder, command)
     except WorkerGone:
         await _after_worker(host, inspected)
     except GooseError as refusal:
         if not request.send_back or not (inspected.worktree.base.branch or request.into):
             raise
         print(f"goose-py: {refusal}", file=sys.stderr)
-        return await send_back(host, inspected.folder, request.into)
-    print(_applied(summary_of(inspected.folder), request.how))
+        return await send_back(host, folder, request.into)
+    print(_applied(summary_of(folder), request.how))
     return 0
 
 

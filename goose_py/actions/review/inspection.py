@@ -65,8 +65,8 @@ async def inspect_task(host: Host, folder: TaskFolder, *, again: bool = False) -
     not got as far as a worktree."""
     await end_cut_off_of(host, folder)
     contents = read_log(folder.path)
-    alive = folder.owned()
     worktree = await open_worktree(host, folder, contents.records)
+    alive = folder.owned()
     if not alive:
         worktree = await end_trial(worktree, folder.scratch, contents.records) or worktree
     result = (await worktree.snapshot()).tree if worktree.intact else recorded_tree(contents.records)
