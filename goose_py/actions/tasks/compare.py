@@ -10,14 +10,13 @@ from typing import Any
 
 import msgspec
 
-from goose_py.actions.recipes.library import task_of_recipe
+from goose_py.actions.recipes.library import overrides_with_recipe, task_of_recipe
 from goose_py.actions.review.inspection import InspectedTask, inspect_task
-from goose_py.actions.runs.run import overrides_with_recipe
 from goose_py.actions.tasks.start import TaskRequest, submit
 from goose_py.bootstrap.host import Host
+from goose_py.bootstrap.repository import open_repository
+from goose_py.bootstrap.settings import load_settings
 from goose_py.bootstrap.workspace.worktree import require_base
-from goose_py.git.repository import Repository
-from goose_py.git.runner import Git
 from goose_py.git.trees.diff import changeset_summary
 from goose_py.protocol.amounts import counted, dollars
 from goose_py.protocol.errors import UserError
@@ -109,16 +108,14 @@ async def _of_recipe(
     host: Host, recipe: str, text: str, flags: Mapping[str, Any], base: str, common: Mapping[str, Any]
 ) -> TaskRequest:
     found = await task_of_recipe(host, recipe, {})
-    names = ("instructions", "extensions", "own_extensions", "checks", "response_schema", "retry", "recipe")
-    spec = {**{name: getattr(found, name) for name in names}, **common}
-    overrides = overrides_with_recipe(host, found.overrides, flags)
-    return TaskRequest(text=text or found.prompt, overrides=overrides, base=base, spec=spec)
+    overrides = overrides_with_recipe(load_settings(host, flags=flags), found.overrides, flags)
+    return TaskRequest(text=text or found.prompt, overrides=overrides, base=base, spec={**found.spec(), **common})
 
 
 async def _pinned(host: Host, base: str | None) -> tuple[str, str]:
     """One commit for all of them, and its branch: they may begin at different times."""
     chosen = await require_base(host, host.cwd, base)
-    repository = await Repository.open(Git.create(host.which("git"), host.env), host.cwd)
+    repository = await open_repository(host, host.cwd)
     if chosen == "changes":
         return chosen, ""
     if chosen == "head":

@@ -10,11 +10,10 @@ from typing import Any
 
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.known_secrets import without_secrets
+from goose_py.bootstrap.repository import open_repository
 from goose_py.bootstrap.settings import load_settings
 from goose_py.bootstrap.workspace.worktree import require_base
 from goose_py.git.errors import GitError
-from goose_py.git.repository import Repository
-from goose_py.git.runner import Git
 from goose_py.protocol.errors import UserError
 from goose_py.protocol.messages import Text
 from goose_py.protocol.safe_text import safe_text
@@ -94,7 +93,7 @@ async def _written(host: Host, request: TaskRequest) -> TaskFolder:
 
 async def _root(host: Host) -> str:
     try:
-        return str((await Repository.open(Git.create(host.which("git"), host.env), host.cwd)).root)
+        return str((await open_repository(host, host.cwd)).root)
     except GitError:
         return str(host.cwd)
 
