@@ -52,11 +52,12 @@ class JsonOutput:
 
 class StreamJsonOutput:
     """JSON lines on `out`: the log's header, each record as the log has it, and last the result. Without its last line it
-    is a log."""
+    is a log. With `deltas`, ephemeral deltas come in between as they happen."""
 
-    def __init__(self, out: TextIO, *, raw: bool = False) -> None:
+    def __init__(self, out: TextIO, *, raw: bool = False, deltas: bool = False) -> None:
         self._out = QuietStream(out)
         self._raw = raw
+        self._deltas = deltas
         self._begun = False
         self._run = RunResult()
 
@@ -66,9 +67,11 @@ class StreamJsonOutput:
 
     def consume(self, item: Record | Delta) -> None:
         self._run = fold(self._run, item)
-        if isinstance(item, Record):
-            self._begin(item.event.session_id if isinstance(item.event, SessionStarted) else "")
-            self._line(item)
+        if not isinstance(item, Record) and not self._deltas:
+            return
+        session = item.event.session_id if isinstance(item, Record) and isinstance(item.event, SessionStarted) else ""
+        self._begin(session)
+        self._line(item)
 
     def finish(self, *, timed_out: bool = False, error: str = "", code: int | None = None) -> int:
         ending = ending_code(self._run, timed_out=timed_out, error=error, code=code)
