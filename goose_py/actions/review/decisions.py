@@ -27,7 +27,7 @@ MARKS = {"keep": "✓ kept", "drop": "✗ dropped", "undecided": "· undecided"}
 @dataclass(frozen=True)
 class ChangeSelection:
     """What of a task's changes is meant: all of them, those of `file`, or of it the `hunks` by number (or id) or the `lines` by
-    the numbers of `verdicts.numbered_lines`. `task_id` None: the newest task here that has something to review."""
+    the numbers of `verdicts.numbered_lines`. `task_id` None: the only task here that has something to review."""
 
     task_id: str | None = None
     file: str | None = None
@@ -56,7 +56,7 @@ async def _decide(host: Host, selection: ChangeSelection, verdict: Verdict, *, c
 
 
 def comment_on(selection: ChangeSelection, text: str) -> int:
-    """Says something about a selection without deciding on it."""
+    """Says something about a part without deciding on it."""
     if not text.strip():
         raise UserError("The comment is empty.")
     host = Host.here()

@@ -35,14 +35,12 @@ class InspectedTask:
 
 
 def task_to_show(host: Host, task_id: str | None) -> TaskFolder:
-    """The task that is named, else the newest one of where the user stands that has something to review. Raises
-    UserError."""
+    """The task that is named, else the newest one of where the user stands that has something to review. Raises UserError."""
     return host.task(task_id) if task_id is not None else host.tasks.folder(_reviewable(host)[0].task_id)
 
 
 def task_to_change(host: Host, task_id: str | None) -> TaskFolder:
-    """The task that is named, else the only one here that has something to review. Raises UserError
-    where there are several."""
+    """The task that is named, else the only one here that has something to review. Raises UserError where there are several."""
     if task_id is not None:
         return host.task(task_id)
     found = _reviewable(host)
