@@ -78,10 +78,10 @@ class Services:
 
 @dataclass(frozen=True)
 class Options:
-    """`palette` is one of `look.PALETTES`. `slow_link`: flush less often and draw no spinner. `tmux`: copies go through its
-    passthrough too. `inline`: below the prompt of the shell, in the terminal's own scrollback. `grace` and `typing_pause` are
-    seconds: how long a question takes no answer after it was drawn, and how long after the last key it takes the keys away
-    from the prompt."""
+    """`palette` is one of `appearance.PALETTES`. `slow_link`: flush less often and draw no spinner. `tmux`: copies go through
+    its passthrough too. `inline`: below the prompt of the shell, in the terminal's own scrollback. `grace` and `typing_pause`
+    are seconds: how long a question takes no answer after it was drawn, and how long after the last key it takes the keys
+    away from the prompt."""
 
     palette: str = "dark"
     ascii: bool = False
@@ -100,7 +100,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Left:
+class AppExit:
     """How the app was left: which task was open, whether it still works, and the end of what was said, as safe text."""
 
     task_id: str | None
