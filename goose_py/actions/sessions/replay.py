@@ -18,7 +18,7 @@ from goose_py.protocol.errors import GooseError, UserError
 from goose_py.protocol.events import Phase
 from goose_py.protocol.messages import ModelRef
 from goose_py.protocol.safe_text import safe_line
-from goose_py.providers.open_model import OpenModel
+from goose_py.providers.model_port import OpenModel
 from goose_py.providers.profile import Profile
 from goose_py.session.bus import Bus, Subscription
 from goose_py.session.log import LOG_NAME, read_log
