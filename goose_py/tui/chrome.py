@@ -86,7 +86,7 @@ def header_rows(state: ViewState, chrome: Chrome, width: int, look: Look) -> lis
 def welcome_rows(state: ViewState, chrome: Chrome, program: str, width: int, look: Look) -> list[Row]:
     """What a new conversation begins with: where the work happens, and what a user can rely on."""
     where = place_of(state, chrome)
-    origin = f" from {safe_line(state.base_branch)}" if state.base_branch else ""
+    origin = f" from {safe_line(state.starts_from)}" if state.starts_from else ""
     if state.repository and state.repository != state.workspace:
         lines = [f"Works on {where} in a worktree of its own{origin}. Your files change when you apply, and not before."]
     elif state.workspace:

@@ -8,6 +8,7 @@ from typing import Any
 from goose_py.actions.review.inspection import inspect_task
 from goose_py.actions.screen.prompt_history import PromptHistory
 from goose_py.bootstrap.host import Host
+from goose_py.bootstrap.workspace.base import CHANGES
 from goose_py.bootstrap.workspace.existing_worktree import open_worktree
 from goose_py.config.settings import Settings
 from goose_py.protocol.changes import ChangeSet, FileChange, path_from_bytes
@@ -65,7 +66,7 @@ class _Tasks:
         spec = TaskSpec(
             task_id=folder.task_id,
             folder=str(self._host.cwd),
-            base=self._flags.get("base") or "head",
+            base=self._flags.get("base") or CHANGES,
             interactive=True,
             overrides={key: value for key, value in self._flags.items() if key != "base"},
         )
