@@ -290,7 +290,8 @@ class _Opening:
         worktree = workspace.worktree
         arriving = self._checkout = await self.stack.enter_async_context(checkout(workspace.fill))
         listing = self._meanwhile(worktree.base_files())
-        confinement = await confine(host, settings, folder, worktree, await probing)
+        confinement = await confine(host, settings, folder, worktree, await probing, workspace.copy_of)
+        self._early.warn(confinement.warnings)
         require(confinement, settings, interactive=self._spec.interactive)
         opened = way_out(confinement, settings, folder, lambda text: self._early.warn((text,)))
         confinement = await self.stack.enter_async_context(opened)
