@@ -100,7 +100,7 @@ async def confine(
     checkout = Path(copy_of) if copy_of else worktree.repository.root
     warnings: tuple[str, ...] = ()
     if commits is not None and can_be_covered(checkout, host.home):
-        policy = msgspec.structs.replace(policy, place=checkout)
+        policy = msgspec.structs.replace(policy, place=checkout, names=_spelled(host, checkout))
     elif commits is not None:
         warnings += (
             f"{checkout} holds your home folder or the system, so commands see the task's files at {worktree.path} instead, "
@@ -119,6 +119,16 @@ async def confine(
         },
         warnings=warnings,
     )
+
+
+def _spelled(host: Host, checkout: Path) -> tuple[Path, ...]:
+    """What the user's shell calls the checkout where that leads through a symlink: a virtual environment that was made there
+    has this name in its programs."""
+    here = Path(host.env.get("PWD", ""))
+    for folder in (here, *here.parents) if here.is_absolute() else ():
+        if folder != checkout and folder.is_dir() and folder.resolve() == checkout:
+            return (folder,)
+    return ()
 
 
 def can_be_covered(checkout: Path, home: Path) -> bool:

@@ -17,7 +17,8 @@ from typing import Final
 import msgspec
 
 from goose_py.protocol.redact import redact
-from goose_py.sandbox.policy import Commits, Level, Limits, Policy, SandboxError, SpawnSpec
+from goose_py.sandbox.overlays import NSENTER, mount_point
+from goose_py.sandbox.policy import Commits, Level, Limits, Policy, SandboxError, Share, SpawnSpec
 
 PROGRAM: Final = Path("/usr/bin/bwrap")
 """Named by its place: a `bwrap` found through PATH could be anybody's."""
@@ -74,7 +75,7 @@ class Bubblewrap(msgspec.Struct, frozen=True):
             wanted = {"socket": _PROXY, "filter": f"{_SHIMS}/filter", "argv": list(argv)}
             argv = (str(self.python), "-I", "-S", f"{_SHIMS}/{_REACH.name}", json.dumps(wanted))
             filter_file = self.filter_with_unix
-        container = [str(self.program), *self._isolation(policy), *_root(policy, self.options, way_out)]
+        container = [*_entering(policy), str(self.program), *self._isolation(policy), *_root(policy, self.options, way_out)]
         container += ["--chdir", str(policy.inside(cwd)), "--seccomp", "3", "--", *argv]
         return SpawnSpec(
             (_SHELL, "-c", _PREPARE, "sandbox", *_limits(policy.limits), str(filter_file), *container), inside, "/"
@@ -88,6 +89,14 @@ class Bubblewrap(msgspec.Struct, frozen=True):
         if "--disable-userns" in self.options:
             flags.append("--disable-userns")
         return flags
+
+
+def _entering(policy: Policy) -> list[str]:
+    """Starts what follows where the shares are mounted."""
+    if policy.namespaces is None:
+        return []
+    names = policy.namespaces
+    return [str(NSENTER), "--preserve-credentials", f"--user={names.user}", f"--mount={names.mount}", "--"]
 
 
 def require_program(program: Path = PROGRAM) -> None:
@@ -196,7 +205,8 @@ def _named(policy: Policy) -> list[str]:
     """The paths handed in, outer ones first so that an inner one is not covered; at the same path, writable wins. Those that
     the workspace covers come with it."""
     chosen = [(path, "--ro-bind") for path in policy.readable] + [(path, "--bind") for path in policy.writable]
-    covered = (_real(policy.workspace), _real(policy.seen_at), *(share.path for share in policy.shares))
+    elsewhere = [share for share in policy.shares if share.path.is_absolute()]
+    covered = (_real(policy.workspace), _real(policy.seen_at), *(share.path for share in elsewhere))
     mounts: list[str] = []
     for path, flag in sorted(chosen, key=lambda pair: len(pair[0].parts)):
         real = _real(path)
@@ -205,23 +215,46 @@ def _named(policy: Policy) -> list[str]:
         mounts += [flag, str(real), str(real)]
         if real != path and not _already_there(path):
             mounts += [flag, str(real), str(path)]
+    for share in elsewhere:
+        mounts += _share(policy, share, share.path)
     if policy.git_common is not None:
         mounts += ["--ro-bind", str(_real(policy.git_common)), str(_common(policy))]
     return mounts
 
 
+def _share(policy: Policy, share: Share, seen: Path) -> list[str]:
+    """One that is seen outside the workspace, or that nothing is mounted over. What lies in an overlay comes with it."""
+    if share.upper is not None:
+        return ["--ro-bind" if policy.read_only else "--bind", str(share.path), str(seen)]
+    mounts = ["--ro-bind", str(share.source), str(seen)]
+    for name in share.hidden:
+        hidden = share.source / name
+        if hidden.is_symlink() or not hidden.exists():
+            continue
+        mounts += ["--tmpfs", str(seen / name)] if hidden.is_dir() else ["--ro-bind", "/dev/null", str(seen / name)]
+    return mounts
+
+
 def _workspace(policy: Policy) -> list[str]:
-    """The workspace where it is seen, after everything that may lie around it, and the names by which it may also be called:
-    the spelling of its place that leads through symlinks, and its path on the host."""
+    """The workspace where it is seen, after everything that may lie around it, and the names by which it may also be called,
+    its path on the host among them."""
     flag = "--ro-bind" if policy.read_only else "--bind"
     real, seen = _real(policy.workspace), _real(policy.seen_at)
     mounts = [flag, str(real), str(seen)]
-    for name in dict.fromkeys((policy.seen_at, policy.workspace, real)):
-        if not (_overlap(name, seen) or _already_there(name) or _comes_with_a_folder(policy, name)):
-            mounts += ["--symlink", str(seen), str(name)]
+    for name in dict.fromkeys((policy.seen_at, *policy.names, policy.workspace, real)):
+        if _overlap(name, seen) or _already_there(name) or any(name.is_relative_to(_real(path)) for path in policy.readable):
+            continue
+        # A link in a folder that outlives the container would be in the way of the next one.
+        mounts += [flag, str(real), str(name)] if _outlives(policy, name) else ["--symlink", str(seen), str(name)]
+    shared = [share for share in policy.shares if not share.path.is_absolute()]
+    for share in shared:
+        if share.upper is None and share.source.is_dir() and mount_point(real, share.path):
+            mounts += _share(policy, share, seen / share.path)
     for path in policy.readable:  # the running Python, say, that lives in the checkout
-        part = _real(path).relative_to(seen) if _real(path).is_relative_to(seen) and seen != real else None
-        if part is not None and part.parts and _free(real, part):
+        if seen == real or not _real(path).is_relative_to(seen):
+            continue
+        part = _real(path).relative_to(seen)
+        if part.parts and not any(part.is_relative_to(share.path) for share in shared) and mount_point(real, part):
             mounts += ["--ro-bind", str(_real(path)), str(seen / part)]
     return mounts
 
@@ -230,27 +263,10 @@ def _overlap(one: Path, other: Path) -> bool:
     return one.is_relative_to(other) or other.is_relative_to(one)
 
 
-def _comes_with_a_folder(policy: Policy, name: Path) -> bool:
-    """Whether the name cannot or need not be made: in a folder that is read-only, or in one that outlives the container and
-    has it from an earlier command."""
-    if any(name.is_relative_to(_real(folder)) for folder in policy.readable):
-        return True
-    kept = ((Path("/tmp"), policy.tmp), (_home(policy) / ".cache", policy.cache))
-    return any(
-        folder is not None and name.is_relative_to(place) and os.path.lexists(folder / name.relative_to(place))
-        for place, folder in kept
-    )
-
-
-def _free(workspace: Path, part: Path) -> bool:
-    """Whether nothing of the task's stands at `part` of the workspace, where an empty folder is made to hang a mount on."""
-    place = workspace
-    for name in part.parts:
-        place /= name
-        if place.is_symlink() or (place.exists() and not place.is_dir()):
-            return False
-    place.mkdir(parents=True, exist_ok=True)
-    return next(place.iterdir(), None) is None
+def _outlives(policy: Policy, name: Path) -> bool:
+    kept = [Path("/tmp")] if policy.tmp else []
+    kept += [_home(policy) / ".cache"] if policy.cache else []
+    return any(name.is_relative_to(folder) for folder in kept)
 
 
 def _common(policy: Policy) -> Path:

@@ -83,7 +83,8 @@ class Policy(msgspec.Struct, frozen=True):
     """What one task's processes may touch. Paths are absolute; they need not be free of symlinks.
 
     `workspace` is writable unless `read_only` (plan mode); its `.git` never is. Where the backend can mount, it is seen at
-    `place`, and what stands there on the host is out of reach; None is its own path. `shares` are folders of the user's
+    `place`, and what stands there on the host is out of reach; None is its own path. `names` are
+    further paths that mean the place, through symlinks of the user's. `shares` are folders of the user's
     that are seen in it; those with an upper layer are mounted in `namespaces`. `writable` and `readable` are further
     paths (toolchains, the running Python, logs): a missing one is ignored, so that a list made once fits every machine.
     `home` is replaced by an empty folder of its own, with `cache` as its `.cache` when given. `tmp` becomes /tmp; without
@@ -96,6 +97,7 @@ class Policy(msgspec.Struct, frozen=True):
     workspace: Path
     home: Path
     place: Path | None = None
+    names: tuple[Path, ...] = ()
     shares: tuple[Share, ...] = ()
     namespaces: Namespaces | None = None
     writable: tuple[Path, ...] = ()
@@ -118,11 +120,11 @@ class Policy(msgspec.Struct, frozen=True):
 
     def inside(self, path: str | Path) -> Path:
         """What a path of the host is called inside; one outside the workspace is itself."""
-        return _moved(Path(path), (self.workspace, _real(self.workspace)), self.seen_at)
+        return _moved(Path(path), (self.workspace, _real(self.workspace), *self.names), self.seen_at)
 
     def outside(self, path: str | Path) -> Path:
         """The inverse: where on the host a path lies that somebody inside, or who knows only the checkout, speaks of."""
-        return _moved(Path(path), (self.seen_at, _real(self.seen_at)), self.workspace)
+        return _moved(Path(path), (self.seen_at, _real(self.seen_at), *self.names), self.workspace)
 
     def grants(self) -> Grants:
         """What is open besides the workspace and the system: network, folders, shares."""

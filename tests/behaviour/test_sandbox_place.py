@@ -120,7 +120,7 @@ async def test_a_checkout_behind_a_symlink_has_both_of_its_names(sandbox: Sandbo
     link = tmp_path / ("short" if whole else "src")
     link.symlink_to(tmp_path / "data" / "code" / "project" if whole else tmp_path / "data" / "code")
     named = link if whole else link / "project"
-    policy = replace(policy, place=named)
+    policy = replace(policy, names=(named,))
     code, output = await run(sandbox, policy, f"cat '{named}/f' '{tmp_path}/data/code/project/f'; pwd -P")
     assert (code, output) == (0, f"task\ntask\n{tmp_path}/data/code/project\n")
     assert (await run(sandbox, policy, f"cat '{named}/secret'"))[0] != 0
@@ -134,7 +134,8 @@ async def test_a_home_that_is_the_root_changes_nothing(sandbox: Sandbox, tmp_pat
 async def test_a_folder_to_start_in_is_the_same_one_inside(sandbox: Sandbox, tmp_path: Path) -> None:
     policy = a_task(tmp_path, tmp_path / "project")
     (policy.workspace / "pkg").mkdir()
-    for cwd in (policy.workspace / "pkg", tmp_path / "project" / "pkg"):
+    policy = replace(policy, names=(tmp_path / "named",))
+    for cwd in (policy.workspace / "pkg", tmp_path / "project" / "pkg", tmp_path / "named" / "pkg"):
         assert await run(sandbox, policy, "pwd", cwd) == (0, f"{tmp_path}/project/pkg\n")
 
 
