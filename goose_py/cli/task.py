@@ -68,10 +68,10 @@ def list_(as_json: bool, everywhere: bool) -> int:
     from goose_py.bootstrap.host import Host
     from goose_py.cli.listing import print_tasks
     from goose_py.tasks.summary import list_tasks
-    from goose_py.workers.queue import kick
+    from goose_py.workers.queue import advance_queue
 
     host = Host.here()
-    kick(host)
+    advance_queue(host)
     end_all_cut_off(host)
     return print_tasks(list_tasks(host.tasks), host, as_json=as_json, everywhere=everywhere)
 

@@ -32,13 +32,13 @@ from goose_py.protocol.messages import Text
 from goose_py.protocol.modes import Mode
 from goose_py.protocol.safe_text import safe_text
 from goose_py.tui.appearance import Look
-from goose_py.tui.attention import Attention, escape_sequence, passed_through
-from goose_py.tui.chrome import Around
+from goose_py.tui.chrome import Chrome
 from goose_py.tui.conversation.screen import ConversationScreen
 from goose_py.tui.conversation.transcript import short_transcript
+from goose_py.tui.notifications import Notifications, escape_sequence, tmux_passthrough
 from goose_py.tui.questions import commands_for, question_of
-from goose_py.tui.review.open_review import Reviewing
-from goose_py.tui.services import Left, Options, Services
+from goose_py.tui.review.open_review import OpenReview
+from goose_py.tui.services import AppExit, Options, Services
 from goose_py.tui.slash import COMMANDS, parse, parse_model
 from goose_py.tui.state.attachment import Attachment
 from goose_py.tui.state.task_line import TaskLine
@@ -52,7 +52,7 @@ LEAVE_TWICE = 2.0
 TASKS_EVERY = 10.0
 
 
-class GooseApp(App[Left]):
+class GooseApp(App[AppExit]):
     """`task` None: a new one is started. The first frame is painted before any worker is reached."""
 
     TITLE = "goose-py"
@@ -79,7 +79,7 @@ class GooseApp(App[Left]):
         self.task_id = task
         self.attachment: Attachment | None = None
         self.changes: ChangeSet | None = None
-        self.reviewing: Reviewing | None = None
+        self.reviewing: OpenReview | None = None
         self.tasks: tuple[TaskLine, ...] = ()
         self.answered = ""
         self._problem = ""
@@ -91,7 +91,7 @@ class GooseApp(App[Left]):
         self._left_asked = float("-inf")
         self._away = False
         self._review_wanted = False
-        self._attention = Attention()
+        self._desktop = Notifications()
         self.conversation = ConversationScreen(self)
         self.animation_level = "none"
         for theme in (DARK, LIGHT):
@@ -152,9 +152,9 @@ class GooseApp(App[Left]):
     def state(self) -> ViewState:
         return self.attachment.state if self.attachment is not None else _NOTHING
 
-    def around(self, tab: str = "chat") -> Around:
+    def chrome(self, tab: str = "chat") -> Chrome:
         model = self.state.model
-        return Around(
+        return Chrome(
             tab=tab,
             window=self.services.window_of(model) if model is not None else None,
             place=self.options.place,
@@ -216,7 +216,8 @@ class GooseApp(App[Left]):
     def _tell_the_absent(self, question: Question | None) -> None:
         """Once for each thing, when somebody who looks elsewhere is needed or work is done."""
         others = [task for task in self.tasks if task.task_id != self.task_id]
-        news = self._attention.news(self.state.title, question.id if question is not None else "", self.state.running, others)
+        asked = question.id if question is not None else ""
+        news = self._desktop.news(self.state.title, asked, self.state.running, others)
         if news and self._away:
             self.bell()
             if self._driver is not None:
@@ -238,7 +239,7 @@ class GooseApp(App[Left]):
         if task == self.task_id:
             self.changes = changes
             if self.reviewing is None:
-                self.reviewing = Reviewing(changes)
+                self.reviewing = OpenReview(changes)
             self.draw()
             if self._review_wanted:
                 self._review_wanted = False
@@ -492,8 +493,8 @@ class GooseApp(App[Left]):
     def action_leave(self) -> None:
         self.exit(self.left())
 
-    def left(self) -> Left:
-        return Left(self.task_id, self.state.running, self.state.title, short_transcript(self.state))
+    def left(self) -> AppExit:
+        return AppExit(self.task_id, self.state.running, self.state.title, short_transcript(self.state))
 
     def action_redraw(self) -> None:
         self.screen.refresh(layout=True)
@@ -520,7 +521,7 @@ class GooseApp(App[Left]):
         self.copy_to_clipboard(text)
         if self.options.tmux and self._driver is not None:
             data = base64.b64encode(text.encode("utf-8", "replace")).decode()
-            self._driver.write(passed_through(f"\x1b]52;c;{data}\x07", tmux=True))
+            self._driver.write(tmux_passthrough(f"\x1b]52;c;{data}\x07", tmux=True))
         lines = text.count("\n") + 1
         self.notify(f"Copied {lines} {'line' if lines == 1 else 'lines'}.", timeout=2, markup=False)
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from goose_py.actions.review.changes import look
+from goose_py.actions.review.inspection import inspect_task
 from goose_py.actions.screen.prompt_history import PromptHistory
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.workspace.existing_worktree import open_worktree
@@ -94,24 +94,24 @@ class _Changes:
         self._host = host
 
     async def load(self, task_id: str) -> ChangeSet:
-        return (await look(self._host, self._host.tasks.folder(task_id))).changes
+        return (await inspect_task(self._host, self._host.tasks.folder(task_id))).changes
 
     async def load_file(self, task_id: str, path: str) -> FileChange:
         from goose_py.git.trees.diff import file_change
 
         folder = self._host.tasks.folder(task_id)
-        looked = await look(self._host, folder)
-        worktree = await open_worktree(self._host, folder, looked.records)
-        return await file_change(worktree.store, looked.changes, path)
+        inspected = await inspect_task(self._host, folder)
+        worktree = await open_worktree(self._host, folder, inspected.records)
+        return await file_change(worktree.store, inspected.changes, path)
 
     async def load_causes(self, task_id: str, path: str) -> Mapping[str, tuple[Cause, ...]]:
         from goose_py.tasks.history.causes import causes
 
         folder = self._host.tasks.folder(task_id)
-        looked = await look(self._host, folder)
-        worktree = await open_worktree(self._host, folder, looked.records)
+        inspected = await inspect_task(self._host, folder)
+        worktree = await open_worktree(self._host, folder, inspected.records)
         try:
-            return await causes(worktree.store, looked.records, worktree.base.tree, looked.changes.result_tree, path)
+            return await causes(worktree.store, inspected.records, worktree.base.tree, inspected.changes.result_tree, path)
         except KeyError:
             return {}
 

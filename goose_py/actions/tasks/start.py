@@ -10,18 +10,17 @@ from typing import Any
 
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.known_secrets import without_secrets
+from goose_py.bootstrap.repository import open_repository
 from goose_py.bootstrap.settings import load_settings
 from goose_py.bootstrap.workspace.worktree import require_base
 from goose_py.git.errors import GitError
-from goose_py.git.repository import Repository
-from goose_py.git.runner import Git
 from goose_py.protocol.errors import UserError
 from goose_py.protocol.messages import Text
 from goose_py.protocol.safe_text import safe_text
 from goose_py.tasks.spec import TaskSpec, write_spec
 from goose_py.tasks.store import TaskFolder
 from goose_py.workers.launch import WorkerFailed
-from goose_py.workers.queue import Kicked, start_waiting
+from goose_py.workers.queue import QueueOutcome, start_waiting
 
 DASHES = "---"
 
@@ -41,7 +40,7 @@ class TaskRequest:
     spec: Mapping[str, Any] = field(default_factory=dict)
 
 
-async def submit(host: Host, requests: Sequence[TaskRequest]) -> tuple[list[TaskFolder], Kicked]:
+async def submit(host: Host, requests: Sequence[TaskRequest]) -> tuple[list[TaskFolder], QueueOutcome]:
     """Puts tasks into the queue, all or none, and starts what may begin. Raises GooseError where one of them is refused; then
     there is no new task."""
     folders: list[TaskFolder] = []
@@ -55,13 +54,13 @@ async def submit(host: Host, requests: Sequence[TaskRequest]) -> tuple[list[Task
     return folders, await start_waiting(host)
 
 
-async def submit_one(host: Host, request: TaskRequest) -> tuple[TaskFolder, Kicked]:
+async def submit_one(host: Host, request: TaskRequest) -> tuple[TaskFolder, QueueOutcome]:
     """As `submit`; a task that could not be started at all is no task. Raises WorkerFailed."""
-    (folder,), kicked = await submit(host, [request])
-    if (problem := kicked.failed.get(folder.task_id)) is not None:
+    (folder,), queue = await submit(host, [request])
+    if (problem := queue.failed.get(folder.task_id)) is not None:
         shutil.rmtree(folder.path, ignore_errors=True)
         raise WorkerFailed(problem)
-    return folder, kicked
+    return folder, queue
 
 
 async def _written(host: Host, request: TaskRequest) -> TaskFolder:
@@ -94,21 +93,21 @@ async def _written(host: Host, request: TaskRequest) -> TaskFolder:
 
 async def _root(host: Host) -> str:
     try:
-        return str((await Repository.open(Git.create(host.which("git"), host.env), host.cwd)).root)
+        return str((await open_repository(host, host.cwd)).root)
     except GitError:
         return str(host.cwd)
 
 
 def start_task(request: TaskRequest, *, attach: bool) -> int:
     host = Host.here()
-    folder, kicked = asyncio.run(submit_one(host, request))
+    folder, queue = asyncio.run(submit_one(host, request))
     if attach:
         from goose_py.actions.screen.open import attach as show
 
         return show(folder.task_id)
     print(folder.task_id)
-    if folder.task_id in kicked.waiting:
-        print(f"Queued: {kicked.waiting[folder.task_id]}.", file=sys.stderr)
+    if folder.task_id in queue.waiting:
+        print(f"Queued: {queue.waiting[folder.task_id]}.", file=sys.stderr)
     else:
         print(f"Started. `goose-py task attach {folder.task_id}` shows it, `goose-py task list` all.", file=sys.stderr)
     return 0
@@ -120,14 +119,14 @@ def start_each(file: str, request: TaskRequest) -> int:
     requests = [replace(request, text=text) for text in tasks_of_text(_read(file))]
     if not requests:
         raise UserError(f"{file} names no task.")
-    folders, kicked = asyncio.run(submit(host, requests))
+    folders, queue = asyncio.run(submit(host, requests))
     for folder, each in zip(folders, requests, strict=True):
         print(folder.task_id, flush=True)
         print(safe_text(f"  {each.text.splitlines()[0]}"), file=sys.stderr, flush=True)
-    for task, problem in kicked.failed.items():
+    for task, problem in queue.failed.items():
         print(f"{task} could not start: {problem}", file=sys.stderr)
-    print(f"{len(kicked.started)} started, {len(kicked.waiting)} queued. `goose-py task list` shows them.", file=sys.stderr)
-    return 2 if kicked.failed else 0
+    print(f"{len(queue.started)} started, {len(queue.waiting)} queued. `goose-py task list` shows them.", file=sys.stderr)
+    return 2 if queue.failed else 0
 
 
 def tasks_of_text(text: str) -> list[str]:

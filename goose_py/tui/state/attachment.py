@@ -8,7 +8,7 @@ from typing import Literal
 
 from goose_py.protocol.commands import AnyCommand
 from goose_py.protocol.errors import GooseError
-from goose_py.protocol.wire import Recorded
+from goose_py.protocol.frames import Recorded
 from goose_py.tui.services import Connection
 from goose_py.tui.state.reducer import reduce
 from goose_py.tui.state.view_state import ViewState
