@@ -43,7 +43,8 @@ async def prepare_environment(
     workspace = await open_workspace(host, folder, spec, settings, records)
     arriving = await opening.stack.enter_async_context(checkout(workspace.fill))
     listing = opening.meanwhile(workspace.worktree.base_files())
-    confinement = await confine(host, settings, folder, workspace.worktree, await probing)
+    confinement = await confine(host, settings, folder, workspace.worktree, await probing, workspace.copy_of)
+    warn(confinement.warnings)
     require(confinement, settings, interactive=spec.interactive)
     confinement = await opening.stack.enter_async_context(
         way_out(confinement, settings, folder, lambda text: warn((text,)))
