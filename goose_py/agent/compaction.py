@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from goose_py.agent.history import KEPT_SOURCES, PROMPT, Entry, view
-from goose_py.agent.turn_context import describe
+from goose_py.agent.progress_note import describe
 from goose_py.protocol.call_summary import bare_name, summarize_call
 from goose_py.protocol.events import ContextCompacted
 from goose_py.protocol.messages import (

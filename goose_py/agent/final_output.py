@@ -1,15 +1,13 @@
 """The structured answer of a recipe with a response schema: a tool whose arguments are the answer."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-
-from goose_py.agent.ports import Emit, Resolved, Tools
+from goose_py.agent.own_tool import OwnTool
+from goose_py.agent.ports import Emit, Tools
 from goose_py.protocol.events import FinalOutput
 from goose_py.protocol.messages import Text, ToolCall, ToolResult
 from goose_py.protocol.tools import ToolAnnotations, ToolSpec
-from goose_py.toolbox.repair import repair
 
 FINAL_OUTPUT = "final_output"
 WRAPPED = "value"
@@ -36,37 +34,16 @@ def final_output_spec(schema: Mapping[str, Any]) -> ToolSpec:
     )
 
 
-class _Answer(msgspec.Struct, frozen=True, kw_only=True):
-    call: ToolCall
-    spec: ToolSpec
-    notes: tuple[str, ...] = ()
-
-
-class FinalOutputTools:
+class FinalOutputTools(OwnTool):
     """A wrapper of Tools: a call of `final_output` whose arguments fit the schema becomes the event `FinalOutput`; one that
     does not fit is answered with what is wrong."""
 
     def __init__(self, tools: Tools, schema: Mapping[str, Any], emit: Emit) -> None:
-        self._tools = tools
+        super().__init__(tools, final_output_spec(schema))
         self._emit = emit
         self._wrapped = not _is_object(schema)
-        self._spec = final_output_spec(schema)
 
-    def specs(self) -> tuple[ToolSpec, ...]:
-        return tuple(sorted((*self._tools.specs(), self._spec), key=lambda spec: spec.name))
-
-    def resolve(self, call: ToolCall) -> Resolved | str:
-        if call.name != FINAL_OUTPUT:
-            return self._tools.resolve(call)
-        mended = repair(call.arguments, self._spec.input_schema)
-        if isinstance(mended, str):
-            return f"{FINAL_OUTPUT}: {mended}"
-        meant = ToolCall(id=call.id, name=FINAL_OUTPUT, arguments=mended.arguments)
-        return _Answer(call=meant, spec=self._spec, notes=mended.notes)
-
-    async def call(self, call: ToolCall, on_output: Callable[[str], None]) -> ToolResult:
-        if call.name != FINAL_OUTPUT:
-            return await self._tools.call(call, on_output)
+    def _answer(self, call: ToolCall) -> ToolResult:
         self._emit(FinalOutput(value=call.arguments[WRAPPED] if self._wrapped else call.arguments))
         return ToolResult(call_id=call.id, content=(Text("The final answer is recorded."),))
 

@@ -8,14 +8,12 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-import msgspec
-
-from goose_py.agent.ports import Emit, Resolved, Tools
+from goose_py.agent.own_tool import OwnTool
+from goose_py.agent.ports import Emit, Tools
 from goose_py.protocol import events as ev
 from goose_py.protocol.messages import Text, ToolCall, ToolResult
 from goose_py.protocol.plan import Plan, PlanStep
 from goose_py.protocol.tools import ToolAnnotations, ToolSpec
-from goose_py.toolbox.repair import repair
 
 UPDATE_PLAN = "update_plan"
 
@@ -58,12 +56,6 @@ AWAITS_DECISION = "Nothing was run: the plan has not been approved yet. End your
 WAS_REJECTED = (
     "Nothing was run: the user did not approve the plan. Call update_plan with one that does what they say, then end your turn."
 )
-
-
-class _PlanCall(msgspec.Struct, frozen=True, kw_only=True):
-    call: ToolCall
-    spec: ToolSpec
-    notes: tuple[str, ...] = ()
 
 
 class PlanState:
@@ -110,7 +102,7 @@ class PlanState:
             self._history.append((record.seq, self.plan, self.decision))
 
 
-class PlannedTools:
+class PlannedTools(OwnTool):
     """`state` is the fold that the session feeds; `changes(call, spec)` tells whether a call would change anything;
     `automatic` is asked whether a plan is approved without waiting for a person."""
 
@@ -122,23 +114,11 @@ class PlannedTools:
         changes: Callable[[ToolCall, ToolSpec], bool],
         automatic: Callable[[], bool],
     ) -> None:
-        self._tools = tools
+        super().__init__(tools, UPDATE_PLAN_SPEC)
         self._state = state
         self._emit = emit
         self._changes = changes
         self._automatic = automatic
-
-    def specs(self) -> tuple[ToolSpec, ...]:
-        return tuple(sorted((*self._tools.specs(), UPDATE_PLAN_SPEC), key=lambda spec: spec.name))
-
-    def resolve(self, call: ToolCall) -> Resolved | str:
-        if call.name != UPDATE_PLAN:
-            return self._tools.resolve(call)
-        mended = repair(call.arguments, UPDATE_PLAN_SPEC.input_schema)
-        if isinstance(mended, str):
-            return f"{UPDATE_PLAN}: {mended}"
-        meant = ToolCall(id=call.id, name=UPDATE_PLAN, arguments=mended.arguments)
-        return _PlanCall(call=meant, spec=UPDATE_PLAN_SPEC, notes=mended.notes)
 
     def refusal(self, call: ToolCall, spec: ToolSpec) -> str | None:
         """Why this call has to wait for a plan, if it has to. Asked before a person is asked anything."""
@@ -150,15 +130,12 @@ class PlannedTools:
             return None
         return AWAITS_DECISION if self._state.decision == "open" else WAS_REJECTED
 
-    async def call(self, call: ToolCall, on_output: Callable[[str], None]) -> ToolResult:
-        return self._update(call) if call.name == UPDATE_PLAN else await self._tools.call(call, on_output)
-
     def _approve_by_policy(self) -> bool:
         if self._state.decision == "open" and self._automatic():
             self._emit(ev.PlanDecided(approved=True, by="policy"))
         return self._state.approved
 
-    def _update(self, call: ToolCall) -> ToolResult:
+    def _answer(self, call: ToolCall) -> ToolResult:
         before = self._state.plan
         steps = tuple(
             PlanStep(title=step["title"].strip(), acceptance=step.get("acceptance", ""), status=step["status"])
@@ -172,9 +149,9 @@ class PlannedTools:
         self._approve_by_policy()
         for event in step_events(before, plan):
             self._emit(event)
-        return ToolResult(call_id=call.id, content=(Text(self._answer(plan)),))
+        return ToolResult(call_id=call.id, content=(Text(self._state_of(plan)),))
 
-    def _answer(self, plan: Plan) -> str:
+    def _state_of(self, plan: Plan) -> str:
         done, total = plan.progress()
         state = f"Plan recorded: {done} of {total} done."
         if not self._state.approved:

@@ -1,6 +1,5 @@
 """The system prompt. It is part of the cached prefix: no clock, folder, git state or anything else that changes."""
 
-from collections.abc import Sequence
 
 from goose_py.protocol.modes import Mode
 
@@ -38,17 +37,13 @@ Nobody is there to answer questions. Decide yourself, choose the most reasonable
 report, and finish the task."""
 
 
-def system_prompt(
-    *, interactive: bool, planning: bool = True, extensions: Sequence[tuple[str, str]] = (), instructions: str = ""
-) -> str:
-    """`planning`: update_plan is among the tools. `extensions` are (name, instructions) of the MCP servers on offer,
-    `instructions` those of a recipe."""
+def system_prompt(*, interactive: bool, planning: bool = True, instructions: str = "") -> str:
+    """`planning`: update_plan is among the tools. `instructions` are those of a recipe."""
     parts = [BASE]
     if planning:
         parts.append(PLANNING)
     if not interactive:
         parts.append(NON_INTERACTIVE)
-    parts += [f"Extension {name}: {text}" for name, text in extensions if text]
     if instructions:
         parts.append(instructions)
     return "\n\n".join(parts)

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from typing import Protocol
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -15,10 +14,10 @@ from goose_py.protocol.events import Phase
 from goose_py.protocol.messages import ModelRef
 from goose_py.providers.catalogue import ProviderSettings, presets, resolve
 from goose_py.providers.local_server import Servers, is_local, learned
-from goose_py.providers.open_model import OpenModel
-from goose_py.providers.opening import open_model
+from goose_py.providers.open_model import OpenModel, open_model
 from goose_py.providers.profile import Profile, cost
 from goose_py.providers.retry import Gate, Retrying
+from goose_py.proxy import proxy_for
 from goose_py.session.ports import Answering, OnRetry
 
 
@@ -200,23 +199,6 @@ _COMPATIBLE = {
     "ollama": "ollama",
     "scripted": "scripted",
 }
-
-
-def proxy_for(address: str, env: Mapping[str, str]) -> str | None:
-    """The proxy that `env` names for an address, as curl reads it: `HTTPS_PROXY` or `http_proxy` by the address's scheme, else
-    `ALL_PROXY`; none for a host in `NO_PROXY` (names with their subdomains, `*` for all)."""
-    parts = urlsplit(address)
-    # HTTP_PROXY in capitals can be set by a request's header where we run as CGI: curl ignores it, and so do we.
-    names = (f"{parts.scheme}_proxy", *(("HTTPS_PROXY",) if parts.scheme == "https" else ()), "all_proxy", "ALL_PROXY")
-    proxy = next((env[name] for name in names if env.get(name)), None)
-    if proxy is None:
-        return None
-    host = parts.hostname or ""
-    for entry in (env.get("no_proxy") or env.get("NO_PROXY") or "").split(","):
-        entry = entry.strip().lstrip(".").partition(":")[0]
-        if entry and (entry == "*" or host == entry or host.endswith(f".{entry}")):
-            return None
-    return proxy
 
 
 def _known_address(provider: str) -> str:

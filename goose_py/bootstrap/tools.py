@@ -80,7 +80,7 @@ async def start_tools(
         ),
         bundled=bundled.extensions(),
         on_change=ports.changed,
-        places=Places(catalogue=host.paths.state / "tools", results=folder.logs, logs=folder.logs),
+        places=Places(approved_tools=host.paths.state / "tools", results=folder.logs, logs=folder.logs),
         version=__version__,
         load=ports.load,
     )

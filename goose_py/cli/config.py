@@ -24,7 +24,7 @@ def list_() -> int:
     print(f"# {host.paths.config_file}")
     for key in table().values():
         origin = origins.get(key.name, "default")
-        print(f"{key.name:<32} {_value(loaded.settings, key.name, key.default)!s:<16} [{origin}]  {key.doc}")
+        print(f"{key.name:<32} {_value(loaded.settings, key.name)!s:<16} [{origin}]  {key.doc}")
     for warning in loaded.warnings:
         print(f"! {warning}", file=sys.stderr)
     return 0
@@ -113,7 +113,7 @@ def _without_nothing(value: object) -> object:
     return [_without_nothing(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
-def _value(settings: object, name: str, default: object) -> object:
+def _value(settings: object, name: str) -> object:
     value = settings
     for part in name.split("."):
         if part == "*":

@@ -45,11 +45,11 @@ def review(id: str | None, file: str | None, why: bool, send: bool, comment: str
 @_LINE
 @click.option("--edit", is_flag=True, help="Keep a hunk as you change it: in your editor, or from standard input.")
 @_COMMENT
-def approve(id: str | None, edit: bool, comment: str, **part: Any) -> int:
+def approve(id: str | None, edit: bool, comment: str, **selection: Any) -> int:
     """Keep changes: all of them, those of --file, single hunks or lines. Nothing is applied yet."""
-    from goose_py.actions.review.decisions import Part, decide
+    from goose_py.actions.review.decisions import ChangeSelection, decide
 
-    return decide(Part(task_id=id, **part), "keep", comment=comment, edit=edit)
+    return decide(ChangeSelection(task_id=id, **selection), "keep", comment=comment, edit=edit)
 
 
 @click.command()
@@ -59,11 +59,11 @@ def approve(id: str | None, edit: bool, comment: str, **part: Any) -> int:
 @_LINE
 @_COMMENT
 @click.option("--close", is_flag=True, help="Close the task as rejected. Its files are kept.")
-def reject(id: str | None, comment: str, close: bool, **part: Any) -> int:
+def reject(id: str | None, comment: str, close: bool, **selection: Any) -> int:
     """Drop changes: all of them, those of --file, single hunks or lines. Nothing is deleted."""
-    from goose_py.actions.review.decisions import Part, decide
+    from goose_py.actions.review.decisions import ChangeSelection, decide
 
-    return decide(Part(task_id=id, **part), "drop", comment=comment, close=close)
+    return decide(ChangeSelection(task_id=id, **selection), "drop", comment=comment, close=close)
 
 
 @click.command()
@@ -74,14 +74,14 @@ def reject(id: str | None, comment: str, close: bool, **part: Any) -> int:
 @click.option("-m", "--comment", default="", help="What to say.")
 @click.option("--change", type=int, metavar="N", help="Say this in place of comment N, by the number that `review` shows.")
 @click.option("--take-back", type=int, metavar="N", help="Take comment N back.")
-def comment(id: str | None, comment: str, change: int | None, take_back: int | None, **part: Any) -> int:
+def comment(id: str | None, comment: str, change: int | None, take_back: int | None, **selection: Any) -> int:
     """Comment on a file, a hunk or lines of it, or change a comment that the task has not been sent yet."""
-    from goose_py.actions.review.decisions import Part, change_comment, comment_on
+    from goose_py.actions.review.decisions import ChangeSelection, change_comment, comment_on
 
     if change is None and take_back is None:
-        return comment_on(Part(task_id=id, **part), comment)
+        return comment_on(ChangeSelection(task_id=id, **selection), comment)
     said = bool(comment.strip())
-    if any(part.values()) or (change is not None and take_back is not None) or said != (change is not None):
+    if any(selection.values()) or (change is not None and take_back is not None) or said != (change is not None):
         raise click.UsageError("Say `--change N -m TEXT` or `--take-back N`, and nothing else.")
     return change_comment(id, change if change is not None else take_back or 0, comment)
 

@@ -68,10 +68,10 @@ def list_(as_json: bool, everywhere: bool) -> int:
     from goose_py.bootstrap.host import Host
     from goose_py.cli.listing import print_tasks
     from goose_py.tasks.summary import list_tasks
-    from goose_py.workers.queue import kick
+    from goose_py.workers.queue import advance_queue
 
     host = Host.here()
-    kick(host)
+    advance_queue(host)
     end_all_cut_off(host)
     return print_tasks(list_tasks(host.tasks), host, as_json=as_json, everywhere=everywhere)
 
@@ -242,6 +242,6 @@ def discard(id: str, yes: bool) -> int:
 @click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
 def gc(dry_run: bool) -> int:
     """Remove the worktrees of tasks that are merged or were never changed; of everything else it says why it stays."""
-    from goose_py.actions.tasks.cleanup import collect
+    from goose_py.actions.tasks.gc import collect
 
     return collect(dry_run=dry_run)

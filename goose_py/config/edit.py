@@ -8,8 +8,8 @@ from typing import Any
 
 from goose_py.config import layers
 from goose_py.config.errors import ConfigError
-from goose_py.config.files import locked, write_atomic
 from goose_py.config.paths import private_folder
+from goose_py.files import locked, write_atomic
 
 
 def set_value(path: Path, key: str, value: Any) -> None:
@@ -83,7 +83,7 @@ def _change(path: Path, change: Callable[[Any], None], same: Callable[[dict[str,
         changed = layers.parse(before, name="user", where="").values != expected
         if changed:
             mark = codecs.BOM_UTF8 if before.startswith(codecs.BOM_UTF8) else b""
-            write_atomic(path, mark + text.encode(), mode=mode)
+            write_atomic(path.resolve(), mark + text.encode(), mode=mode)
         return changed
 
 

@@ -15,9 +15,9 @@ from typing import Any, Literal, Protocol, TypeVar
 import msgspec
 
 from goose_py.config.errors import ConfigError
-from goose_py.config.files import locked, write_atomic
 from goose_py.config.layers import truthy
 from goose_py.config.paths import private_folder
+from goose_py.files import locked, write_atomic
 
 SERVICE = "goose-py"
 Place = Literal["environment", "keyring", "file"]
@@ -181,7 +181,7 @@ class SecretStore:
             if value is not None:
                 secrets[name] = value
             content = {"version": 1, "secrets": secrets, "keyring": sorted(names)}
-            write_atomic(self._path, json.dumps(content, indent=2).encode() + b"\n", mode=0o600)
+            write_atomic(self._path.resolve(), json.dumps(content, indent=2).encode() + b"\n", mode=0o600)
 
 
 def system_keyring() -> Keyring:

@@ -24,7 +24,6 @@ from goose_py.protocol.messages import Effort, ModelRef
 from goose_py.protocol.modes import Mode
 
 Scope = Literal["user", "both", "tighten", "executes"]
-PHASES: tuple[Phase, ...] = ("plan", "execute", "verify", "summarise")
 
 Count = Annotated[int, Meta(ge=1)]
 Amount = Annotated[float, Meta(ge=0)]

@@ -67,7 +67,7 @@ def judge_tool(call: ToolCall, spec: ToolSpec, rules: Sequence[Rule], mode: Mode
     if mode == "plan" and not spec.read_only:
         return (Part(call.name, "deny", f"plan mode: propose instead. {call.name} may change something."),)
     resolved = [paths.resolve(place, place.workspace, path) for path in named_paths(call.arguments)]
-    parts = [_path_part(call, spec, rules, mode, place, path) for path in resolved]
+    parts = [_path_part(spec, rules, mode, place, path) for path in resolved]
     if not spec.read_only:
         parts += _deletions(call, mode, place)
     return (_own_part(call, spec, found.rule if found else None, mode, bool(resolved)), *parts)
@@ -95,7 +95,7 @@ def _own_part(call: ToolCall, spec: ToolSpec, rule: Rule | None, mode: Mode, has
     return Part(name, "ask", f"{name} {reach}.", pattern)
 
 
-def _path_part(call: ToolCall, spec: ToolSpec, rules: Sequence[Rule], mode: Mode, place: Place, path: str) -> Part:
+def _path_part(spec: ToolSpec, rules: Sequence[Rule], mode: Mode, place: Place, path: str) -> Part:
     writes = not spec.read_only
     asks: Verdict = "deny" if mode == "plan" else "ask"
     found = strictest(Found(rule) for rule in rules if rule.matches_path(path, writes=writes))

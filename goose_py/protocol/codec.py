@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from goose_py.protocol.events import Record
-from goose_py.protocol.wire import FromWorker, ToWorker
+from goose_py.protocol.frames import FromWorker, ToWorker
 
 RECORD_VERSION = 1
 T = TypeVar("T")

@@ -140,12 +140,12 @@ def from_response(
     return _error(code, message, provider=provider, secret=secret, status=status, wait=retry_after(headers, now))
 
 
-def from_event(event: Mapping[str, Any], *, provider: str, secret: str = "") -> ModelError:
+def from_event(event: Mapping[str, Any], *, provider: str) -> ModelError:
     """The error that a stream carries in place of an answer: Anthropic's `error` event, OpenAI's `error` and
     `response.failed`, OpenRouter's and vLLM's `{"error": {...}}` chunk, Ollama's `{"error": "..."}`."""
     code, message = _read_object(event)
     status = int(code) if code.isdigit() and 400 <= int(code) <= 599 else None
-    error = _error(code, message, provider=provider, secret=secret, status=status, wait=None)
+    error = _error(code, message, provider=provider, secret="", status=status, wait=None)
     if type(error) is ModelError:
         return ProviderUnavailable(str(error), provider=provider)
     return error

@@ -4,21 +4,21 @@ The catalogue knows nothing of such models: how large the window is, and whether
 only the server can tell. It is asked with little patience, because a session must start without it too."""
 
 import asyncio
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from contextlib import suppress
 from fnmatch import fnmatchcase
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 
+from goose_py.files import recall, remember
 from goose_py.protocol.errors import ModelError, UserError
 from goose_py.protocol.messages import ModelRef
 from goose_py.providers.catalogue import ProviderSettings, presets, resolve
 from goose_py.providers.probe import FoundModel, describe
 from goose_py.providers.profile import Profile
+from goose_py.providers.transport import is_loopback
 
 PATIENCE = 2.0
 FRESH = 60.0
@@ -45,7 +45,7 @@ class Servers:
         """None where nothing is known. Never raises because of the server."""
         profile = resolve(ref, settings)
         key = f"{profile.base_url} {profile.wire_model}"
-        heard = self._read()
+        heard = recall(self._memory, dict[str, _Heard]) or {}
         known = heard.get(key)
         if known is not None and 0 <= self._now() - known.at < FRESH:
             return known.found
@@ -54,25 +54,10 @@ class Servers:
                 found = await describe(ref, settings, now=self._now)
         except (ModelError, TimeoutError, KeyError, TypeError):  # a page of another shape than the server's documentation says
             return known.found if known is not None else None
-        self._write({**heard, key: _Heard(at=self._now(), found=found)})
+        heard[key] = _Heard(at=self._now(), found=found)
+        with suppress(OSError):  # of two that write at once one is forgotten, which costs a question
+            remember(self._memory, dict(sorted(heard.items(), key=lambda item: item[1].at)[-_LARGEST_CACHE:]))
         return found
-
-    def _read(self) -> dict[str, _Heard]:
-        try:
-            return msgspec.json.decode(self._memory.read_bytes(), type=dict[str, _Heard])
-        except (OSError, msgspec.DecodeError):
-            return {}
-
-    def _write(self, heard: Mapping[str, _Heard]) -> None:
-        """Whole or not at all. Of two that write at once one is forgotten, which costs a question."""
-        newest = dict(sorted(heard.items(), key=lambda item: item[1].at)[-_LARGEST_CACHE:])
-        temporary = self._memory.with_name(f"{self._memory.name}.{os.getpid()}")
-        try:
-            self._memory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            temporary.write_bytes(msgspec.json.encode(newest))
-            temporary.replace(self._memory)
-        except OSError:
-            temporary.unlink(missing_ok=True)
 
 
 def is_local(ref: ModelRef, settings: ProviderSettings) -> bool:
@@ -85,13 +70,7 @@ def is_local(ref: ModelRef, settings: ProviderSettings) -> bool:
         profile = resolve(ref, settings)
     except UserError:
         return False
-    if profile.protocol == "scripted" or profile.transport == "sdk" or not profile.base_url:
-        return False
-    host = urlsplit(profile.base_url).hostname or ""
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return profile.protocol != "scripted" and profile.transport != "sdk" and is_loopback(profile.base_url)
 
 
 def learned(ref: ModelRef, settings: ProviderSettings, found: FoundModel) -> tuple[ProviderSettings, str | None]:

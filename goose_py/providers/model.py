@@ -13,6 +13,7 @@ from goose_py.protocol.model_io import ModelReply, ModelRequest
 from goose_py.providers import errors
 from goose_py.providers.catalogue import unknown_model_hint
 from goose_py.providers.profile import Profile, Timeouts
+from goose_py.providers.protocols.assembly import Reader, interrupted
 from goose_py.providers.sse import EventStream, Lines, LineTooLong
 from goose_py.providers.transport import Response, Transport, network_errors
 
@@ -22,32 +23,15 @@ _DRAIN = 0.05
 """Seconds to wait for the end of the body, so that the connection can be used again."""
 _KEEPALIVES = frozenset({"ping", "keepalive"})
 
-
 Read = TypeVar("Read")
-
-
-class Reader(Protocol):
-    """The state machine of one stream. `feed` takes its decoded events in order; `ended` once the answer itself is whole,
-    `done` once nothing can follow; `finish` gives the reply or raises `StreamInterrupted`."""
-
-    done: bool
-
-    @property
-    def ended(self) -> bool: ...
-
-    def feed(self, event: dict[str, Any]) -> list[ModelDelta]: ...
-
-    def finish(self) -> ModelReply: ...
 
 
 class Adapter(Protocol):
     """The pure mappings of one protocol; the modules anthropic, responses, chat and ollama are its implementations."""
 
     FRAMING: str
-
-    def path(self, profile: Profile) -> str: ...
-
-    def headers(self, profile: Profile) -> dict[str, str]: ...
+    PATH: str
+    HEADERS: dict[str, str]
 
     def to_request(self, request: ModelRequest, profile: Profile) -> dict[str, Any]: ...
 
@@ -102,7 +86,7 @@ class ProtocolModel:
         """The head of a successful answer; the failure, translated, where there is none."""
         with self._translating(watch):
             async with asyncio.timeout_at(watch.deadline()):
-                response = await self._transport.post(self._adapter.path(self.profile), body)
+                response = await self._transport.post(self._adapter.PATH, body)
                 if 200 <= response.status < 300:
                     return response
                 try:
@@ -167,10 +151,7 @@ class ProtocolModel:
             raise self._interrupted(f"its bytes are no valid stream ({error})") from error
 
     def _interrupted(self, what: str) -> StreamInterrupted:
-        return StreamInterrupted(
-            f"The answer of {self.profile.provider} stopped before its end: {errors.one_line(what)}.",
-            provider=self.profile.provider,
-        )
+        return interrupted(self.profile, errors.one_line(what))
 
 
 class Watch:

@@ -13,7 +13,7 @@ from goose_py.protocol.messages import ModelRef
 from goose_py.providers import errors
 from goose_py.providers.catalogue import NO_SETTINGS, ProviderSettings, listing_of, resolve
 from goose_py.providers.profile import Profile
-from goose_py.providers.transport import Endpoint, HttpTransport, network_errors
+from goose_py.providers.transport import HttpTransport, network_errors
 
 _PATIENCE = 10.0
 _LARGEST = 32 * 1024 * 1024
@@ -49,13 +49,6 @@ async def list_models(
     return tuple(sorted(found, key=lambda model: model.name))
 
 
-async def context_window(
-    ref: ModelRef, settings: ProviderSettings = NO_SETTINGS, *, now: Callable[[], float]
-) -> int | None:
-    """The window that a server really gives a model, in tokens; None where it does not say."""
-    return (await describe(ref, settings, now=now)).context_window
-
-
 async def describe(
     ref: ModelRef, settings: ProviderSettings = NO_SETTINGS, *, now: Callable[[], float]
 ) -> FoundModel:
@@ -78,11 +71,8 @@ class Ask:
     """One conversation with a server's pages. Raises what `errors` makes of a failure."""
 
     def __init__(self, profile: Profile, settings: ProviderSettings, now: Callable[[], float]) -> None:
-        endpoint = Endpoint(
-            profile=profile, api_key=settings.api_key or "", proxy=settings.proxy, ca_file=settings.ca_file
-        )
         adapter = import_module(f"goose_py.providers.protocols.{profile.protocol}")
-        self._transport = HttpTransport(endpoint, adapter.headers(profile))
+        self._transport = HttpTransport(profile, settings, adapter.HEADERS)
         self._profile = profile
         self._secret = settings.api_key or ""
         self._now = now

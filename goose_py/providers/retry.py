@@ -9,7 +9,6 @@ is told to slow down, all of them wait, and fewer run at once (additive increase
 """
 
 import asyncio
-import os
 import random as _random
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -18,11 +17,11 @@ from pathlib import Path
 
 import msgspec
 
+from goose_py.files import locked, recall, remember
 from goose_py.protocol.deltas import ModelDelta
 from goose_py.protocol.errors import ModelError, RateLimited
 from goose_py.protocol.model_io import ModelReply, ModelRequest
-from goose_py.providers.open_model import OpenModel
-from goose_py.providers.profile import Profile
+from goose_py.providers.model_port import OpenModel
 
 OnRetry = Callable[[int, float, str], None]
 """attempt, delay in seconds, reason. `attempt` counts failed tries from 1; 0 where nothing failed here but the gate is
@@ -65,13 +64,6 @@ class Retrying:
         self._policy = policy
         self._sleep = sleep
         self._random = random
-
-    @property
-    def profile(self) -> Profile:
-        return self._inner.profile
-
-    def prepare(self) -> None:
-        self._inner.prepare()
 
     async def close(self) -> None:
         await self._inner.close()
@@ -220,25 +212,11 @@ class Gate:
                 turn.set_result(None)
 
     def _read(self) -> _Shared:
-        if self._file is not None:
-            with suppress(OSError, msgspec.DecodeError):
-                return msgspec.json.decode(self._file.read_bytes(), type=_Shared)
-        return _Shared()
+        return (self._file and recall(self._file, _Shared)) or _Shared()
 
     def _write(self) -> None:
-        """The latest closing time wins. Written in place under a lock: a reader who meets a half reads nothing and keeps
-        its own."""
+        """The latest closing time wins."""
         if self._file is None:
             return
-        import fcntl
-
-        with suppress(OSError):
-            handle = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX)
-                latest = max(self._closed_until, self._read().closed_until)
-                data = msgspec.json.encode(_Shared(closed_until=latest))
-                os.pwrite(handle, data, 0)
-                os.ftruncate(handle, len(data))
-            finally:
-                os.close(handle)
+        with suppress(OSError), locked(self._file):
+            remember(self._file, _Shared(closed_until=max(self._closed_until, self._read().closed_until)))

@@ -60,7 +60,7 @@ from typing import Any
 import msgspec
 
 from goose_py.protocol.deltas import ModelDelta, TextDelta, ThinkingDelta, ToolCallDelta
-from goose_py.protocol.errors import RequestRejected, StreamInterrupted, UserError
+from goose_py.protocol.errors import RequestRejected, UserError
 from goose_py.protocol.messages import AssistantMessage, StopReason, Text, Thinking, ToolCall, ToolMessage, Usage
 from goose_py.protocol.model_io import ModelReply, ModelRequest
 from goose_py.providers import errors
@@ -365,11 +365,7 @@ class ScriptedModel:
         if error.stall:
             await self._sleep(limit)
         cause = f"nothing came for {limit:g} s" if error.stall else "the script cuts it here"
-        raise StreamInterrupted(
-            f"The answer of {self.profile.provider} stopped before its end: {cause}.",
-            provider=self.profile.provider,
-            emitted=emitted,
-        )
+        raise assembly.interrupted(self.profile, cause, emitted=emitted)
 
     def _error(self, error: ScriptedError) -> Exception:
         headers = {name.lower(): value for name, value in error.headers.items()}

@@ -9,7 +9,9 @@ from threading import Lock
 from typing import Any
 
 from goose_py.protocol.errors import UserError
-from goose_py.providers.transport import Endpoint, HttpxResponse, auth_headers, encodable, http_client
+from goose_py.providers.catalogue import ProviderSettings
+from goose_py.providers.profile import Profile
+from goose_py.providers.transport import HttpxResponse, auth_headers, encodable, http_client
 
 _RAW = {"X-Stainless-Raw-Response": "stream"}
 
@@ -17,8 +19,9 @@ _RAW = {"X-Stainless-Raw-Response": "stream"}
 class SdkTransport:
     """`kind` is the profile's `sdk`: anthropic, openai, azure, bedrock, vertex."""
 
-    def __init__(self, endpoint: Endpoint, protocol_headers: Mapping[str, str]) -> None:
-        self._endpoint = endpoint
+    def __init__(self, profile: Profile, settings: ProviderSettings, protocol_headers: Mapping[str, str]) -> None:
+        self._profile = profile
+        self._settings = settings
         self._protocol_headers = protocol_headers
         self._client: Any = None
         self._opening = Lock()
@@ -27,7 +30,7 @@ class SdkTransport:
         import httpx2
 
         client = self._open()
-        options: Any = {"headers": {**_RAW, **self._silenced()}, "params": self._endpoint.profile.query}
+        options: Any = {"headers": {**_RAW, **self._silenced()}, "params": self._profile.query}
         try:
             response = await client.post(
                 path, cast_to=httpx2.Response, body=encodable(body), options=options, stream=True
@@ -40,12 +43,12 @@ class SdkTransport:
             if isinstance(cause, httpx2.HTTPError | OSError):
                 raise cause from cause.__cause__  # its own chain names the reason
             raise
-        return HttpxResponse(response, _aws_events if self._endpoint.profile.sdk == "bedrock" else None)
+        return HttpxResponse(response, _aws_events if self._profile.sdk == "bedrock" else None)
 
     def _silenced(self) -> dict[str, Any]:
         """Both plain clients would send a bearer where the profile wants none, or no key is there."""
-        profile = self._endpoint.profile
-        if profile.sdk not in ("anthropic", "openai") or "authorization" in auth_headers(profile, self._endpoint.api_key):
+        profile = self._profile
+        if profile.sdk not in ("anthropic", "openai") or "authorization" in auth_headers(profile, self._settings.api_key):
             return {}
         return {"Authorization": import_module(profile.sdk).omit}
 
@@ -55,7 +58,7 @@ class SdkTransport:
     def _open(self) -> Any:
         with self._opening:
             if self._client is None:
-                self._client = _CLIENTS[self._endpoint.profile.sdk](self._endpoint, self._protocol_headers)
+                self._client = _CLIENTS[self._profile.sdk](self._profile, self._settings, self._protocol_headers)
             return self._client
 
     async def close(self) -> None:
@@ -64,73 +67,70 @@ class SdkTransport:
             self._client = None
 
 
-def _anthropic(endpoint: Endpoint, protocol_headers: Mapping[str, str]) -> Any:
+def _anthropic(profile: Profile, settings: ProviderSettings, protocol_headers: Mapping[str, str]) -> Any:
     import anthropic
 
     # The client reads profile files and the environment where no key is given, so that one is always given.
     return anthropic.AsyncAnthropic(
-        api_key=endpoint.api_key or "none",
-        base_url=endpoint.profile.base_url,
+        api_key=settings.api_key or "none",
+        base_url=profile.base_url,
         max_retries=0,
         open_telemetry=False,
-        default_headers=_headers(endpoint, protocol_headers),
-        http_client=http_client(endpoint),
+        default_headers=_headers(profile, settings, protocol_headers),
+        http_client=http_client(profile, settings),
     )
 
 
-def _openai(endpoint: Endpoint, protocol_headers: Mapping[str, str]) -> Any:
+def _openai(profile: Profile, settings: ProviderSettings, protocol_headers: Mapping[str, str]) -> Any:
     import openai
 
     client = openai.AsyncOpenAI(
-        api_key=endpoint.api_key or "none",
-        base_url=endpoint.profile.base_url,
+        api_key=settings.api_key or "none",
+        base_url=profile.base_url,
         max_retries=0,
-        default_headers=_headers(endpoint, protocol_headers),
-        http_client=http_client(endpoint),
+        default_headers=_headers(profile, settings, protocol_headers),
+        http_client=http_client(profile, settings),
     )
     client.organization = client.project = None  # else taken from the environment
     return client
 
 
-def _headers(endpoint: Endpoint, protocol_headers: Mapping[str, str]) -> dict[str, str]:
+def _headers(profile: Profile, settings: ProviderSettings, protocol_headers: Mapping[str, str]) -> dict[str, str]:
     """The key where the profile wants it: a compatible server may want it in its older place as well."""
-    profile = endpoint.profile
-    return {**protocol_headers, **auth_headers(profile, endpoint.api_key), **profile.headers, **endpoint.headers}
+    return {**protocol_headers, **auth_headers(profile, settings.api_key), **profile.headers}
 
 
-def _azure(endpoint: Endpoint, protocol_headers: Mapping[str, str]) -> Any:
+def _azure(profile: Profile, settings: ProviderSettings, protocol_headers: Mapping[str, str]) -> Any:
     import openai
 
-    profile = endpoint.profile
     return openai.AsyncAzureOpenAI(
         azure_endpoint=profile.base_url,
-        api_version=endpoint.options.get("api_version", "2025-04-01-preview"),
-        api_key=endpoint.api_key,
+        api_version=settings.options.get("api_version", "2025-04-01-preview"),
+        api_key=settings.api_key or "",
         max_retries=0,
-        default_headers={**protocol_headers, **profile.headers, **endpoint.headers},
-        http_client=http_client(endpoint),
+        default_headers={**protocol_headers, **profile.headers},
+        http_client=http_client(profile, settings),
     )
 
 
-def _bedrock(endpoint: Endpoint, protocol_headers: Mapping[str, str]) -> Any:
+def _bedrock(profile: Profile, settings: ProviderSettings, protocol_headers: Mapping[str, str]) -> Any:
     anthropic = _with_extra("botocore", "bedrock")
-    options = endpoint.options
+    options = settings.options
     if not (region := options.get("region")):
         raise UserError('Bedrock needs a region: set options.region = "us-east-1" (or yours) in the provider\'s settings.')
-    credentials: dict[str, Any] = {"api_key": endpoint.api_key} if endpoint.api_key else {"aws_profile": options.get("profile")}
+    credentials: dict[str, Any] = {"api_key": settings.api_key} if settings.api_key else {"aws_profile": options.get("profile")}
     return anthropic.AsyncAnthropicBedrock(
         aws_region=region,
-        base_url=endpoint.profile.base_url or f"https://bedrock-runtime.{region}.amazonaws.com",
+        base_url=profile.base_url or f"https://bedrock-runtime.{region}.amazonaws.com",
         max_retries=0,
-        default_headers=endpoint.headers,
-        http_client=http_client(endpoint),
+        http_client=http_client(profile, settings),
         **credentials,
     )
 
 
-def _vertex(endpoint: Endpoint, protocol_headers: Mapping[str, str]) -> Any:
-    options = endpoint.options
-    token = endpoint.api_key or options.get("access_token")
+def _vertex(profile: Profile, settings: ProviderSettings, protocol_headers: Mapping[str, str]) -> Any:
+    options = settings.options
+    token = settings.api_key or options.get("access_token")
     anthropic = _import_anthropic() if token else _with_extra("google.auth", "vertex")
     if not (project := options.get("project")):
         raise UserError("Vertex needs a project: set options.project in the provider's settings.")
@@ -139,14 +139,13 @@ def _vertex(endpoint: Endpoint, protocol_headers: Mapping[str, str]) -> Any:
         region=region,
         project_id=project,
         access_token=token or None,
-        base_url=endpoint.profile.base_url or None,
+        base_url=profile.base_url or None,
         max_retries=0,
-        default_headers=endpoint.headers,
-        http_client=http_client(endpoint),
+        http_client=http_client(profile, settings),
     )
 
 
-_CLIENTS: dict[str, Callable[[Endpoint, Mapping[str, str]], Any]] = {
+_CLIENTS: dict[str, Callable[[Profile, ProviderSettings, Mapping[str, str]], Any]] = {
     "anthropic": _anthropic,
     "openai": _openai,
     "azure": _azure,

@@ -7,12 +7,14 @@ parses. `httpx2` and the SDKs are imported when the first request is made.
 
 from collections.abc import AsyncIterator, Mapping
 from importlib import import_module
+from ipaddress import ip_address
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 import msgspec
 
+from goose_py.providers.catalogue import ProviderSettings
 from goose_py.providers.profile import Profile
 
 if TYPE_CHECKING:
@@ -20,18 +22,6 @@ if TYPE_CHECKING:
 
 
 _LARGEST_ERROR = 1024 * 1024
-
-
-class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """Where and how to knock. `options` are the SDK's own: `region`, `profile`, `project`, `api_version`, `access_token`."""
-
-    profile: Profile
-    api_key: str = ""
-    headers: dict[str, str] = {}
-    proxy: str | None = None
-    ca_file: str | None = None
-    user_agent: str = "goose-py"
-    options: dict[str, str] = {}
 
 
 class Response(Protocol):
@@ -58,7 +48,6 @@ class Transport(Protocol):
         ...
 
     async def close(self) -> None: ...
-
 
 
 class HttpxResponse:
@@ -101,34 +90,37 @@ def network_errors() -> tuple[type[Exception], ...]:
     return httpx2.HTTPError, httpx2.InvalidURL, OSError
 
 
-def http_client(endpoint: Endpoint) -> "httpx2.AsyncClient":
+def http_client(profile: Profile, settings: ProviderSettings) -> "httpx2.AsyncClient":
     """The HTTP client of either transport. Reads nothing of the environment: proxy and CA file are handed in. Silence is
     watched by `ProtocolModel`, which knows what is content and what only keeps the line open."""
     import httpx2
 
     return httpx2.AsyncClient(
-        timeout=httpx2.Timeout(None, connect=endpoint.profile.timeouts.connect),
+        timeout=httpx2.Timeout(None, connect=profile.timeouts.connect),
         trust_env=False,
-        proxy=None if _is_local(endpoint.profile.base_url) else endpoint.proxy,
-        verify=_trust(endpoint),
+        proxy=None if is_loopback(profile.base_url) else settings.proxy,
+        verify=_trust(profile, settings),
         limits=httpx2.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=60.0),
     )
 
 
-def _is_local(url: str) -> bool:
-    """A server on this machine is never asked through a proxy."""
+def is_loopback(url: str) -> bool:
+    """Whether an address is one of this machine: such a server is never asked through a proxy."""
     host = urlsplit(url).hostname or ""
-    return host in ("localhost", "::1") or host.startswith("127.") or host.endswith(".localhost")
+    try:
+        return host == "localhost" or host.endswith(".localhost") or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
-def _trust(endpoint: Endpoint) -> Any:
+def _trust(profile: Profile, settings: ProviderSettings) -> Any:
     import ssl
 
-    if endpoint.ca_file:
+    if settings.ca_file:
         context = ssl.create_default_context()
-        context.load_verify_locations(endpoint.ca_file)
+        context.load_verify_locations(settings.ca_file)
         return context
-    if endpoint.profile.base_url.startswith("http://") and not endpoint.proxy:
+    if profile.base_url.startswith("http://") and not settings.proxy:
         # No TLS will happen, and reading the trust store takes 50 ms. This context trusts nobody, so that a mistake here
         # could only fail.
         return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -136,28 +128,26 @@ def _trust(endpoint: Endpoint) -> Any:
 
 
 class HttpTransport:
-    def __init__(self, endpoint: Endpoint, protocol_headers: Mapping[str, str]) -> None:
-        profile = endpoint.profile
-        self._endpoint = endpoint
+    def __init__(self, profile: Profile, settings: ProviderSettings, protocol_headers: Mapping[str, str]) -> None:
+        self._profile = profile
+        self._settings = settings
         self._headers = {
             "accept": "text/event-stream" if profile.protocol != "ollama" else "application/x-ndjson",
             "content-type": "application/json",
-            "user-agent": endpoint.user_agent,
+            "user-agent": "goose-py",
             **protocol_headers,
-            **auth_headers(profile, endpoint.api_key),
+            **auth_headers(profile, settings.api_key),
             **profile.headers,
-            **endpoint.headers,
         }
         self._client: httpx2.AsyncClient | None = None
         self._opening = Lock()
 
     async def post(self, path: str, body: dict[str, Any]) -> HttpxResponse:
         client = self._open()
-        profile = self._endpoint.profile
         request = client.build_request(
             "POST",
-            profile.base_url + path,
-            params=profile.query or None,
+            self._profile.base_url + path,
+            params=self._profile.query or None,
             content=encode(body),
             headers=self._headers,
         )
@@ -184,11 +174,11 @@ class HttpTransport:
     def _open(self) -> "httpx2.AsyncClient":
         with self._opening:
             if self._client is None:
-                self._client = http_client(self._endpoint)
+                self._client = http_client(self._profile, self._settings)
             return self._client
 
 
-def auth_headers(profile: Profile, key: str) -> dict[str, str]:
+def auth_headers(profile: Profile, key: str | None) -> dict[str, str]:
     if not key or profile.auth == "none":
         return {}
     named = {

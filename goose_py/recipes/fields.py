@@ -9,7 +9,7 @@ from typing import Any
 
 from goose_py.recipes import commands
 from goose_py.recipes.document import Node, is_null, plain_value
-from goose_py.recipes.sealing import Seal
+from goose_py.recipes.yaml_escaping import Seal
 
 MAX_ITEMS = 500
 

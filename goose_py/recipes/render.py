@@ -1,4 +1,4 @@
-"""A recipe filled in."""
+"""A recipe filled in: its template rendered with the values, read again, and made frozen values."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,8 +10,8 @@ from goose_py.recipes.decode import Decoder
 from goose_py.recipes.errors import RecipeError
 from goose_py.recipes.load import parse_text
 from goose_py.recipes.recipe import Recipe, RenderedRecipe, Source, SubRecipe
-from goose_py.recipes.sealing import Seal
 from goose_py.recipes.template import Templates
+from goose_py.recipes.yaml_escaping import Seal
 
 
 def render(recipe: Recipe, given: Mapping[str, str], *, folder: Path, home: Path) -> RenderedRecipe:

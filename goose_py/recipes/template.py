@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from goose_py.recipes.errors import RecipeError
-from goose_py.recipes.sealing import RESERVED, SOFT, Seal
+from goose_py.recipes.yaml_escaping import RESERVED, SOFT, Seal
 
 if TYPE_CHECKING:
     from minijinja import Environment

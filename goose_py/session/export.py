@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from goose_py.agent.limits import Spending, spend
-from goose_py.agent.turn_context import describe
+from goose_py.agent.progress_note import describe
 from goose_py.protocol import events as ev
 from goose_py.protocol.amounts import counted
 from goose_py.protocol.call_summary import full_call, summarize_call

@@ -37,7 +37,7 @@ def fork_point(records: Sequence[ev.Record], at: int | None) -> ForkPoint:
     return ForkPoint(seq=kept[-1].seq, state=state, tree=state.tree)
 
 
-def opening_words(parent: str, point: ForkPoint, workspace: str) -> str:
+def opening_words(parent: str, workspace: str) -> str:
     """What the model is told at the beginning of a fork."""
     return (
         f"This conversation goes on from another one ({parent}), of which everything above is part. Your workspace is now "

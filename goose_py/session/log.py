@@ -18,6 +18,7 @@ from typing import Any
 
 import msgspec
 
+from goose_py.files import sync_folder, write_atomic
 from goose_py.protocol.codec import RECORD_VERSION, CodecError, Header, decode, decode_record, encode
 from goose_py.protocol.errors import GooseError, UserError
 from goose_py.protocol.events import DurableEvent, Record
@@ -214,7 +215,7 @@ class Log:
             (folder / LOG_NAME).unlink()
             log.close()
             raise
-        _sync_folder(folder)
+        sync_folder(folder)
         return log
 
     @classmethod
@@ -321,14 +322,6 @@ def _set_aside(folder: Path, fd: int, size: int, torn: int) -> None:
     os.fsync(fd)
 
 
-def _sync_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
 def _read_record(line: bytes, folder: Path) -> tuple[Record, list[str]]:
     """The record, and what is lost of it. Raises CodecError."""
     if not line.startswith(b'{"blobs":'):
@@ -386,20 +379,9 @@ def _store_blob(text: str, folder: Path) -> str:
     path = folder / digest
     if path.exists():
         return digest
-    temporary = folder / f".{digest}.{os.getpid()}"
     with _reported(folder):
         folder.mkdir(exist_ok=True, mode=0o700)
-        try:
-            fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-            with os.fdopen(fd, "wb") as stream:
-                stream.write(data)
-                stream.flush()
-                _sync(stream.fileno())
-            temporary.replace(path)
-        except OSError:
-            temporary.unlink(missing_ok=True)
-            raise
-        _sync_folder(folder)
+        write_atomic(path, data)
     return digest
 
 

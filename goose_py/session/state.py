@@ -41,7 +41,6 @@ class SessionState:
         self.outcome: ev.TurnEnded | None = None
         self.tree: str | None = None
         self.base_tree: str | None = None
-        self.base_tree: str | None = None
         self.steering: tuple[str, ...] = ()
         self.queued: tuple[str, ...] = ()
         self.last_seq = 0

@@ -12,8 +12,8 @@ from goose_py.agent.loop import Ending, TurnPorts, run_turn
 from goose_py.agent.loop_guard import LoopGuard
 from goose_py.agent.planner import PlannedTools
 from goose_py.agent.ports import Emit, Tools
+from goose_py.agent.progress_note import ProgressNote
 from goose_py.agent.prompts import mode_note
-from goose_py.agent.turn_context import TurnContext
 from goose_py.protocol import events as ev
 from goose_py.protocol.deltas import ModelDelta
 from goose_py.protocol.errors import UserError
@@ -55,7 +55,7 @@ class Turn:
         self._looking_over = False
         self._tools = self._wrapped_tools()
         self._authorization = Authorization(state, ports, approvals, self._needs_plan, emit)
-        self._context = TurnContext()
+        self._progress = ProgressNote()
         self._warnings = Warnings(ports.warn, state.spending, ports.now())
         self._completion = Completion(
             CompletionPorts(
@@ -152,7 +152,7 @@ class Turn:
         """What the model, or the user, must be told before the next request."""
         state, now = self._state, self._ports.now()
         mode = mode_note(state.mode, state.noted_mode)
-        progress = self._context.note(state.plan.plan, state.spending, self._state.limits, now)
+        progress = self._progress.note(state.plan.plan, state.spending, self._state.limits, now)
         notes: list[ev.DurableEvent] = [] if mode is None else [ev.ContextAdded(source="mode", text=mode)]
         return [*notes, *([] if progress is None else [progress]), *self._warnings.due(state.spending, now)]
 

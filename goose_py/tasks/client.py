@@ -2,14 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from goose_py.protocol.codec import CodecError, decode_frame, encode
 from goose_py.protocol.commands import AnyCommand
 from goose_py.protocol.errors import GooseError, UserError
-from goose_py.protocol.wire import WIRE_VERSION, Attach, Attached, Ephemeral, FromWorker, Recorded, Reply, Send
+from goose_py.protocol.frames import WIRE_VERSION, Attach, Attached, Ephemeral, FromWorker, Recorded, Reply, Send
 
 FRAME_LIMIT = 64 * 1024 * 1024
+ONLY_NEW = 1 << 62
+"""For `after`: nothing that is on record already."""
 
 
 class WorkerGone(GooseError):
@@ -76,6 +79,20 @@ class TaskClient:
                 if not future.done():
                     future.set_exception(WorkerGone("The worker of this task has ended."))
             self._replies.clear()
+
+    @asynccontextmanager
+    async def sending(self) -> AsyncIterator["TaskClient"]:
+        """For whoever only sends: what the task says meanwhile is passed over. Closes the connection at the end."""
+        reading = asyncio.ensure_future(self._pass_over())
+        try:
+            yield self
+        finally:
+            await self.close()
+            await reading
+
+    async def _pass_over(self) -> None:
+        async for _ in self.frames():
+            pass
 
     async def close(self) -> None:
         self._writer.close()

@@ -1,18 +1,32 @@
 """Whether two file patterns can mean the same file. Pure.
 
-Patterns are those of gitignore's simple part: `*` and `?` stay within a name, `**` spans folders, and a folder stands for all
-that is below it."""
+`*` and `?` stay within a name, `**` spans folders, and a folder stands for all that is below it. `[ab]` and `{a,b}` may each be
+meant as a pattern or as the name that is spelled so."""
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice, product
+
+_CHOICE = re.compile(r"(\{[^{}]*,[^{}]*\}|\[[^]/]+\])")
+_MAX_READINGS = 100
 
 
 def may_overlap(ours: Sequence[str], theirs: Sequence[str]) -> tuple[str, str] | None:
     """The first pair of patterns that some path could match both, or None."""
     for one in ours:
         for other in theirs:
-            if _paths(_parts(one), _parts(other)):
+            if any(_paths(_parts(a), _parts(b)) for a, b in product(_readings(one), _readings(other))):
                 return one, other
     return None
+
+
+def _readings(pattern: str) -> Iterator[str]:
+    """What a pattern can mean, without sets and braces; no more than _MAX_READINGS, as spelled first."""
+    choices = [
+        (part, *(part[1:-1].split(",") if part[0] == "{" else "?")) if number % 2 else (part,)
+        for number, part in enumerate(_CHOICE.split(pattern))
+    ]
+    return map("".join, islice(product(*choices), _MAX_READINGS))
 
 
 def _parts(pattern: str) -> tuple[str, ...]:

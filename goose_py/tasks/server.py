@@ -9,7 +9,7 @@ from goose_py.protocol.codec import CodecError, decode_request, encode
 from goose_py.protocol.commands import AnyCommand
 from goose_py.protocol.errors import GooseError
 from goose_py.protocol.events import Record
-from goose_py.protocol.wire import Attach, Attached, Ephemeral, FromWorker, Recorded, Reply, Send
+from goose_py.protocol.frames import Attach, Attached, Ephemeral, FromWorker, Recorded, Reply, Send
 from goose_py.session.bus import Bus
 from goose_py.tasks.client import FRAME_LIMIT
 

@@ -10,7 +10,7 @@ from goose_py.protocol.errors import UserError
 from goose_py.protocol.messages import ModelRef, Text, Usage
 from goose_py.review.evidence import Standing, evidence, overall
 from goose_py.session.log import read_log
-from goose_py.tasks.spec import SPEC_NAME, read_spec
+from goose_py.tasks.spec import read_spec
 from goose_py.tasks.store import TaskFolder, TaskStore
 
 TaskState = Literal[
@@ -253,17 +253,17 @@ def summarise(
 
 def summary_of(task: TaskFolder) -> TaskSummary:
     """Never raises: a task whose files are damaged is listed as failed, with the reason."""
-    alive = task.owned()
+    alive, damage, records = task.owned(), "", ()
     try:
-        contents = read_log(task.path)
+        records = read_log(task.path).records
     except UserError as error:
-        try:
-            return _queued(task, alive)
-        except UserError:
-            return TaskSummary(task_id=task.task_id, state="failed", detail=str(error), alive=alive)
-    if not contents.records and (task.path / SPEC_NAME).exists():
+        damage = str(error)
+    if records or not (damage or task.spec.exists()):
+        return summarise(task.task_id, records, alive=alive)
+    try:
         return _queued(task, alive)
-    return summarise(task.task_id, contents.records, alive=alive)
+    except UserError as error:
+        return TaskSummary(task_id=task.task_id, state="failed", detail=damage or str(error), alive=alive)
 
 
 def list_tasks(store: TaskStore) -> tuple[TaskSummary, ...]:

@@ -9,9 +9,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Literal
 
 from goose_py.protocol.errors import GooseError
+from goose_py.toolbox.mcp_session import CallFailed, Reply, Session
 from goose_py.toolbox.names import RemoteTool
 from goose_py.toolbox.server_log import plain
-from goose_py.toolbox.session import CallFailed, Reply, Session
 
 BACKOFF = (0.5, 2.0, 8.0)
 """Seconds before each restart of a server that died; when they are used up it stays down until it is asked for."""

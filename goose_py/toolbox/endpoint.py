@@ -15,11 +15,11 @@ import msgspec
 
 from goose_py.protocol.errors import GooseError
 from goose_py.toolbox.elicitation import Ask
-from goose_py.toolbox.host import ExtensionHost
+from goose_py.toolbox.extension_host import ExtensionHost
 from goose_py.toolbox.manifest import Manifest
+from goose_py.toolbox.mcp_session import ConnectFailed, Session
 from goose_py.toolbox.names import RemoteTool
 from goose_py.toolbox.server_log import Journal
-from goose_py.toolbox.session import ConnectFailed, Session
 from goose_py.toolbox.spec import (
     STARTUP_TIMEOUT,
     Builtin,
@@ -38,7 +38,7 @@ Load = Callable[[Callable[[], Any]], Awaitable[Any]]
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """How an extension is reached. `session(era)` builds a connection that is not open yet; `tools` are known where they
-    need not be asked for; `identity` names its entry in the catalogue, "" for none; `problem` says why it cannot be
+    need not be asked for; `identity` names its file of approved tools, "" for none; `problem` says why it cannot be
     reached at all."""
 
     kind: Literal["builtin", "stdio", "streamable_http", "in_process"]
@@ -245,18 +245,12 @@ def _refuse_missing(missing: tuple[str, ...]) -> None:
 
 def _wire_client() -> Any:
     importlib.import_module("jsonschema.validators")  # the first call needs it, and the event loop should not wait for it
-    from goose_py.toolbox.wire import client
-
-    return client
+    return importlib.import_module("goose_py.toolbox.wire.client")
 
 
 def _wire_stdio() -> Any:
-    from goose_py.toolbox.wire import stdio
-
-    return stdio
+    return importlib.import_module("goose_py.toolbox.wire.stdio")
 
 
 def _wire_http() -> Any:
-    from goose_py.toolbox.wire import http
-
-    return http
+    return importlib.import_module("goose_py.toolbox.wire.http")

@@ -9,14 +9,14 @@ import msgspec
 
 from goose_py.protocol.messages import Text, ToolCall, ToolResult
 from goose_py.protocol.tools import ToolSpec
-from goose_py.toolbox import approved_tools, deferred, pins
+from goose_py.toolbox import approved_tools, deferred
+from goose_py.toolbox.approved_tools import ToolChange
 from goose_py.toolbox.connection import Connection, Notice
 from goose_py.toolbox.endpoint import Endpoint
+from goose_py.toolbox.mcp_session import CallFailed, Reply, Session
 from goose_py.toolbox.names import Origin, RemoteTool, admit, not_there
-from goose_py.toolbox.pins import ToolChange
 from goose_py.toolbox.results import MAX_TRUSTED_TEXT, Bounds, Shelf, convert, is_small
 from goose_py.toolbox.server_log import plain
-from goose_py.toolbox.session import CallFailed, Reply, Session
 from goose_py.toolbox.spec import ExtensionSpec
 
 _MAX_MESSAGE = 4000
@@ -208,7 +208,7 @@ class LiveExtension:
             self._approved = now
             self._save(era)
             return
-        changes = pins.compare(self.key, self._approved, tuple(now.values()))
+        changes = approved_tools.compare(self.key, self._approved, tuple(now.values()))
         if self.trusted:
             if changes and self._endpoint.tools is not None:
                 self.warn(f"{self.key}: tools.json is not what the server lists: {_listed_changes(changes)}")

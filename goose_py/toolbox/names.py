@@ -86,7 +86,7 @@ def admit(
     warnings: list[str] = []
     for tool in tools:
         spec = _spec(origin, tool)
-        problem = _problem(origin, tool.name, spec.name, specs, taken)
+        problem = _problem(tool.name, spec.name, specs, taken)
         if problem:
             warnings.append(f"{origin.extension}: the tool {_quoted(tool.name)} is not offered: {problem}")
             continue
@@ -102,7 +102,7 @@ def not_there(extension: str, wanted: Collection[str], tools: Sequence[RemoteToo
     )
 
 
-def _problem(origin: Origin, remote: str, name: str, specs: Collection[str], taken: Collection[str]) -> str:
+def _problem(remote: str, name: str, specs: Collection[str], taken: Collection[str]) -> str:
     if not remote or not _ALLOWED.fullmatch(_plain(remote)):
         return "its name has characters other than letters, digits, '_', '-' and '.'"
     if "__" in remote:

@@ -262,7 +262,7 @@ def _violation(arguments: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
         return ""
     if not errors:
         return ""
-    complaints = [_complaint(error, arguments) for error in errors[:_SHOWN]]
+    complaints = [_complaint(error) for error in errors[:_SHOWN]]
     more = f"; and {len(errors) - _SHOWN} more" if len(errors) > _SHOWN else ""
     return f"The arguments do not fit: {'; '.join(dict.fromkeys(complaints))}{more}. Expected: {expected(schema)}."
 
@@ -319,7 +319,7 @@ def _validator(schema: str) -> tuple[Any, _Steps] | None:
     return extend(kind, checks)(parsed, registry=Registry()), steps
 
 
-def _complaint(error: Any, arguments: Mapping[str, Any]) -> str:
+def _complaint(error: Any) -> str:
     where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path).lstrip(".")
     wanted, value = error.validator_value, _brief(error.instance)
     match error.validator:

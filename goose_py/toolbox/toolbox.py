@@ -15,12 +15,12 @@ import msgspec
 from goose_py.protocol.messages import Text, ToolCall, ToolResult
 from goose_py.protocol.tools import ToolSpec
 from goose_py.toolbox import deferred
+from goose_py.toolbox.approved_tools import ToolChange
 from goose_py.toolbox.connection import BACKOFF, PROBE_TIMEOUT
 from goose_py.toolbox.elicitation import Ask
 from goose_py.toolbox.endpoint import endpoint
 from goose_py.toolbox.extension import ExtensionStatus, LiveExtension, Resolved, StateChange, error_result
-from goose_py.toolbox.host import ExtensionHost
-from goose_py.toolbox.pins import ToolChange
+from goose_py.toolbox.extension_host import ExtensionHost
 from goose_py.toolbox.repair import Repaired, repair, unknown_tool
 from goose_py.toolbox.results import Shelf
 from goose_py.toolbox.spec import Builtin, ExtensionSpec
@@ -29,10 +29,10 @@ T = TypeVar("T")
 
 
 class Places(msgspec.Struct, frozen=True, kw_only=True):
-    """Folders of this program's state. `catalogue`: approved tool lists of third-party servers, shared by all sessions.
+    """Folders of this program's state. `approved_tools`: the tool lists of third-party servers, shared by all sessions.
     `results`: what did not fit into a result. `logs`: what servers print. None keeps nothing of the kind."""
 
-    catalogue: Path | None = None
+    approved_tools: Path | None = None
     results: Path | None = None
     logs: Path | None = None
 
@@ -73,7 +73,7 @@ class Toolbox:
                 endpoint(spec, host=host, bundled=bundled, logs=self._places.logs, ask=ask, version=version, load=load),
                 taken=functools.partial(self._taken, spec.key),
                 report=on_change,
-                remembered=self._places.catalogue,
+                remembered=self._places.approved_tools,
                 backoff=backoff,
                 probe_timeout=probe_timeout,
             )

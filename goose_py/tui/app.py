@@ -10,9 +10,11 @@ from typing import Any, ClassVar, TypeVar
 from textual import events
 from textual.app import App, SuspendNotSupported
 from textual.binding import Binding, BindingType
+from textual.driver import Driver
 from textual.timer import Timer
 from textual.worker import Worker
 
+from goose_py.agent.compaction import estimate_text
 from goose_py.protocol.changes import ChangeSet
 from goose_py.protocol.commands import (
     AnyCommand,
@@ -32,19 +34,21 @@ from goose_py.protocol.messages import Text
 from goose_py.protocol.modes import Mode
 from goose_py.protocol.safe_text import safe_text
 from goose_py.tui.appearance import Look
-from goose_py.tui.attention import Attention, escape_sequence, passed_through
-from goose_py.tui.chrome import Around
+from goose_py.tui.chrome import Chrome
 from goose_py.tui.conversation.screen import ConversationScreen
 from goose_py.tui.conversation.transcript import short_transcript
+from goose_py.tui.input.driver import InlineDriver, ScreenDriver
+from goose_py.tui.notifications import Notifications, escape_sequence, tmux_passthrough
 from goose_py.tui.questions import commands_for, question_of
-from goose_py.tui.review.open_review import Reviewing
-from goose_py.tui.services import Left, Options, Services
+from goose_py.tui.review.open_review import OpenReview
+from goose_py.tui.services import AppExit, Options, Services
 from goose_py.tui.slash import COMMANDS, parse, parse_model
 from goose_py.tui.state.attachment import Attachment
 from goose_py.tui.state.task_line import TaskLine
 from goose_py.tui.state.view_state import Queued, ViewState
 from goose_py.tui.theme import DARK, LIGHT, NAMES
 from goose_py.tui.widgets.question import Option, Question
+from goose_py.tui.widgets.text_layout import count_text
 
 T = TypeVar("T")
 LEAVE_TWICE = 2.0
@@ -52,7 +56,7 @@ LEAVE_TWICE = 2.0
 TASKS_EVERY = 10.0
 
 
-class GooseApp(App[Left]):
+class GooseApp(App[AppExit]):
     """`task` None: a new one is started. The first frame is painted before any worker is reached."""
 
     TITLE = "goose-py"
@@ -72,17 +76,22 @@ class GooseApp(App[Left]):
 
     def __init__(self, services: Services, options: Options = Options(), task: str | None = None) -> None:  # noqa: B008
         # Said here and not only by the theme: Textual decides on NO_COLOR while it is being made.
-        super().__init__(ansi_color=True if options.palette in ("ansi", "mono") else None)
+        super().__init__(
+            driver_class=InlineDriver if options.inline else ScreenDriver,
+            ansi_color=True if options.palette in ("ansi", "mono") else None,
+        )
         self.services = services
         self.options = options
         self.look = Look(options.palette, options.ascii)
         self.task_id = task
         self.attachment: Attachment | None = None
         self.changes: ChangeSet | None = None
-        self.reviewing: Reviewing | None = None
+        self.reviewing: OpenReview | None = None
         self.tasks: tuple[TaskLine, ...] = ()
         self.answered = ""
         self._problem = ""
+        self._starter: Worker[None] | None = None
+        self._too_long = ""
         self._drawn = -1
         self._pending: Timer | None = None
         self._clock: Timer | None = None
@@ -91,12 +100,16 @@ class GooseApp(App[Left]):
         self._left_asked = float("-inf")
         self._away = False
         self._review_wanted = False
-        self._attention = Attention()
+        self._desktop = Notifications()
         self.conversation = ConversationScreen(self)
         self.animation_level = "none"
         for theme in (DARK, LIGHT):
             self.register_theme(theme)
         self.theme = NAMES[options.palette]
+
+    def _build_driver(self, headless: bool, inline: bool, mouse: bool, size: tuple[int, int] | None) -> Driver:
+        """The driver is ours also where Textual would take its own inline one."""
+        return super()._build_driver(headless, False, mouse, size)
 
     def _handle_exception(self, error: Exception) -> None:
         """A bug of ours ends the app, and `run.run_app` raises it. Textual would print it with the values of all variables,
@@ -122,39 +135,60 @@ class GooseApp(App[Left]):
 
     def _begin(self) -> None:
         self._clock = self.set_interval(0.5 if self.options.slow_link else 0.25, self._tick, pause=True)
-        self.run_worker(partial(self._open, self.task_id), group="open", exclusive=True)
+        if self.task_id is not None:
+            self.attach(self.task_id)
+        else:
+            self.begin_another()
         self.run_worker(self._look_at_tasks, group="tasks", exclusive=True)
         self.set_interval(TASKS_EVERY, self.refresh_tasks)
 
-    async def _open(self, task: str | None) -> None:
+    def begin_another(self) -> None:
+        """Show a new task in the place of this one. Where none can be started, this one stays, and it is said why."""
+        if self._starter is None or self._starter.is_finished:
+            self._starter = self.run_worker(self._start, group="start")
+
+    async def _start(self) -> None:
+        self._problem = ""
+        self.draw()
+        before = self.task_id
         try:
-            task = task if task is not None else await self.services.start_task()
+            task = await self.services.start_task()
+            self.task_id = before or task
+            attachment = Attachment(task, self.services.connect, self._changed)
+            await attachment.connect()
         except GooseError as error:
-            self._problem = safe_text(str(error))
-            self.complain(error)
+            self.task_id = before
+            if before is not None:
+                self.complain(error)
+            else:
+                self._problem = safe_text(str(error))
+            self.refresh_tasks()
             self.draw()
             return
-        self.attach(task)
+        self._show(attachment)
 
     def attach(self, task: str) -> None:
         """Show this task from now on. The one before goes on as it was."""
+        self._show(Attachment(task, self.services.connect, self._changed))
+
+    def _show(self, attachment: Attachment) -> None:
         if self._reader is not None:
             self._reader.cancel()
-        self.task_id = task
+        self.task_id = attachment.task_id
         self.changes, self._changes_of, self.answered, self._problem = None, None, "", ""
         self.reviewing = None
-        self.attachment = Attachment(task, self.services.connect, self._changed)
+        self.attachment = attachment
         self.conversation.log_view.clear()
-        self._reader = self.run_worker(self.attachment.run, group="reader", exclusive=True)
+        self._reader = self.run_worker(attachment.run, group="reader", exclusive=True)
         self.draw()
 
     @property
     def state(self) -> ViewState:
         return self.attachment.state if self.attachment is not None else _NOTHING
 
-    def around(self, tab: str = "chat") -> Around:
+    def chrome(self, tab: str = "chat") -> Chrome:
         model = self.state.model
-        return Around(
+        return Chrome(
             tab=tab,
             window=self.services.window_of(model) if model is not None else None,
             place=self.options.place,
@@ -166,7 +200,7 @@ class GooseApp(App[Left]):
 
     def _connection_text(self) -> str:
         if self._problem:
-            return "no task"
+            return "not started"
         if self.attachment is None:
             return "starting…"
         return {
@@ -216,7 +250,8 @@ class GooseApp(App[Left]):
     def _tell_the_absent(self, question: Question | None) -> None:
         """Once for each thing, when somebody who looks elsewhere is needed or work is done."""
         others = [task for task in self.tasks if task.task_id != self.task_id]
-        news = self._attention.news(self.state.title, question.id if question is not None else "", self.state.running, others)
+        asked = question.id if question is not None else ""
+        news = self._desktop.news(self.state.title, asked, self.state.running, others)
         if news and self._away:
             self.bell()
             if self._driver is not None:
@@ -238,7 +273,7 @@ class GooseApp(App[Left]):
         if task == self.task_id:
             self.changes = changes
             if self.reviewing is None:
-                self.reviewing = Reviewing(changes)
+                self.reviewing = OpenReview(changes)
             self.draw()
             if self._review_wanted:
                 self._review_wanted = False
@@ -276,6 +311,8 @@ class GooseApp(App[Left]):
             prompt.take()
             self._run_slash(*command)
             return
+        if self._is_too_long(text):
+            return
         prompt.take()
         prompt.remember(text)
         self.services.remember(text)
@@ -286,11 +323,22 @@ class GooseApp(App[Left]):
         message = Prompt(prompt_id=self.services.new_id(), parts=(Text(text),), delivery="queue" if queue else "steer")
         self.send(message, on_refused=lambda reason: self._give_back(text, reason))
 
+    def _is_too_long(self, text: str) -> bool:
+        """Says so, once, of a text that the model's window cannot hold; sent again, it is sent."""
+        model = self.state.model
+        window = self.services.window_of(model) if model is not None else None
+        tokens = estimate_text(len(text))
+        if window is None or tokens <= window or text == self._too_long:
+            return False
+        self._too_long = text
+        said = f"This is about {count_text(tokens)} tokens, and the window of {model.model} is {count_text(window)}"
+        self.say(f"{said}: shorten it, or press Enter again to send it as it is.", 8)
+        return True
+
     def _give_back(self, text: str, reason: str) -> None:
-        self.complain(GooseError(reason))
-        prompt = self.conversation.prompt
-        if not prompt.text:
-            prompt.put(text)
+        self.conversation.prompt.give_back(text)
+        if safe_text(reason) != self.chrome().problem:  # which is on the screen already
+            self.complain(GooseError(reason))
 
     def send(self, *commands: AnyCommand, on_refused: Callable[[str], None] | None = None) -> None:
         """Send in order. A refusal is shown, by `on_refused` where it is given, and what follows is not sent."""
@@ -298,7 +346,7 @@ class GooseApp(App[Left]):
 
     async def _send(self, commands: tuple[AnyCommand, ...], on_refused: Callable[[str], None] | None) -> None:
         try:
-            attachment = self._reached()
+            attachment = await self._reached()
             for command in commands:
                 await attachment.send(command)
         except GooseError as error:
@@ -307,10 +355,14 @@ class GooseApp(App[Left]):
             else:
                 on_refused(str(error))
 
-    def _reached(self) -> Attachment:
-        """The attachment, with its worker started again where it had ended."""
+    async def _reached(self) -> Attachment:
+        """The attachment, with its worker started again where it had ended, and with a new task where there is none yet."""
         if self.attachment is None:
-            raise UserError(self._problem or "The task is still being started; try again in a moment.")
+            self.begin_another()
+            assert self._starter is not None
+            await self._starter.wait()
+        if self.attachment is None:
+            raise UserError(self._problem)
         if self.attachment.status in ("gone", "failed"):
             self._reader = self.run_worker(self.attachment.run, group="reader", exclusive=True)
             self.attachment.restarting()
@@ -407,9 +459,6 @@ class GooseApp(App[Left]):
             self.complain(error)
         self.refresh_changes()
 
-    def begin_another(self) -> None:
-        self.run_worker(partial(self._open, None), group="open", exclusive=True)
-
     def show_plan(self) -> None:
         plan = self.state.plan
         if plan is None:
@@ -492,8 +541,8 @@ class GooseApp(App[Left]):
     def action_leave(self) -> None:
         self.exit(self.left())
 
-    def left(self) -> Left:
-        return Left(self.task_id, self.state.running, self.state.title, short_transcript(self.state))
+    def left(self) -> AppExit:
+        return AppExit(self.task_id, self.state.running, self.state.title, short_transcript(self.state))
 
     def action_redraw(self) -> None:
         self.screen.refresh(layout=True)
@@ -520,7 +569,7 @@ class GooseApp(App[Left]):
         self.copy_to_clipboard(text)
         if self.options.tmux and self._driver is not None:
             data = base64.b64encode(text.encode("utf-8", "replace")).decode()
-            self._driver.write(passed_through(f"\x1b]52;c;{data}\x07", tmux=True))
+            self._driver.write(tmux_passthrough(f"\x1b]52;c;{data}\x07", tmux=True))
         lines = text.count("\n") + 1
         self.notify(f"Copied {lines} {'line' if lines == 1 else 'lines'}.", timeout=2, markup=False)
 

@@ -44,8 +44,12 @@ NEED_MARKS = {
 }
 
 
+IN_PANEL = ("you", "review", "running")
+"""What other tasks need to be shown beside the conversation."""
+
+
 @dataclass(frozen=True)
-class Around:
+class Chrome:
     """What the header and the panel show beside the state. `connection` says in a few words what is wrong with it, and
     `problem` in a sentence why. `window` is the model's context in tokens, None where unknown;
     `place` stands where a session has not named its folder yet."""
@@ -59,16 +63,16 @@ class Around:
     tasks: tuple[TaskLine, ...] = ()
 
 
-def place_of(state: ViewState, around: Around) -> str:
+def place_of(state: ViewState, chrome: Chrome) -> str:
     where = state.repository or state.workspace
-    return safe_line(PurePosixPath(where).name) if where else around.place
+    return safe_line(PurePosixPath(where).name) if where else chrome.place
 
 
-def header_rows(state: ViewState, around: Around, width: int, look: Look) -> list[Row]:
+def header_rows(state: ViewState, chrome: Chrome, width: int, look: Look) -> list[Row]:
     wide = width >= WIDE
-    right = _model_facts(state, around, wide, look)
+    right = _model_facts(state, chrome, wide, look)
     left: Row = [Segment(" ▞ goose-py  " if wide else " ", look["accent"])]
-    left.append(Segment(fitted(place_of(state, around), 30 if wide else 16), look["title"]))
+    left.append(Segment(fitted(place_of(state, chrome), 30 if wide else 16), look["title"]))
     branch = state.base_branch or state.branch
     if branch:
         left.append(
@@ -76,16 +80,16 @@ def header_rows(state: ViewState, around: Around, width: int, look: Look) -> lis
         )
     left.append(Segment("  " if wide else " "))
     room = width - row_width(right) - row_width(left) - 1
-    for tabs in (_tabs(around, wide, look), _tabs(around, wide, look, only=around.tab)):
+    for tabs in (_tabs(chrome, wide, look), _tabs(chrome, wide, look, only=chrome.tab)):
         if row_width(tabs) <= room:
             left += tabs
             break
     return [spread(left, right, width), [Segment("━" * width, look["faint"])]]
 
 
-def welcome_rows(state: ViewState, around: Around, program: str, width: int, look: Look) -> list[Row]:
+def welcome_rows(state: ViewState, chrome: Chrome, program: str, width: int, look: Look) -> list[Row]:
     """What a new conversation begins with: where the work happens, and what a user can rely on."""
-    where = place_of(state, around)
+    where = place_of(state, chrome)
     origin = f" from {safe_line(state.starts_from)}" if state.starts_from else ""
     if state.repository and state.repository != state.workspace:
         lines = [f"Works on {where} in a worktree of its own{origin}. Your files change when you apply, and not before."]
@@ -97,16 +101,18 @@ def welcome_rows(state: ViewState, around: Around, program: str, width: int, loo
     rows: list[Row] = [[], [Segment(f"  ▞ goose-py {program}".rstrip(), look["accent"])], []]
     for line in lines:
         rows += [[Segment(f"  {part}", look["dim"])] for part in wrapped(line, width - 4, look)]
-    if around.problem:
-        rows += [[], *([Segment(f"  {part}", look["bad"])] for part in wrapped(around.problem, width - 4, look))]
+    if chrome.problem:
+        mending = "What you wrote is kept, and enter tries again. Commands run here with ! before them: !goose-py doctor."
+        for text, role in ((chrome.problem, "bad"), (mending, "dim")):
+            rows += [[], *([Segment(f"  {part}", look[role])] for part in wrapped(text, width - 4, look))]
     return rows
 
 
-def _tabs(around: Around, wide: bool, look: Look, only: str = "") -> Row:
-    needing = sum(task.need == "you" for task in around.tasks)
-    running = sum(task.need == "running" for task in around.tasks)
+def _tabs(chrome: Chrome, wide: bool, look: Look, only: str = "") -> Row:
+    needing = sum(task.need == "you" for task in chrome.tasks)
+    running = sum(task.need == "running" for task in chrome.tasks)
     board = "".join((f" ●{running}" if running else "", f" !{needing}" if needing else ""))
-    added, removed = changed_lines(around.changes)
+    added, removed = changed_lines(chrome.changes)
     review = f" +{added}−{removed}" if added or removed else ""
     names = {"chat": "1 Chat", "tasks": f"2 Tasks{board}", "review": f"3 Review{review}"}
     row: Row = []
@@ -114,21 +120,21 @@ def _tabs(around: Around, wide: bool, look: Look, only: str = "") -> Row:
         if only and tab != only:
             continue
         text = name if wide else name.replace(" ", "")
-        row.append(Segment(f"[{text}]" if tab == around.tab else f" {text} ", look["strong" if tab == around.tab else "dim"]))
+        row.append(Segment(f"[{text}]" if tab == chrome.tab else f" {text} ", look["strong" if tab == chrome.tab else "dim"]))
     return row
 
 
-def _model_facts(state: ViewState, around: Around, wide: bool, look: Look) -> Row:
+def _model_facts(state: ViewState, chrome: Chrome, wide: bool, look: Look) -> Row:
     gap = Segment("   " if wide else " ")
     row: Row = []
-    if around.connection:
-        row += [Segment(around.connection, look["warn"]), gap]
+    if chrome.connection:
+        row += [Segment(chrome.connection, look["warn"]), gap]
     if state.model is not None:
         name = safe_line(f"{state.model.provider}/{state.model.model}")
         effort = (f" · {state.model.effort}" if wide else f"·{state.model.effort}") if state.model.effort else ""
         row += [Segment(fitted(name, 44 if wide else 30), look["text"]), Segment(effort, look["dim"]), gap]
     row += [Segment(f"▸ {state.mode}" if wide else f"▸{state.mode}", look[MODE_ROLES[state.mode]]), gap]
-    share = context_share(state, around)
+    share = context_share(state, chrome)
     if share is not None:
         row += [Segment(f"{share:.0%}", look["warn" if share > 0.8 else "dim"]), gap]
     elif state.context_tokens:
@@ -140,8 +146,8 @@ def _model_facts(state: ViewState, around: Around, wide: bool, look: Look) -> Ro
 MODE_ROLES = {"plan": "review", "ask": "accent", "auto": "warn", "chat": "dim"}
 
 
-def context_share(state: ViewState, around: Around) -> float | None:
-    return state.context_tokens / around.window if around.window and state.context_tokens else None
+def context_share(state: ViewState, chrome: Chrome) -> float | None:
+    return state.context_tokens / chrome.window if chrome.window and state.context_tokens else None
 
 
 def cost_text(state: ViewState) -> str:
@@ -184,7 +190,7 @@ def activity(state: ViewState) -> str:
 SPINNER = "✻✼✽✼"
 
 
-def status_rows(state: ViewState, around: Around, width: int, look: Look, now: float, frame: int | None = None) -> list[Row]:
+def status_rows(state: ViewState, chrome: Chrome, width: int, look: Look, now: float, frame: int | None = None) -> list[Row]:
     """`now` is Unix time; `frame` None: no spinner is drawn."""
     wide = width >= WIDE
     right: Row = []
@@ -211,20 +217,22 @@ def status_rows(state: ViewState, around: Around, width: int, look: Look, now: f
             Segment(tail, look["dim"]),
         ]
     else:
-        left = _idle_status(state, around, look)
+        left = _idle_status(state, chrome, look)
     return [spread(left, right, width)]
 
 
-def _idle_status(state: ViewState, around: Around, look: Look) -> Row:
-    if around.connection:
-        return [Segment(f" ! {around.problem or around.connection}", look["bad" if around.problem else "warn"])]
+def _idle_status(state: ViewState, chrome: Chrome, look: Look) -> Row:
+    if chrome.problem and not state.items:  # it is said in full above
+        return [Segment(f" ! {chrome.connection}", look["bad"]), Segment(" · enter tries again", look["dim"])]
+    if chrome.connection:
+        return [Segment(f" ! {chrome.problem or chrome.connection}", look["bad" if chrome.problem else "warn"])]
     if state.ended:
         return [Segment(f" ▪ task {state.ended}", look["dim"])]
     if state.plan_waits:
         return [Segment(" ! the plan waits for your decision", look["warn"])]
-    added, removed = changed_lines(around.changes)
+    added, removed = changed_lines(chrome.changes)
     if state.outcome == "done" and (added or removed) and not state.applied:
-        standing = overall(evidence_of(state, _tree_of(state, around) or "")) if state.checks else "not run"
+        standing = overall(evidence_of(state, _tree_of(state, chrome) or "")) if state.checks else "not run"
         checks = {"stale": "checks are stale", "not run": "no check ran"}.get(standing, f"checks {standing}")
         return [Segment(" ◆ ready for review", look["review"]), Segment(f" · {checks} · F3", look["dim"])]
     if state.outcome is None:
@@ -232,9 +240,9 @@ def _idle_status(state: ViewState, around: Around, look: Look) -> Row:
     return [Segment(f" {'✓ done' if state.outcome == 'done' else state.outcome.replace('_', ' ')}", look["dim"])]
 
 
-def plan_line(state: ViewState, around: Around, width: int, look: Look) -> list[Row]:
+def plan_line(state: ViewState, chrome: Chrome, width: int, look: Look) -> list[Row]:
     """The plan in one row, for narrow screens; no row where there is none."""
-    needing = sum(task.need == "you" for task in around.tasks)
+    needing = sum(task.need == "you" for task in chrome.tasks)
     said = "task needs" if needing == 1 else "tasks need"
     right: Row = [Segment(f"!{needing} {said} you F2 ", look["warn"])] if needing else []
     if state.plan is None or not state.plan.steps:
@@ -261,14 +269,14 @@ def current_step(state: ViewState):  # type: ignore[no-untyped-def]
     return None
 
 
-def panel_rows(state: ViewState, around: Around, width: int, height: int, look: Look) -> list[Row]:
+def panel_rows(state: ViewState, chrome: Chrome, width: int, height: int, look: Look) -> list[Row]:
     """The side panel: plan, other tasks, checks, changed files, context. Sections that do not fit are left out whole."""
     sections = [
         _plan_section(state, width, look),
-        _tasks_section(around.tasks, width, look),
-        _checks_section(state, around, width, look),
-        _changes_section(around.changes, width, look),
-        _context_section(state, around, width, look),
+        _tasks_section(chrome.tasks, width, look),
+        _checks_section(state, chrome, width, look),
+        _changes_section(chrome.changes, width, look),
+        _context_section(state, chrome, width, look),
     ]
     rows: list[Row] = []
     for section in sections:
@@ -306,7 +314,7 @@ def _plan_section(state: ViewState, width: int, look: Look) -> list[Row]:
 
 
 def _tasks_section(tasks: Sequence[TaskLine], width: int, look: Look) -> list[Row]:
-    shown = [task for task in tasks if task.need in ("you", "review", "running")]
+    shown = [task for task in tasks if task.need in IN_PANEL]
     if not shown:
         return []
     needing = sum(task.need == "you" for task in shown)
@@ -336,8 +344,8 @@ def evidence_of(state: ViewState, tree: str) -> tuple[Evidence, ...]:
     return evidence(state.check_commands, state.verified, tree)
 
 
-def _checks_section(state: ViewState, around: Around, width: int, look: Look) -> list[Row]:
-    tree = _tree_of(state, around)
+def _checks_section(state: ViewState, chrome: Chrome, width: int, look: Look) -> list[Row]:
+    tree = _tree_of(state, chrome)
     seconds = {check.command: check.seconds for check in state.checks}
     found = [each for each in evidence_of(state, tree or "") if each.command in seconds]
     if not found:
@@ -352,10 +360,10 @@ def _checks_section(state: ViewState, around: Around, width: int, look: Look) ->
     return rows
 
 
-def _tree_of(state: ViewState, around: Around) -> str | None:
+def _tree_of(state: ViewState, chrome: Chrome) -> str | None:
     """The files as they are now, as far as is known."""
-    if around.changes is not None:
-        return around.changes.result_tree
+    if chrome.changes is not None:
+        return chrome.changes.result_tree
     return state.changes.tree_after if state.changes else None
 
 
@@ -383,17 +391,17 @@ def _changes_section(changes: ChangeSet | None, width: int, look: Look) -> list[
     return rows
 
 
-def _context_section(state: ViewState, around: Around, width: int, look: Look) -> list[Row]:
+def _context_section(state: ViewState, chrome: Chrome, width: int, look: Look) -> list[Row]:
     if not state.context_tokens:
         return []
-    share = context_share(state, around)
+    share = context_share(state, chrome)
     rows: list[Row] = []
     if share is not None:
         cells = max(4, width - 14)
         full = min(cells, round(share * cells))
         bar = [Segment("▓" * full, look["warn" if share > 0.8 else "accent"]), Segment("░" * (cells - full), look["faint"])]
         rows.append([Segment("CONTEXT ", look["title"]), Segment(f"{share:>4.0%}  ", look["dim"]), *bar])
-        rows.append([Segment(f"{count_text(state.context_tokens)} of {count_text(around.window or 0)} tokens", look["dim"])])
+        rows.append([Segment(f"{count_text(state.context_tokens)} of {count_text(chrome.window or 0)} tokens", look["dim"])])
     else:
         rows.append([Segment("CONTEXT ", look["title"]), Segment(f" {count_text(state.context_tokens)} tokens", look["dim"])])
     limit = f" of ${state.limits.max_cost:.2f}" if state.limits.max_cost is not None else ""

@@ -9,8 +9,8 @@ from goose_py.protocol.changes import ChangeSet
 from goose_py.protocol.commands import AnyCommand
 from goose_py.protocol.errors import GooseError
 from goose_py.tui.appearance import Look
-from goose_py.tui.chrome import Around
-from goose_py.tui.review.open_review import Reviewing
+from goose_py.tui.chrome import Chrome
+from goose_py.tui.review.open_review import OpenReview
 from goose_py.tui.services import Options, Services
 from goose_py.tui.state.task_line import TaskLine
 from goose_py.tui.state.view_state import Queued, ViewState
@@ -28,14 +28,14 @@ class AppContext(Protocol):
     services: Services
     task_id: str | None
     changes: ChangeSet | None
-    reviewing: Reviewing | None
+    reviewing: OpenReview | None
     tasks: tuple[TaskLine, ...]
     answered: str
 
     @property
     def state(self) -> ViewState: ...
 
-    def around(self, tab: str = "chat") -> Around: ...
+    def chrome(self, tab: str = "chat") -> Chrome: ...
 
     def say(self, text: str, seconds: float = 4) -> None:
         """Tell the user something in passing."""

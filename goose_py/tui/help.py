@@ -14,7 +14,7 @@ from goose_py.protocol.safe_text import safe_line
 from goose_py.tui.context import AppContext
 from goose_py.tui.conversation.blocks import STEP_MARKS
 from goose_py.tui.slash import COMMANDS
-from goose_py.tui.widgets.row_view import Rows
+from goose_py.tui.widgets.row_view import RowView
 from goose_py.tui.widgets.text_layout import Row, wrapped
 
 KEYS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
@@ -125,7 +125,7 @@ class TextScreen(ModalScreen[None]):
         super().__init__()
         self._goose = context
         self._heading = title
-        self._text = Rows(context.look, base="surface")
+        self._text = RowView(context.look, base="surface")
         self._box = VerticalScroll(self._text, id="box", classes="-ascii" if context.look.ascii else None)
 
     def compose(self) -> ComposeResult:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import gc
 from collections.abc import MutableMapping
 
-from goose_py.tui.services import Left, Options, Services
+from goose_py.tui.services import AppExit, Options, Services
 
 
-def run_app(services: Services, options: Options, env: MutableMapping[str, str], task: str | None = None) -> Left:
+def run_app(services: Services, options: Options, env: MutableMapping[str, str], task: str | None = None) -> AppExit:
     """Open the app, on `task` or on a new one, and return how it was left. Ask `terminal.refusal` first. Raises
     what a bug in the app ended it with.
 

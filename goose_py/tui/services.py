@@ -9,10 +9,10 @@ from typing import Protocol
 from goose_py.protocol.changes import ChangeSet, FileChange
 from goose_py.protocol.commands import AnyCommand
 from goose_py.protocol.errors import UserError
+from goose_py.protocol.frames import Ephemeral, Recorded
 from goose_py.protocol.messages import ModelRef
 from goose_py.protocol.modes import Mode
 from goose_py.protocol.safe_text import safe_text
-from goose_py.protocol.wire import Ephemeral, Recorded
 from goose_py.tasks.history.causes import Cause
 from goose_py.tui.state.task_line import TaskLine
 
@@ -78,10 +78,10 @@ class Services:
 
 @dataclass(frozen=True)
 class Options:
-    """`palette` is one of `look.PALETTES`. `slow_link`: flush less often and draw no spinner. `tmux`: copies go through its
-    passthrough too. `inline`: below the prompt of the shell, in the terminal's own scrollback. `grace` and `typing_pause` are
-    seconds: how long a question takes no answer after it was drawn, and how long after the last key it takes the keys away
-    from the prompt."""
+    """`palette` is one of `appearance.PALETTES`. `slow_link`: flush less often and draw no spinner. `tmux`: copies go through
+    its passthrough too. `inline`: below the prompt of the shell, in the terminal's own scrollback. `grace` and `typing_pause`
+    are seconds: how long a question takes no answer after it was drawn, and how long after the last key it takes the keys
+    away from the prompt."""
 
     palette: str = "dark"
     ascii: bool = False
@@ -100,7 +100,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Left:
+class AppExit:
     """How the app was left: which task was open, whether it still works, and the end of what was said, as safe text."""
 
     task_id: str | None

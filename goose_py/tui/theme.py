@@ -1,4 +1,4 @@
-"""Textual themes to go with the palettes of `look`."""
+"""Textual themes for the palettes of `appearance`."""
 
 from __future__ import annotations
 

@@ -12,10 +12,10 @@ from contextlib import suppress
 from goose_py.bootstrap.host import Host
 from goose_py.protocol.commands import AnyCommand
 from goose_py.protocol.errors import GooseError
-from goose_py.tasks.client import TaskClient, WorkerGone
+from goose_py.tasks.client import ONLY_NEW, TaskClient, WorkerGone
 from goose_py.tasks.store import TaskFolder
 from goose_py.workers.detached_process import start_detached
-from goose_py.workers.warm_parent import fork_worker
+from goose_py.workers.fork_client import fork_worker
 
 START_TIMEOUT = 120.0
 
@@ -24,7 +24,7 @@ class WorkerFailed(GooseError):
     """The worker could not start its task."""
 
 
-async def connect(host: Host, folder: TaskFolder, after: int = 0) -> TaskClient:
+async def connect(host: Host, folder: TaskFolder, after: int) -> TaskClient:
     """A client of the task's worker, which is started when none runs. Raises WorkerFailed."""
     try:
         return await TaskClient.connect(folder.socket, after)
@@ -35,22 +35,8 @@ async def connect(host: Host, folder: TaskFolder, after: int = 0) -> TaskClient:
 
 async def tell(host: Host, folder: TaskFolder, command: AnyCommand) -> None:
     """Sends one command to the task's worker, which is started where none runs. Raises UserError with its refusal."""
-    await tell_client(await connect(host, folder, after=1 << 62), command)
-
-
-async def tell_client(client: TaskClient, command: AnyCommand) -> None:
-    """Sends one command and closes the connection."""
-
-    async def drain() -> None:
-        async for _ in client.frames():
-            pass
-
-    reading = asyncio.ensure_future(drain())
-    try:
-        await client.send(command)
-    finally:
-        await client.close()
-        await reading
+    async with (await connect(host, folder, after=ONLY_NEW)).sending() as worker:
+        await worker.send(command)
 
 
 async def start_worker(host: Host, folder: TaskFolder) -> None:

@@ -14,12 +14,12 @@ from goose_py.tasks.schedule import Known, Schedule, schedule
 from goose_py.tasks.spec import read_spec
 from goose_py.tasks.store import TaskFolder
 from goose_py.tasks.summary import summary_of
+from goose_py.workers.fork_client import warm
 from goose_py.workers.launch import start_worker
-from goose_py.workers.warm_parent import warm
 
 
 @dataclass(frozen=True)
-class Kicked:
+class QueueOutcome:
     """`started` and, with a sentence each, `failed` tasks; `waiting` ones with the reason."""
 
     started: tuple[str, ...]
@@ -27,13 +27,13 @@ class Kicked:
     waiting: dict[str, str]
 
 
-async def start_waiting(host: Host) -> Kicked:
+async def start_waiting(host: Host) -> QueueOutcome:
     """Starts workers for all waiting tasks that may begin. A task that cannot be started keeps its place, with the reason in
     its summary. Raises nothing that is about one task alone."""
     started: list[str] = []
     failed: dict[str, str] = {}
     if not waiting_folders(host):
-        return Kicked((), {}, {})
+        return QueueOutcome((), {}, {})
     async with _locked(host):
         plan = plan_queue(host)
         folders = [host.tasks.folder(task) for task in plan.start]
@@ -49,10 +49,10 @@ async def start_waiting(host: Host) -> Kicked:
                 raise result
             else:
                 started.append(folder.task_id)
-    return Kicked(tuple(started), failed, dict(plan.reasons))
+    return QueueOutcome(tuple(started), failed, dict(plan.reasons))
 
 
-def kick(host: Host) -> None:
+def advance_queue(host: Host) -> None:
     """Starts what may begin by now, before something is shown. What cannot be started says so in its own summary."""
     if waiting_folders(host):
         asyncio.run(start_waiting(host))

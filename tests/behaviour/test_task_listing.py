@@ -36,3 +36,12 @@ def test_only_tasks_that_changed_are_read_again(tmp_path: Path):
     after = {summary.task_id: summary for summary in listing.read()}
     assert after[first.task_id] is before[first.task_id] and not after[second.task_id].alive
     assert sorted(after.values(), key=lambda each: each.task_id) == sorted(list_tasks(store), key=lambda each: each.task_id)
+
+
+def test_a_task_that_has_not_begun_and_whose_spec_is_damaged_is_listed_as_failed(tmp_path: Path):
+    store = TaskStore(tmp_path / "state", tmp_path / "run")
+    folder = store.new(lambda: 1_700_000_000.0)
+    Log.create(folder.path, folder.task_id, lambda: 1_700_000_000.0).close()
+    folder.spec.write_text("{")
+    (summary,) = list_tasks(store)
+    assert summary.state == "failed" and str(folder.spec) in summary.detail

@@ -107,7 +107,7 @@ async def test_tools_that_change_under_way_are_withheld_with_a_diff_until_they_a
 async def test_tools_that_changed_between_two_sessions_are_withheld_too(tmp_path: Path) -> None:
     """Nothing is started before it is used, and what is used then must be what was approved."""
     ran = tmp_path / "ran"
-    places = Places(catalogue=tmp_path / "catalogue")
+    places = Places(approved_tools=tmp_path / "catalogue")
     server = bad("crashes", ran)
     async with Watched([server], tmp_path, places=places) as watched:
         first = await watched.settled()
@@ -145,7 +145,7 @@ async def test_a_server_of_the_new_protocol_tells_of_its_changes_too(tmp_path: P
 async def test_with_its_tools_known_a_server_starts_only_when_it_is_used(tmp_path: Path) -> None:
     started: list[int] = []
     host = {"on_process": lambda record, alive: started.append(record.pid) if alive else None}
-    places = Places(catalogue=tmp_path / "catalogue")
+    places = Places(approved_tools=tmp_path / "catalogue")
     async with Watched([bad()], tmp_path, places=places, host=host) as watched:
         names = await watched.settled()
         specs = watched.toolbox.specs()
@@ -162,7 +162,7 @@ async def test_with_its_tools_known_a_server_starts_only_when_it_is_used(tmp_pat
 
 
 async def test_other_settings_are_another_server_whose_tools_are_asked_for(tmp_path: Path) -> None:
-    places = Places(catalogue=tmp_path / "catalogue")
+    places = Places(approved_tools=tmp_path / "catalogue")
     async with Watched([bad("many", 3)], tmp_path, places=places) as watched:
         assert len(await watched.settled()) == 3
     async with Watched([bad("many", 4)], tmp_path, places=places) as watched:
@@ -170,7 +170,7 @@ async def test_other_settings_are_another_server_whose_tools_are_asked_for(tmp_p
 
 
 async def test_a_listing_that_was_tampered_with_is_not_trusted(tmp_path: Path) -> None:
-    places = Places(catalogue=tmp_path / "catalogue")
+    places = Places(approved_tools=tmp_path / "catalogue")
     async with Watched([bad()], tmp_path, places=places) as watched:
         await watched.settled()
     stored = next((tmp_path / "catalogue").iterdir())
@@ -186,7 +186,7 @@ async def test_a_listing_that_was_tampered_with_is_not_trusted(tmp_path: Path) -
 
 
 async def test_the_users_choice_of_tools_holds_and_is_no_change(tmp_path: Path) -> None:
-    places = Places(catalogue=tmp_path / "catalogue")
+    places = Places(approved_tools=tmp_path / "catalogue")
     choosy = bad(available_tools=("echo", "gone"))
     for _ in range(2):
         async with Watched([choosy], tmp_path, places=places) as watched:

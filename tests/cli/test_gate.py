@@ -11,7 +11,7 @@ from parallel import folder_of
 
 from goose_py.protocol import events as ev
 from goose_py.protocol.commands import ResolveApproval
-from goose_py.protocol.wire import Recorded
+from goose_py.protocol.frames import Recorded
 from goose_py.session.log import read_log
 from goose_py.tasks.client import TaskClient
 

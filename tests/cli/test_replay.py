@@ -10,7 +10,7 @@ from command import CHECK, FIXING, PLAN, PLAN_DONE, answered, calls
 
 from goose_py.protocol import commands as cmd
 from goose_py.protocol import events as ev
-from goose_py.protocol.wire import Recorded
+from goose_py.protocol.frames import Recorded
 from goose_py.session.log import read_log
 from goose_py.tasks.client import TaskClient
 

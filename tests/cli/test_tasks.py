@@ -13,8 +13,8 @@ from parallel import folder_of, pid_of
 
 from goose_py.protocol import events as ev
 from goose_py.protocol.commands import Prompt, ResolveApproval, Shutdown
+from goose_py.protocol.frames import Recorded
 from goose_py.protocol.messages import Text
-from goose_py.protocol.wire import Recorded
 from goose_py.session.log import read_log
 from goose_py.tasks.client import TaskClient, WorkerGone
 from goose_py.tasks.store import TaskFolder

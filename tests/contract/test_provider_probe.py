@@ -8,7 +8,7 @@ from goose_py.protocol.errors import AuthenticationFailed, ProviderUnavailable, 
 from goose_py.protocol.messages import ModelRef
 from goose_py.providers import ProviderSettings
 from goose_py.providers.fitness import examine
-from goose_py.providers.probe import FoundModel, context_window, describe, list_models
+from goose_py.providers.probe import FoundModel, describe, list_models
 from goose_py.providers.scripted import Match, ScriptedCall, ScriptedError, Turn
 
 BASES = {"anthropic": "anthropic", "openai": "responses", "vllm": "chat", "ollama": "ollama"}
@@ -40,14 +40,14 @@ async def test_the_models_of_an_endpoint_are_listed(provider: str) -> None:
 async def test_a_listing_that_names_the_window_is_believed(described: dict, window: int | None) -> None:
     async with WireServer([], models={"m": described}) as server:
         ref = ModelRef(provider="vllm", model="m")
-        assert await context_window(ref, at(server, "vllm"), now=lambda: 0.0) == window
+        assert (await describe(ref, at(server, "vllm"), now=lambda: 0.0)).context_window == window
 
 
 async def test_llama_cpp_is_asked_for_its_properties() -> None:
     props = {"default_generation_settings": {"n_ctx": 12_288}}
     async with WireServer([], models={"m": {}, "props": props}) as server:
         settings = ProviderSettings(base_url=server.base_url("chat"))
-        assert await context_window(ModelRef(provider="llamacpp", model="m"), settings, now=lambda: 0.0) == 12_288
+        assert (await describe(ModelRef(provider="llamacpp", model="m"), settings, now=lambda: 0.0)).context_window == 12_288
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ async def test_llama_cpp_is_asked_for_its_properties() -> None:
 async def test_ollama_is_asked_for_the_length_of_a_model(shown: dict, window: int | None) -> None:
     async with WireServer([], models={"qwen3:8b": shown}) as server:
         ref = ModelRef(provider="ollama", model="qwen3:8b")
-        assert await context_window(ref, at(server, "ollama"), now=lambda: 0.0) == window
+        assert (await describe(ref, at(server, "ollama"), now=lambda: 0.0)).context_window == window
 
 
 async def test_ollama_says_whether_a_model_takes_tools_and_pictures() -> None:
@@ -80,7 +80,7 @@ async def test_what_cannot_be_asked_is_one_clear_error() -> None:
     async with WireServer([]) as server:
         settings = at(server, "openai")
         with pytest.raises(RequestRejected, match="not found"):
-            await context_window(ModelRef(provider="ollama", model="absent"), at(server, "ollama"), now=lambda: 0.0)
+            await describe(ModelRef(provider="ollama", model="absent"), at(server, "ollama"), now=lambda: 0.0)
     with pytest.raises(ProviderUnavailable, match="connection refused"):
         await list_models("openai", settings, now=lambda: 0.0)
 

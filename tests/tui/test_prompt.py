@@ -10,8 +10,8 @@ from tui.test_conversation import idle_log, type_text
 
 from goose_py.protocol import commands as cmd
 from goose_py.protocol.messages import ModelRef
-from goose_py.tui.attention import Attention, escape_sequence
 from goose_py.tui.conversation.completions import fragment_at, matching_files
+from goose_py.tui.notifications import Notifications, escape_sequence
 from goose_py.tui.services import Options
 from goose_py.tui.state.task_line import TaskLine
 
@@ -133,7 +133,7 @@ def line(need: str, doing: str = "") -> TaskLine:
 
 @pytest.mark.case("U20")
 def test_each_thing_is_told_once_and_the_first_look_is_no_news():
-    attention = Attention()
+    attention = Notifications()
     assert attention.news("cart", "", False, [line("you", "asks: rm")]) == []
     assert attention.news("cart", "", True, [line("running")]) == []
     assert attention.news("cart", "q1", True, [line("you", "asks: rm")]) == ["cart needs you", "docs-api needs you"]

@@ -17,7 +17,7 @@ from goose_py.tasks.changes.task_changes import FEEDBACK as tasks_feedback
 from goose_py.tasks.history.causes import Cause
 from goose_py.tui.review.diff_rows import changed_span, file_diff, notes_of
 from goose_py.tui.review.screen import ReviewScreen
-from goose_py.tui.state.reducer import FEEDBACK
+from goose_py.tui.state.cases.turns import FEEDBACK
 
 WIDE, NARROW = (120, 35), (80, 24)
 

@@ -5,7 +5,7 @@ from event_logs import numbered, prompt
 
 from goose_py.agent.limits import Spending
 from goose_py.agent.planner import UPDATE_PLAN_SPEC, PlanState, step_events
-from goose_py.agent.turn_context import REMIND_EVERY, TurnContext, describe
+from goose_py.agent.progress_note import REMIND_EVERY, ProgressNote, describe
 from goose_py.protocol import events as ev
 from goose_py.protocol.plan import Plan, PlanStep
 from goose_py.toolbox.repair import Repaired, repair
@@ -120,23 +120,23 @@ class TestTurnContext:
         return said.text if said else ""
 
     def test_an_unfinished_plan_is_shown_when_a_turn_begins_and_again_after_some_silence(self):
-        context, current = TurnContext(), plan("> a", "  b")
+        context, current = ProgressNote(), plan("> a", "  b")
         shown = [n for n in range(20) if self.note(context, current)]
         assert shown == [0, REMIND_EVERY + 1, 2 * (REMIND_EVERY + 1)]
 
     def test_a_plan_that_the_model_just_wrote_is_not_shown_to_it(self):
-        context = TurnContext()
+        context = ProgressNote()
         assert self.note(context) == ""
         assert [self.note(context, plan("> a")) for _ in range(REMIND_EVERY)] == [""] * REMIND_EVERY
         assert "[>] a" in self.note(context, plan("> a"))
 
     @pytest.mark.parametrize("current", [None, plan("x a")])
     def test_without_open_steps_there_is_nothing_to_remind_of(self, current):
-        context = TurnContext()
+        context = ProgressNote()
         assert [self.note(context, current) for _ in range(20)] == [""] * 20
 
     def test_each_threshold_of_a_limit_is_told_once(self):
-        context, limits = TurnContext(), ev.Limits(max_turns=20)
+        context, limits = ProgressNote(), ev.Limits(max_turns=20)
         said = [self.note(context, None, Spending(turns=turns), limits) for turns in range(20)]
         assert {n: text for n, text in enumerate(said) if text} == {
             10: "Used 10 of 20 model turns.",
@@ -147,7 +147,7 @@ class TestTurnContext:
     def test_time_and_money_are_told_in_their_own_units(self):
         limits = ev.Limits(max_seconds=100, max_cost=2.0, max_tokens=1000)
         spending = Spending(cost=1.7, seconds=40.0, turn_started_at=1000.0)
-        assert self.note(TurnContext(), None, spending, limits, now=1015.0).splitlines() == [
+        assert self.note(ProgressNote(), None, spending, limits, now=1015.0).splitlines() == [
             "Used 55 of 100 seconds.",
             "Used 1.7000 of 2 dollars. Bring the work to a state that can be handed over.",
         ]

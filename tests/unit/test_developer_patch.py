@@ -3,7 +3,7 @@
 import pytest
 from developer_extension import module
 
-patch_reader, patch_place = module("patches.reader"), module("patches.placement")
+patch_reader, patch_place = module("patches.parse"), module("patches.placement")
 Lines = module("editing.lines").Lines
 Refused = module("refusal").Refused
 

@@ -66,14 +66,14 @@ def test_a_server_that_says_nothing_changes_nothing() -> None:
 async def test_an_answer_is_remembered_for_a_while_and_used_when_the_server_is_silent(tmp_path: Path) -> None:
     clock = Clock()
     memory = tmp_path / "cache" / "servers.json"
-    servers = Servers(memory, clock, patience=0.3)
+    servers = Servers(memory, clock, patience=20)
     async with WireServer([], models={"m": {"model_info": {"x.context_length": 4_096}}}) as server:
         settings = ProviderSettings(base_url=server.url)
         assert await servers.ask(OLLAMA, settings) == FoundModel(name="m", context_window=4_096)
         await servers.ask(OLLAMA, settings)
         assert len(server.requests) == 1
         clock.time += FRESH + 1
-        await Servers(memory, clock).ask(OLLAMA, settings)
+        await Servers(memory, clock, patience=20).ask(OLLAMA, settings)
         assert len(server.requests) == 2
     clock.time += FRESH + 1
     stale = await servers.ask(OLLAMA, settings)

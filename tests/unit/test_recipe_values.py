@@ -17,8 +17,8 @@ from goose_py.recipes.errors import RecipeError
 from goose_py.recipes.load import parse, read
 from goose_py.recipes.recipe import Recipe
 from goose_py.recipes.render import render
-from goose_py.recipes.sealing import CLOSE, OPEN, SOFT, Seal
 from goose_py.recipes.template import Templates
+from goose_py.recipes.yaml_escaping import CLOSE, OPEN, SOFT, Seal
 
 HOME = Path("/nonexistent")
 

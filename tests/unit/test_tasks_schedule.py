@@ -84,6 +84,9 @@ def test_tasks_that_declare_overlapping_files_do_not_run_together_unless_asked()
     ("*.py", "docs/*.md", False), ("*.py", "a.py", True), ("*.py", "src/a.py", False), ("**/*.py", "src/a.py", True),
     ("src/**/test_*.py", "src/x/test_a?.py", True), ("src/**/test_*.py", "src/x/a.md", False), ("**", "anything", True),
     ("./src/a.py", "src/a.py", True), ("a*c", "ab*", True), ("a*c", "b*", False), ("a?", "ab", True), ("a?", "abc", False),
+    ("app/[id]/**", "app/[id]/a.tsx", True), ("app/[id]/*.tsx", "app/d/a.tsx", True), ("app/[id]/a.tsx", "app/xy/a.tsx", False),
+    ("src/{a,b}.py", "src/b.py", True), ("src/{a,b}.py", "src/c.py", False), ("{src,lib/x}/a.py", "lib/x/a.py", True),
+    ("{a,b}/[c]/x.py", "{a,b}/[c]/x.py", True), ("a[", "a[", True),
 ])  # fmt: skip
 def test_patterns_overlap_where_one_path_could_match_both(one: str, other: str, overlap: bool):
     assert (may_overlap([one], [other]) is not None) is overlap
@@ -92,6 +95,7 @@ def test_patterns_overlap_where_one_path_could_match_both(one: str, other: str, 
 
 def test_hostile_patterns_are_answered_too():
     assert may_overlap(["*a" * 100], ["*b" * 100 + "c"]) is None
+    assert may_overlap(["{a,b}" * 100 + ".c"], ["[ab]" * 100 + ".d"]) is None
     assert may_overlap(["*a/" * 300], ["**/*b.c"]) is not None
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from goose_py.protocol.tools import ToolAnnotations, ToolSpec
 from goose_py.toolbox import approved_tools
-from goose_py.toolbox.pins import compare, fingerprint
+from goose_py.toolbox.approved_tools import compare, fingerprint
 
 
 def tool(name: str = "echo", description: str = "Say it.", **schema: object) -> ToolSpec:

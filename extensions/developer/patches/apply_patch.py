@@ -11,8 +11,8 @@ from ..files import Change, Stored, commit, existing
 from ..refusal import Refused
 from ..workspace import Workspace
 from .format import FilePatch, Hunk
+from .parse import read_patch
 from .placement import AlreadyApplied, Placed, place
-from .reader import read_patch
 
 _REPLACEMENT = "\ufffd"
 

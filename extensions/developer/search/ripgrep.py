@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -36,6 +37,10 @@ def installed() -> str | None:
     return next((place for place in _PLACES if os.access(place, os.X_OK)), None)
 
 
+def _literally(path: str) -> str:
+    return re.sub(r"([\\*?\[\]{}!])", r"\\\1", path)
+
+
 @dataclass
 class Failed(Exception):
     """ripgrep could not be started, or ended with an error (a pattern it cannot read)."""
@@ -52,15 +57,16 @@ class Ripgrep:
     cwd: Path
     env: Mapping[str, str] | None
 
-    async def files(self, folder: str, max_bytes: int | None = None) -> list[str]:
-        """The files beneath `folder` (relative to cwd, `.` for all) that are not ignored, nor larger than `max_bytes`,
-        in no order. Raises Failed.
+    async def files(self, folder: str, max_bytes: int | None = None, left_out: Sequence[str] = ()) -> list[str]:
+        """The files beneath `folder` (relative to cwd, `.` for all) that are not ignored, nor larger than `max_bytes`, nor
+        beneath one of the paths `left_out`, in no order. Raises Failed.
 
         Rules of folders above `folder` do not count.
         """
         pieces: list[bytes] = []
         size = [] if max_bytes is None else ["--max-filesize", str(max_bytes)]
-        async with aclosing(self._output([*_FILES, *size, "--", "./"], self.cwd / folder)) as output:
+        without = [word for path in left_out for word in ("--glob", f"!/{_literally(path)}")]
+        async with aclosing(self._output([*_FILES, *without, *size, "--", "./"], self.cwd / folder)) as output:
             async for piece in output:
                 pieces.append(piece)
         names = b"".join(pieces).split(b"\0")
@@ -72,23 +78,20 @@ class Ripgrep:
         return self._output([*arguments, "--", *("./" + name for name in files)], self.cwd)
 
     async def _output(self, arguments: Sequence[str], cwd: Path) -> AsyncGenerator[bytes, None]:
-        output, errors = _Pipe(), _Pipe()
         try:
             with anyio.CancelScope(shield=True):
                 process = await self.spawn(
                     [self.program, "--no-config", "--color", "never", *arguments],
                     cwd=str(cwd),
                     env=command_environment(self.env, "search"),
-                    stdout=output.write_end,
-                    stderr=errors.write_end,
+                    stdout=asyncio.subprocess.PIPE,
+                    stderr=asyncio.subprocess.PIPE,
                 )
         except OSError as error:
-            output.close()
-            errors.close()
             raise Failed(error.strerror or str(error)) from error
+        output, errors = process.stdout, process.stderr
+        assert output is not None and errors is not None
         try:
-            output.close_write_end()
-            errors.close_write_end()
             while piece := await output.read(_CHUNK):
                 yield piece
             # 0: found, 1: found nothing, 2: an error, perhaps no more than one unreadable file. A sandbox that cannot
@@ -96,42 +99,7 @@ class Ripgrep:
             if await process.wait() != 0 and (complaint := await errors.read(_MAX_ERROR)):
                 raise Failed(complaint.decode("utf-8", "replace").strip())
         finally:
-            output.close()
-            errors.close()
             with anyio.CancelScope(shield=True):
                 if process.returncode is None:
                     process.kill()
-                await process.wait()
-
-
-class _Pipe:
-    """A pipe whose one end a process inherits and whose other end is awaited here."""
-
-    def __init__(self) -> None:
-        self._read_end, self.write_end = os.pipe()
-        os.set_blocking(self._read_end, False)
-
-    async def read(self, limit: int) -> bytes:
-        """The next bytes; none at the end."""
-        loop = asyncio.get_running_loop()
-        while True:
-            try:
-                return os.read(self._read_end, limit)
-            except BlockingIOError:
-                ready = asyncio.Event()
-                loop.add_reader(self._read_end, ready.set)
-                try:
-                    await ready.wait()
-                finally:
-                    loop.remove_reader(self._read_end)
-
-    def close_write_end(self) -> None:
-        if self.write_end >= 0:
-            os.close(self.write_end)
-            self.write_end = -1
-
-    def close(self) -> None:
-        self.close_write_end()
-        if self._read_end >= 0:
-            os.close(self._read_end)
-            self._read_end = -1
+                await process.communicate()  # what is left unread would keep the pipes open

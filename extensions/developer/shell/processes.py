@@ -24,10 +24,10 @@ _KILL_ROUNDS = 100
 class Spawn(Protocol):
     """Starts a process in a session of its own, with nothing (/dev/null) as its standard input.
 
-    `stdout` and `stderr` are descriptors that the process inherits; the caller keeps and closes its own. `env` is the
-    whole environment. A host may wrap `argv` (in a sandbox); whatever it starts must end with the process that is
-    returned, or carry `env` on. Where the former holds for everything, an attribute `contained` that is True says so:
-    nobody has to look for what was left behind then. Raises OSError.
+    `stdout` and `stderr` are asyncio.subprocess.PIPE, or descriptors that the process inherits; the caller keeps and
+    closes its own. `env` is the whole environment. A host may wrap `argv` (in a sandbox); whatever it starts must end
+    with the process that is returned, or carry `env` on. Where the former holds for everything, an attribute
+    `contained` that is True says so: nobody has to look for what was left behind then. Raises OSError.
     """
 
     async def __call__(

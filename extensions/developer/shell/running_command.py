@@ -1,4 +1,4 @@
-"""A command that runs."""
+"""A command that runs: its processes and its output, ended together."""
 
 from dataclasses import dataclass
 

@@ -1,7 +1,7 @@
 """Recipes from the command line: found, shown, filled in, and turned into what a task is asked to be."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,9 @@ import msgspec
 
 from goose_py import bundled
 from goose_py.bootstrap.host import Host
+from goose_py.config.load import Loaded
 from goose_py.protocol.errors import GooseError, UserError
+from goose_py.protocol.modes import Mode
 from goose_py.protocol.safe_text import safe_text
 
 if TYPE_CHECKING:
@@ -39,6 +41,14 @@ class TaskOfRecipe:
     response_schema: dict[str, Any] | None = None
     retry: dict[str, Any] | None = None
     recipe: dict[str, Any] | None = None
+
+    def spec(self) -> dict[str, Any]:
+        """The fields of a `TaskSpec` that are a recipe's alone."""
+        return {name: getattr(self, name) for name in RECIPE_FIELDS}
+
+
+RECIPE_FIELDS = ("instructions", "extensions", "own_extensions", "checks", "response_schema", "retry", "recipe")
+STRICTER: Sequence[Mode] = ("chat", "plan", "ask", "auto")
 
 
 def search_path(host: Host) -> tuple[Path, ...]:
@@ -89,6 +99,24 @@ async def task_of_recipe(
         retry=msgspec.to_builtins(rendered.retry) if rendered.retry else None,
         recipe={"title": rendered.title, "where": rendered.source.where, "sha256": rendered.source.sha256},
     )
+
+
+def overrides_with_recipe(loaded: Loaded, recipe: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str, Any]:
+    """The task's own settings, where `loaded` are those with the flags. A recipe is somebody else's text: it may choose the
+    model, but only tighten the mode and the limits that the user set. Where nobody set a mode it is "auto": nobody can be
+    asked, and the sandbox is the boundary."""
+    origins = loaded.origins()
+    overrides: dict[str, Any] = {"mode": "auto"} if "mode" not in origins else {}
+    mode: Mode = loaded.settings.mode if "mode" in origins else "auto"
+    for key, value in recipe.items():
+        if key == "mode":
+            overrides["mode"] = min(value, mode, key=STRICTER.index)
+        elif key.startswith("limits."):
+            own = getattr(loaded.settings.limits, key.removeprefix("limits."))
+            overrides[key] = value if own is None else min(value, own)
+        elif key not in flags:
+            overrides[key] = value
+    return {**flags, **overrides}
 
 
 def _entry(entry: object) -> dict[str, Any]:

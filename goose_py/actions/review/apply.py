@@ -5,8 +5,9 @@ import sys
 from dataclasses import dataclass
 from typing import Literal
 
+from goose_py.actions.command_channel import send_command
 from goose_py.actions.confirmation import confirmed
-from goose_py.actions.review.changes import Looked, choose_only, desk, look
+from goose_py.actions.review.inspection import InspectedTask, inspect_task, task_to_change
 from goose_py.actions.tasks.scope import tasks_here
 from goose_py.bootstrap.host import Host
 from goose_py.protocol import commands as cmd
@@ -44,18 +45,19 @@ class ApplyRequest:
 
 def apply_kept(request: ApplyRequest) -> int:
     host = Host.here()
-    return asyncio.run(_apply(host, request))
+    folder = task_to_change(host, request.task_id)
+    return asyncio.run(_apply(host, folder, request))
 
 
-async def _apply(host: Host, request: ApplyRequest) -> int:
-    looked = await look(host, choose_only(host, request.task_id), again=request.again)
-    question = await _question(looked, request)
+async def _apply(host: Host, folder: TaskFolder, request: ApplyRequest) -> int:
+    inspected = await inspect_task(host, folder, again=request.again)
+    question = await _question(inspected, request)
     if not request.yes and not confirmed(host, question):
         print("Nothing was applied.")
         return 0
     command = cmd.ApplyChanges(
-        base_tree=looked.changes.base_tree,
-        result_tree=looked.changes.result_tree,
+        base_tree=inspected.changes.base_tree,
+        result_tree=inspected.changes.result_tree,
         how=request.how,
         all=request.everything,
         into=request.into,
@@ -64,22 +66,21 @@ async def _apply(host: Host, request: ApplyRequest) -> int:
         with_changes=request.with_changes,
     )
     try:
-        async with desk(host, looked.folder) as at:
-            await at.send(command)
+        await send_command(host, folder, command)
     except WorkerGone:
-        await _after_worker(host, looked)
+        await _after_worker(host, inspected)
     except GooseError as refusal:
-        if not request.send_back or not (looked.worktree.base.branch or request.into):
+        if not request.send_back or not (inspected.worktree.base.branch or request.into):
             raise
         print(f"goose-py: {refusal}", file=sys.stderr)
-        return await send_back(host, looked.folder, request.into)
-    print(_applied(summary_of(looked.folder), request.how))
+        return await send_back(host, folder, request.into)
+    print(_applied(summary_of(folder), request.how))
     return 0
 
 
-async def _after_worker(host: Host, before: Looked) -> None:
+async def _after_worker(host: Host, before: InspectedTask) -> None:
     """Whether it came to its end is said by what is there. Raises UserError where it did not."""
-    now = await look(host, before.folder)
+    now = await inspect_task(host, before.folder)
     if any(isinstance(record.event, ChangesApplied) and record.seq > before.records[-1].seq for record in now.records):
         return
     raise UserError(
@@ -97,31 +98,31 @@ def _applied(summary: TaskSummary, how: str) -> str:
     return f"Merged: {summary.detail}."
 
 
-async def _question(looked: Looked, request: ApplyRequest) -> str:
+async def _question(inspected: InspectedTask, request: ApplyRequest) -> str:
     """Raises UserError where there is nothing to ask about."""
-    task_id = looked.folder.task_id
-    if not looked.changes.files:
-        raise UserError(f"Nothing of task {task_id} is left to apply: {_why_nothing(looked, request)}.")
-    changes, review = await reviewed(looked.worktree.store, looked.changes, decisions_of(looked.records))
+    task_id = inspected.folder.task_id
+    if not inspected.changes.files:
+        raise UserError(f"Nothing of task {task_id} is left to apply: {_why_nothing(inspected, request)}.")
+    changes, review = await reviewed(inspected.worktree.store, inspected.changes, decisions_of(inspected.records))
     kept, undecided = _counted(changes, review)
     if undecided and not request.everything and not kept:
         raise UserError(
             f"Nothing of task {task_id} was approved yet. `goose-py review {task_id}` shows it, `goose-py approve {task_id}` "
             f"keeps it, `goose-py apply {task_id} --all` takes all of it."
         )
-    target = looked.summary.place if request.how == "worktree" else (request.into or looked.worktree.base.branch)
+    target = inspected.summary.place if request.how == "worktree" else (request.into or inspected.worktree.base.branch)
     question = f"Apply {'everything' if request.everything else counted(kept, 'kept file')} to {target}?"
     if undecided and not request.everything:
         question = f"{undecided} files are undecided and stay out. {question}"
-    if looked.summary.unresolved:
-        question = f"Conflict markers are left in {listed(looked.summary.unresolved)}. {question}"
-    if looked.summary.checks != "passed":
-        question = f"The checks are: {looked.summary.checks}. {question}"
+    if inspected.summary.unresolved:
+        question = f"Conflict markers are left in {listed(inspected.summary.unresolved)}. {question}"
+    if inspected.summary.checks != "passed":
+        question = f"The checks are: {inspected.summary.checks}. {question}"
     return question
 
 
-def _why_nothing(looked: Looked, request: ApplyRequest) -> str:
-    events = (record.event for record in reversed(looked.records))
+def _why_nothing(inspected: InspectedTask, request: ApplyRequest) -> str:
+    events = (record.event for record in reversed(inspected.records))
     last = next((event for event in events if isinstance(event, ChangesApplied)), None)
     if last is None:
         return "it has changed nothing"
@@ -139,7 +140,7 @@ def take_back(task_id: str | None, *, yes: bool) -> int:
     if last is not None and not yes and not confirmed(host, f"Take {counted(len(last.files), 'file')} in {last.target} back?"):
         print("Nothing was changed.")
         return 0
-    asyncio.run(_send(host, folder, cmd.UndoApply()))
+    asyncio.run(send_command(host, folder, cmd.UndoApply()))
     print(f"Taken back. `goose-py review {folder.task_id}` shows the changes again.")
     return 0
 
@@ -149,11 +150,6 @@ def _last_merged(host: Host) -> TaskFolder:
         if summary.state == "merged":
             return host.tasks.folder(summary.task_id)
     raise UserError("No task here has been applied.")
-
-
-async def _send(host: Host, folder: TaskFolder, command: cmd.AnyCommand) -> None:
-    async with desk(host, folder) as at:
-        await at.send(command)
 
 
 def rebase_task(task_id: str, into: str) -> int:

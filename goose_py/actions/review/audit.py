@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from goose_py.actions.review.changes import Looked
+from goose_py.actions.review.inspection import InspectedTask
 from goose_py.bootstrap.workspace.worktree import start_of
 from goose_py.git.trees.diff import changeset_summary
 from goose_py.protocol.events import ChangesApplied, Record, VerificationFinished
@@ -12,12 +12,12 @@ from goose_py.review.selection import reviewed
 from goose_py.review.verdicts import decisions_of
 
 
-async def audit_of(looked: Looked) -> str:
+async def audit_of(inspected: InspectedTask) -> str:
     """Markdown. What was applied is judged by the trees that it was applied from, whatever the task stands on today."""
     documents = []
-    store, started = looked.worktree.store, start_of(looked.records)
-    runs = [record.event for record in looked.records if isinstance(record.event, VerificationFinished)]
-    for base, result, records, applied in _reviews(looked):
+    store, started = inspected.worktree.store, start_of(inspected.records)
+    runs = [record.event for record in inspected.records if isinstance(record.event, VerificationFinished)]
+    for base, result, records, applied in _reviews(inspected):
         changes = await changeset_summary(store, base, result)
         decisions = decisions_of(records)
         loaded, _ = await reviewed(store, changes, decisions)
@@ -26,13 +26,13 @@ async def audit_of(looked: Looked) -> str:
     return "\n".join(documents)
 
 
-def _reviews(looked: Looked) -> Iterator[tuple[str, str, Sequence[Record], tuple[ChangesApplied, ...]]]:
+def _reviews(inspected: InspectedTask) -> Iterator[tuple[str, str, Sequence[Record], tuple[ChangesApplied, ...]]]:
     """(base tree, result tree, its records, how it ended); the open one last, where there is anything to say of it."""
     begin = 0
-    for number, record in enumerate(looked.records):
+    for number, record in enumerate(inspected.records):
         if isinstance(record.event, ChangesApplied):
-            yield record.event.base_tree, record.event.result_tree, looked.records[begin:number], (record.event,)
+            yield record.event.base_tree, record.event.result_tree, inspected.records[begin:number], (record.event,)
             begin = number + 1
-    rest = looked.records[begin:]
-    if not begin or looked.changes.files or decisions_of(rest):
-        yield looked.changes.base_tree, looked.changes.result_tree, rest, ()
+    rest = inspected.records[begin:]
+    if not begin or inspected.changes.files or decisions_of(rest):
+        yield inspected.changes.base_tree, inspected.changes.result_tree, rest, ()

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from goose_py.actions.review.changes import choose, look
+from goose_py.actions.review.inspection import inspect_task, task_to_show
 from goose_py.bootstrap.host import Host
 from goose_py.git.trees.diff import with_hunks
 from goose_py.protocol.changes import Hunk
@@ -20,19 +20,19 @@ def explain_hunks(task_id: str | None, path: str | None) -> int:
 
 
 async def _explain(host: Host, task_id: str | None, path: str | None) -> int:
-    looked = await look(host, choose(host, task_id))
-    steps = list(origins(looked.records))
-    if not steps or steps[-1].tree != looked.changes.result_tree:
-        steps.append(Origin(looked.changes.result_tree, 0))
-    if steps[0].tree != looked.changes.base_tree:
-        steps.insert(0, Origin(looked.changes.base_tree, 0))
-    changes = await with_hunks(looked.worktree.store, looked.changes)
+    inspected = await inspect_task(host, task_to_show(host, task_id))
+    steps = list(origins(inspected.records))
+    if not steps or steps[-1].tree != inspected.changes.result_tree:
+        steps.append(Origin(inspected.changes.result_tree, 0))
+    if steps[0].tree != inspected.changes.base_tree:
+        steps.insert(0, Origin(inspected.changes.base_tree, 0))
+    changes = await with_hunks(inspected.worktree.store, inspected.changes)
     files = [file for file in changes.files if path in (None, file.path)]
     if not files:
         raise UserError(f"{path} is not among the changed files." if path else "The task has changed nothing.")
     for file in files:
         print(safe_text(file.path))
-        found = await reasons(looked.worktree.store, [step.tree for step in steps], file.path)
+        found = await reasons(inspected.worktree.store, [step.tree for step in steps], file.path)
         for number, hunk in enumerate(file.hunks or (), 1):
             _print(number, hunk, found.get(hunk.id), steps, file.path)
     return 0

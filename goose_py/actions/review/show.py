@@ -6,7 +6,7 @@ import sys
 
 import msgspec
 
-from goose_py.actions.review.changes import Looked, choose, look
+from goose_py.actions.review.inspection import InspectedTask, inspect_task, task_to_show
 from goose_py.bootstrap.host import Host
 from goose_py.git.trees.diff import with_hunks
 from goose_py.protocol.changes import ChangeSet
@@ -22,35 +22,35 @@ def show(task_id: str | None, *, file: str | None, stat: bool, as_json: bool, au
 async def _show(
     host: Host, task_id: str | None, file: str | None, *, stat: bool, as_json: bool, audit: bool, numbers: bool
 ) -> int:
-    looked = await look(host, choose(host, task_id))
+    inspected = await inspect_task(host, task_to_show(host, task_id))
     if audit:
         from goose_py.actions.review.audit import audit_of
 
-        sys.stdout.write(await audit_of(looked))
+        sys.stdout.write(await audit_of(inspected))
         return 0
-    changes = await loaded(looked, file)
+    changes = await loaded(inspected, file)
     chosen = {change.path for change in changes.files}
-    review = fold(changes, (made for made in decisions_of(looked.records) if made.event.path in chosen))
+    review = fold(changes, (made for made in decisions_of(inspected.records) if made.event.path in chosen))
     if as_json:
-        document = {"task": looked.summary, "changes": changes}
+        document = {"task": inspected.summary, "changes": changes}
         sys.stdout.write(json.dumps(msgspec.to_builtins(document), indent=2) + "\n")
         return 0
     from goose_py.headless.diff import print_review
 
-    if changes.files and not looked.worktree.intact:
-        told = f"The worktree is gone: this was recorded last. `goose-py task restore {looked.folder.task_id}` brings it back."
-        print(told, file=sys.stderr)
-    print_review(looked.summary, changes, review, stat=stat, numbers=numbers)
+    if changes.files and not inspected.worktree.intact:
+        again = f"`goose-py task restore {inspected.folder.task_id}` brings it back."
+        print(f"The worktree is gone: this was recorded last. {again}", file=sys.stderr)
+    print_review(inspected.summary, changes, review, stat=stat, numbers=numbers)
     return 0
 
 
-async def loaded(looked: Looked, file: str | None) -> ChangeSet:
+async def loaded(inspected: InspectedTask, file: str | None) -> ChangeSet:
     """With hunks: all files, or the one that is named. Raises UserError where it is not among them."""
-    changes = looked.changes
+    changes = inspected.changes
     if file is not None:
         found = changes.file(file)
         if found is None:
             names = ", ".join(change.path for change in changes.files[:8]) or "nothing"
             raise UserError(f"{file} is not among the changed files: {names}.")
         changes = msgspec.structs.replace(changes, files=(found,))
-    return await with_hunks(looked.worktree.store, changes)
+    return await with_hunks(inspected.worktree.store, changes)

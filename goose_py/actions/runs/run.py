@@ -5,21 +5,21 @@ import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
-from goose_py.actions.recipes.library import TaskOfRecipe, task_of_recipe
+from goose_py.actions.recipes.library import TaskOfRecipe, overrides_with_recipe, task_of_recipe
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.known_secrets import without_secrets
 from goose_py.bootstrap.settings import load_settings
 from goose_py.bootstrap.workspace.base import CHANGES, recorded_base, repository_of
+from goose_py.config.load import Loaded
 from goose_py.headless.outputs import JsonOutput, Output, StreamJsonOutput
 from goose_py.headless.result import EXIT_PROVIDER, EXIT_USAGE
 from goose_py.protocol import commands as cmd
 from goose_py.protocol.errors import GooseError, ModelError, UserError
 from goose_py.protocol.messages import Text
-from goose_py.protocol.modes import Mode
 from goose_py.session.bus import Bus, Subscription
 from goose_py.session.log import LOG_NAME, read_log
 from goose_py.tasks.server import TaskServer
@@ -51,7 +51,7 @@ class RunRequest:
 def run_task(request: RunRequest) -> int:
     """Returns the exit code of the table in the README. Only the result is written to standard output."""
     host = Host.here()
-    output = cache(lambda: _output(host, request))
+    output = cache(partial(_output, host, request))
     try:
         return run(_run(host, request, output))
     except GooseError as error:
@@ -149,18 +149,28 @@ async def _consume(items: Subscription, output: Output) -> None:
 async def prepare(host: Host, request: RunRequest) -> tuple[TaskFolder, tuple[cmd.AnyCommand, ...]]:
     """Checks everything that can be checked before a task exists, then writes its spec. The last command starts the turn."""
     if request.resume is not None:
-        from goose_py.actions.tasks.options import on_resume
-
         folder = host.task(request.resume)
-        if request.base is not None or request.as_copy:
-            raise UserError("A task that exists keeps its base: only a new one can be given another.")
-        changed = on_resume(host, folder, request.overrides)
-        going_on = cmd.Continue() if request.text is None else _prompt(host, (Text(request.text),))
-        return folder, (*changed, going_on)
-    found = TaskOfRecipe()
+        return folder, _on_resume(host, folder, request)
+    loaded = load_settings(host, flags=request.overrides)
+    return await _new_task(host, loaded, request)
+
+
+def _on_resume(host: Host, folder: TaskFolder, request: RunRequest) -> tuple[cmd.AnyCommand, ...]:
+    from goose_py.actions.tasks.options import on_resume
+
+    if request.base is not None or request.as_copy:
+        raise UserError("A task that exists keeps its base: only a new one can be given another.")
+    going_on = cmd.Continue() if request.text is None else _prompt(host, (Text(request.text),))
+    return (*on_resume(host, folder, request.overrides), going_on)
+
+
+async def _new_task(
+    host: Host, loaded: Loaded, request: RunRequest
+) -> tuple[TaskFolder, tuple[cmd.AnyCommand, ...]]:
+    recipe = TaskOfRecipe()
     if request.recipe is not None:
-        found = await task_of_recipe(host, request.recipe, request.params, allow_exec=request.allow_exec)
-    overrides = overrides_with_recipe(host, found.overrides, request.overrides)
+        recipe = await task_of_recipe(host, request.recipe, request.params, allow_exec=request.allow_exec)
+    overrides = overrides_with_recipe(loaded, recipe.overrides, request.overrides)
     base = request.base or CHANGES
     repository = await repository_of(host, host.cwd, as_copy=request.as_copy)
     start = None if repository is None else (await recorded_base(host, repository, base)).record
@@ -168,45 +178,18 @@ async def prepare(host: Host, request: RunRequest) -> tuple[TaskFolder, tuple[cm
     spec = TaskSpec(
         task_id=folder.task_id,
         folder=str(host.cwd),
-        title=found.title or _title(request.text or ""),
-        prompt=(Text(request.text or found.prompt),),
-        instructions=found.instructions,
+        title=recipe.title or _title(request.text or ""),
+        prompt=(Text(request.text or recipe.prompt),),
         base=base,
         start=start,
         isolation="copy" if request.as_copy else "worktree",
         interactive=False,
         overrides=overrides,
-        extensions=found.extensions,
-        own_extensions=found.own_extensions,
-        checks=found.checks,
-        response_schema=found.response_schema,
-        retry=found.retry,
-        recipe=found.recipe,
         allow_exec=request.allow_exec,
+        **recipe.spec(),
     )
     write_spec(folder.path, without_secrets(host, spec))
     return folder, (_prompt(host, spec.prompt),)
-
-
-STRICTER: Sequence[Mode] = ("chat", "plan", "ask", "auto")
-
-
-def overrides_with_recipe(host: Host, recipe: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str, Any]:
-    """The task's own settings. A recipe is somebody else's text: it may choose the model, but only tighten the mode and the
-    limits that the user set. Where nobody set a mode it is "auto": nobody can be asked, and the sandbox is the boundary."""
-    loaded = load_settings(host, flags=flags)
-    origins = loaded.origins()
-    overrides: dict[str, Any] = {"mode": "auto"} if "mode" not in origins else {}
-    mode: Mode = loaded.settings.mode if "mode" in origins else "auto"
-    for key, value in recipe.items():
-        if key == "mode":
-            overrides["mode"] = min(value, mode, key=STRICTER.index)
-        elif key.startswith("limits."):
-            own = getattr(loaded.settings.limits, key.removeprefix("limits."))
-            overrides[key] = value if own is None else min(value, own)
-        elif key not in flags:
-            overrides[key] = value
-    return {**flags, **overrides}
 
 
 def _prompt(host: Host, parts: tuple[Text, ...]) -> cmd.Prompt:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from goose_py import __version__
-from goose_py.actions.tasks.scope import place_of
+from goose_py.actions.tasks.scope import project_at
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.settings import load_settings
 from goose_py.config.settings import Settings
@@ -47,7 +47,7 @@ def _check(host: Host, flags: Mapping[str, Any]) -> Settings:
 
 def _open_task(host: Host) -> str | None:
     tasks = list_tasks(host.tasks)
-    here = place_of(host.cwd, tasks)
+    here = project_at(host.cwd, tasks)
     for summary in tasks:
         if summary.place == here and summary.alive and summary.state in ATTACHABLE:
             return summary.task_id

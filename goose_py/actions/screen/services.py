@@ -1,11 +1,12 @@
 """What the terminal interface is handed of the world: the tasks, their changes, and the user's own machine."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-from goose_py.actions.review.changes import look
+from goose_py.actions.review.inspection import inspect_task
 from goose_py.actions.screen.prompt_history import PromptHistory
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.workspace.base import CHANGES
@@ -59,9 +60,17 @@ class _Tasks:
         self._reading = asyncio.Lock()
 
     async def connect(self, task_id: str, after: int) -> TaskClient:
-        return await connect(self._host, self._host.tasks.folder(task_id), after)
+        folder = self._host.tasks.folder(task_id)
+        if not folder.exists():
+            raise UserError(f"There is no task {task_id} any more: F2 shows those that there are, and /new begins another.")
+        with _as_sentence(f"Task {task_id} cannot be opened"):
+            return await connect(self._host, folder, after)
 
     async def start(self) -> str:
+        with _as_sentence("No task can be kept"):
+            return self._new_task()
+
+    def _new_task(self) -> str:
         folder = self._host.tasks.new(self._host.now)
         spec = TaskSpec(
             task_id=folder.task_id,
@@ -88,6 +97,16 @@ class _Tasks:
         return f"The worktree is gone, its files are kept: `goose-py task restore {task_id}` brings them back."
 
 
+@contextmanager
+def _as_sentence(what: str) -> Iterator[None]:
+    """A disk that is full or may not be written is nobody's bug."""
+    try:
+        yield
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        raise UserError(f"{what}: {error.strerror or error}{where}. `goose-py doctor` says what else is wrong here.") from None
+
+
 class _Changes:
     """Reviews without the worker: what is read is in git and in the log."""
 
@@ -95,24 +114,24 @@ class _Changes:
         self._host = host
 
     async def load(self, task_id: str) -> ChangeSet:
-        return (await look(self._host, self._host.tasks.folder(task_id))).changes
+        return (await inspect_task(self._host, self._host.tasks.folder(task_id))).changes
 
     async def load_file(self, task_id: str, path: str) -> FileChange:
         from goose_py.git.trees.diff import file_change
 
         folder = self._host.tasks.folder(task_id)
-        looked = await look(self._host, folder)
-        worktree = await open_worktree(self._host, folder, looked.records)
-        return await file_change(worktree.store, looked.changes, path)
+        inspected = await inspect_task(self._host, folder)
+        worktree = await open_worktree(self._host, folder, inspected.records)
+        return await file_change(worktree.store, inspected.changes, path)
 
     async def load_causes(self, task_id: str, path: str) -> Mapping[str, tuple[Cause, ...]]:
         from goose_py.tasks.history.causes import causes
 
         folder = self._host.tasks.folder(task_id)
-        looked = await look(self._host, folder)
-        worktree = await open_worktree(self._host, folder, looked.records)
+        inspected = await inspect_task(self._host, folder)
+        worktree = await open_worktree(self._host, folder, inspected.records)
         try:
-            return await causes(worktree.store, looked.records, worktree.base.tree, looked.changes.result_tree, path)
+            return await causes(worktree.store, inspected.records, worktree.base.tree, inspected.changes.result_tree, path)
         except KeyError:
             return {}
 

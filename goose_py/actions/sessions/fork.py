@@ -89,6 +89,6 @@ def _write(
             log.append(ev.TurnEnded(outcome="interrupted", detail="The session was forked while this turn was running."))
         if point.tree is not None and point.tree != worktree.base.tree:
             log.append(ev.Rewound(tree=point.tree, undo=worktree.base.tree))
-        log.append(ev.ContextAdded(source=SOURCE, text=opening_words(parent.task_id, point, str(worktree.path))))
+        log.append(ev.ContextAdded(source=SOURCE, text=opening_words(parent.task_id, str(worktree.path))))
     finally:
         log.close()

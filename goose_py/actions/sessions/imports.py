@@ -14,8 +14,8 @@ from goose_py.protocol import events as ev
 from goose_py.protocol.messages import ModelRef, Text
 from goose_py.protocol.redact import redactor
 from goose_py.protocol.safe_text import safe_line
-from goose_py.session.importing.imported import Imported
 from goose_py.session.importing.read import read_session
+from goose_py.session.importing.transcript import Imported
 from goose_py.session.log import Log
 from goose_py.session.redaction import redacted
 from goose_py.tasks.spec import TaskSpec, write_spec

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.known_secrets import known_secrets
-from goose_py.config.files import write_atomic
+from goose_py.files import write_atomic
 from goose_py.protocol.errors import UserError
 from goose_py.protocol.redact import redactor
 from goose_py.protocol.safe_text import safe_text
@@ -37,7 +37,7 @@ def export_session(session_id: str, form: str, output: str | None) -> int:
     target = Path(output).expanduser()
     target = target if target.is_absolute() else host.cwd / target
     try:
-        write_atomic(target, text.encode())
+        write_atomic(target.resolve(), text.encode())
     except OSError as error:
         raise UserError(f"Cannot write {target}: {error.strerror}.") from None
     print(f"Written to {target}.")

@@ -20,13 +20,13 @@ from goose_py.protocol.errors import GooseError, UserError
 from goose_py.protocol.events import Phase
 from goose_py.protocol.messages import ModelRef
 from goose_py.protocol.safe_text import safe_line
-from goose_py.providers.open_model import OpenModel
+from goose_py.providers.model_port import OpenModel
 from goose_py.providers.profile import Profile
 from goose_py.session.bus import Bus, Subscription
-from goose_py.session.differences import Difference, differences
 from goose_py.session.log import LOG_NAME, read_log
 from goose_py.session.ports import Answering, OnRetry
 from goose_py.session.replay import Player, Recording, read_recording
+from goose_py.session.replay_differences import Difference, differences
 from goose_py.tasks.spec import SPEC_NAME, TaskSpec, read_spec, write_spec
 from goose_py.tasks.store import TaskFolder
 

@@ -51,8 +51,8 @@ def configure_provider(wanted: Wanted) -> int:
 
 
 def take_over(source: str) -> int:
-    from goose_py.config.files import write_atomic
     from goose_py.config.goose_import import from_goose
+    from goose_py.files import write_atomic
 
     host = Host.here()
     try:
@@ -68,7 +68,7 @@ def take_over(source: str) -> int:
         print(f"{file} exists and was not changed: add from the above what you want.", file=sys.stderr)
         return 0
     host.paths.make()
-    write_atomic(file, converted.encode())
+    write_atomic(file.resolve(), converted.encode())
     print(f"Written to {file}.")
     return 0
 

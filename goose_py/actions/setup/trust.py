@@ -1,20 +1,22 @@
 """Trust in a repository's own files: asked for by a command, kept outside everything that an agent can write."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
+from goose_py.actions.confirmation import confirmed
 from goose_py.bootstrap.check_trust import as_proposal, find_checks, shown
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.settings import PROJECT_FILE, project_root
 from goose_py.bootstrap.trust_store import trust_store
 from goose_py.config.load import Loaded, load
 from goose_py.permissions.trust import TrustStore, identify
-from goose_py.protocol.errors import UserError
 from goose_py.protocol.safe_text import safe_line, safe_text
 from goose_py.tasks.found_checks import FoundCheck
+
+QUESTION = "Trust this configuration, and let exactly these run?"
+UNATTENDED = "There is nobody to ask here: look at it, then say `goose-py trust --yes`."
 
 
 def show_trust(*, approve: bool, revoke: bool) -> int:
@@ -43,7 +45,7 @@ def show_trust(*, approve: bool, revoke: bool) -> int:
     if store.trusts(folder) and not loaded.pending:
         print("It is trusted, and nothing in it waits for an approval.")
         return 0
-    if not approve and not _confirmed(host):
+    if not approve and not confirmed(host, QUESTION, unattended=UNATTENDED):
         print("Nothing was changed.")
         return 0
     store.trust(folder)
@@ -80,11 +82,3 @@ def _print(loaded: Loaded, store: TrustStore, root: Path, found: Sequence[FoundC
             print(safe_text(f"  not    {ignored.key}: {ignored.reason}"))
     for warning in loaded.warnings:
         print(safe_text(f"  !      {warning}"))
-
-
-def _confirmed(host: Host) -> bool:
-    if not host.stdin_is_terminal:
-        raise UserError("There is nobody to ask here: look at it, then say `goose-py trust --yes`.")
-    sys.stdout.write("Trust this configuration, and let exactly these run? [y/N] ")
-    sys.stdout.flush()
-    return sys.stdin.readline().strip().lower() in ("y", "yes")

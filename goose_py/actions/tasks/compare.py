@@ -10,11 +10,11 @@ from typing import Any
 
 import msgspec
 
-from goose_py.actions.recipes.library import task_of_recipe
-from goose_py.actions.review.changes import Looked, look
-from goose_py.actions.runs.run import overrides_with_recipe
+from goose_py.actions.recipes.library import overrides_with_recipe, task_of_recipe
+from goose_py.actions.review.inspection import InspectedTask, inspect_task
 from goose_py.actions.tasks.start import TaskRequest, submit
 from goose_py.bootstrap.host import Host
+from goose_py.bootstrap.settings import load_settings
 from goose_py.git.trees.diff import changeset_summary
 from goose_py.protocol.amounts import counted, dollars
 from goose_py.protocol.errors import UserError
@@ -23,7 +23,7 @@ from goose_py.tasks.changes.diff_text import diff_text
 from goose_py.tasks.spec import read_spec
 from goose_py.tasks.store import TaskFolder
 from goose_py.tasks.summary import TaskSummary, summary_of
-from goose_py.workers.queue import kick
+from goose_py.workers.queue import advance_queue
 
 UNFINISHED = ("queued", "planning", "running", "verifying", "awaiting approval", "awaiting plan approval")
 DIFF_LIMIT = 200_000
@@ -69,7 +69,7 @@ def compare(request: CompareRequest) -> int:
 
 def show_comparison(group: str, *, as_json: bool, diff: bool) -> int:
     host = Host.here()
-    kick(host)
+    advance_queue(host)
     folders = _members(host, group)
     if diff:
         asyncio.run(_print_diffs(host, folders))
@@ -105,10 +105,8 @@ async def _of_recipe(
     host: Host, recipe: str, text: str, flags: Mapping[str, Any], base: str | None, common: Mapping[str, Any]
 ) -> TaskRequest:
     found = await task_of_recipe(host, recipe, {})
-    names = ("instructions", "extensions", "own_extensions", "checks", "response_schema", "retry", "recipe")
-    spec = {**{name: getattr(found, name) for name in names}, **common}
-    overrides = overrides_with_recipe(host, found.overrides, flags)
-    return TaskRequest(text=text or found.prompt, overrides=overrides, base=base, spec=spec)
+    overrides = overrides_with_recipe(load_settings(host, flags=flags), found.overrides, flags)
+    return TaskRequest(text=text or found.prompt, overrides=overrides, base=base, spec={**found.spec(), **common})
 
 
 def _model_override(model: str) -> dict[str, str]:
@@ -144,14 +142,14 @@ def _members(host: Host, group: str) -> list[TaskFolder]:
     return [folder for _, folder in sorted(found, key=lambda item: (item[0], item[1].task_id))]
 
 
-async def _looked(host: Host, folders: Sequence[TaskFolder]) -> list[Looked]:
+async def _inspected(host: Host, folders: Sequence[TaskFolder]) -> list[InspectedTask]:
     """Those that have got as far as files."""
-    return [await look(host, folder, again=True) for folder in folders if summary_of(folder).base_tree]
+    return [await inspect_task(host, folder, again=True) for folder in folders if summary_of(folder).base_tree]
 
 
 async def _compared(host: Host, group: str, folders: Sequence[TaskFolder]) -> Comparison:
     pairs = []
-    for one, other in combinations(await _looked(host, folders), 2):
+    for one, other in combinations(await _inspected(host, folders), 2):
         between = await changeset_summary(
             one.worktree.store.beside(other.worktree.store), one.changes.result_tree, other.changes.result_tree
         )
@@ -168,7 +166,7 @@ async def _compared(host: Host, group: str, folders: Sequence[TaskFolder]) -> Co
 
 
 async def _print_diffs(host: Host, folders: Sequence[TaskFolder]) -> None:
-    for one, other in combinations(await _looked(host, folders), 2):
+    for one, other in combinations(await _inspected(host, folders), 2):
         store = one.worktree.store.beside(other.worktree.store)
         print(f"# {one.folder.task_id} ({one.summary.model}) → {other.folder.task_id} ({other.summary.model})")
         text = await diff_text(store, one.changes.result_tree, other.changes.result_tree, DIFF_LIMIT)

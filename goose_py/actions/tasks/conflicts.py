@@ -5,7 +5,7 @@ import json
 import sys
 from dataclasses import asdict, dataclass
 
-from goose_py.actions.review.changes import look
+from goose_py.actions.review.inspection import inspect_task
 from goose_py.actions.tasks.scope import tasks_here
 from goose_py.bootstrap.host import Host
 from goose_py.git.errors import GitError, GitUnavailable
@@ -40,13 +40,13 @@ async def live_conflicts(host: Host, summaries: tuple[TaskSummary, ...]) -> Conf
         works = []
         for summary in [each for each in summaries if each.repository == repository and _at_stake(each)][:NEWEST]:
             try:
-                looked = await look(host, host.tasks.folder(summary.task_id))
-                await looked.worktree.require_base()
+                inspected = await inspect_task(host, host.tasks.folder(summary.task_id))
+                await inspected.worktree.require_base()
             except (GitError, UserError) as problem:
                 apart.append(f"{summary.task_id} is not compared with the others: {problem}")
                 continue
-            if looked.changes.files:
-                works.append(Work(looked.worktree, looked.changes.result_tree, looked.changes.base_tree))
+            if inspected.changes.files:
+                works.append(Work(inspected.worktree, inspected.changes.result_tree, inspected.changes.base_tree))
         found += await conflicts_between(works)
     return Conflicts(tuple(found), tuple(apart))
 

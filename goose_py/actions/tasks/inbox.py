@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from goose_py.actions.tasks.scope import place_of
+from goose_py.actions.tasks.scope import project_at
 from goose_py.bootstrap.host import Host
 from goose_py.protocol import commands as cmd
 from goose_py.protocol.errors import UserError
@@ -16,7 +16,7 @@ from goose_py.protocol.safe_text import safe_text
 from goose_py.tasks.inbox import Question, inbox, questions_of
 from goose_py.tasks.summary import list_tasks
 from goose_py.workers.launch import tell
-from goose_py.workers.queue import kick
+from goose_py.workers.queue import advance_queue
 
 HINTS = {
     "approval": "goose-py inbox answer {task} --allow | --deny",
@@ -41,9 +41,9 @@ class Answer:
 def show_inbox(*, as_json: bool, only_here: bool) -> int:
     """Of all repositories, because what waits unseen waits for ever."""
     host = Host.here()
-    kick(host)
+    advance_queue(host)
     found = inbox(host.tasks)
-    here = place_of(host.cwd, list_tasks(host.tasks)) if found else None
+    here = project_at(host.cwd, list_tasks(host.tasks)) if found else None
     if only_here:
         found = tuple(question for question in found if here in (None, question.repository))
     if as_json:

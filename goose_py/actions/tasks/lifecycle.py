@@ -6,7 +6,8 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 
-from goose_py.actions.review.changes import desk
+from goose_py.actions.command_channel import command_channel, send_command
+from goose_py.actions.confirmation import confirmed
 from goose_py.actions.tasks.options import require_room
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.port_leases import port_leases
@@ -20,12 +21,12 @@ from goose_py.protocol.messages import Text
 from goose_py.protocol.safe_text import safe_text
 from goose_py.session.log import LogBusy, read_log
 from goose_py.tasks.changes.review_base import recorded_tree
-from goose_py.tasks.client import TaskClient, WorkerGone
+from goose_py.tasks.client import ONLY_NEW, TaskClient, WorkerGone
 from goose_py.tasks.history.recorded_states import RecordedState, recorded_states
 from goose_py.tasks.schedule import WORKING
 from goose_py.tasks.store import TaskFolder
 from goose_py.tasks.summary import summary_of
-from goose_py.workers.launch import start_worker, tell, tell_client
+from goose_py.workers.launch import start_worker, tell
 
 BUSY = (*WORKING, "awaiting approval")
 """States of a task that is in the middle of a turn where its worker lives."""
@@ -42,9 +43,9 @@ def say(task_id: str, text: str, *, queue: bool) -> int:
     if folder.waiting.exists() and not folder.owned():
         # A worker started only to hear it would not wait for what the task comes after.
         raise UserError(f"The task {folder.task_id} has not begun: `goose-py task resume {folder.task_id}` starts it now.")
-    code = asyncio.run(_send(host, folder, prompt))
+    asyncio.run(tell(host, folder, prompt))
     print(f"Said to {folder.task_id}. `goose-py task attach {folder.task_id}` shows what it makes of it.", file=sys.stderr)
-    return code
+    return 0
 
 
 def resume(task_id: str) -> int:
@@ -56,7 +57,7 @@ def resume(task_id: str) -> int:
         asyncio.run(start_worker(host, folder))
     else:
         require_room(host, folder)
-        asyncio.run(_send(host, folder, cmd.Continue()))
+        asyncio.run(tell(host, folder, cmd.Continue()))
     print(f"{folder.task_id} goes on in the background. `goose-py task attach {folder.task_id}` shows it.", file=sys.stderr)
     return 0
 
@@ -64,7 +65,7 @@ def resume(task_id: str) -> int:
 def check(task_id: str) -> int:
     host = Host.here()
     folder = host.task(task_id)
-    asyncio.run(_send(host, folder, cmd.RunChecks()))
+    asyncio.run(tell(host, folder, cmd.RunChecks()))
     summary = summary_of(folder)
     print(f"checks: {summary.checks}" + (f" ({summary.failed_check})" if summary.failed_check else ""))
     return 6 if summary.checks == "failed" else 0
@@ -76,10 +77,11 @@ def stop(task_id: str) -> int:
 
     async def send() -> bool:
         try:
-            client = await TaskClient.connect(folder.socket, after=1 << 62)
+            client = await TaskClient.connect(folder.socket, after=ONLY_NEW)
         except WorkerGone:
             return False
-        await tell_client(client, cmd.Interrupt())
+        async with client.sending() as worker:
+            await worker.send(cmd.Interrupt())
         return True
 
     if summary_of(folder).state in BUSY and asyncio.run(send()):
@@ -88,11 +90,6 @@ def stop(task_id: str) -> int:
         print(f"It has not begun, and still waits: `goose-py task discard {folder.task_id} --yes` takes it out of the queue.")
     else:
         print("It was not running.")
-    return 0
-
-
-async def _send(host: Host, folder: TaskFolder, command: cmd.AnyCommand) -> int:
-    await tell(host, folder, command)
     return 0
 
 
@@ -133,8 +130,7 @@ async def _restore(host: Host, folder: TaskFolder, tree: str | None, *, listing:
         if before == tree:
             print(f"Nothing is missing: the files in {worktree.path} are as they were recorded last.")
             return 0
-        async with desk(host, folder) as at:
-            await at.send(cmd.Rewind(tree=tree))
+        await send_command(host, folder, cmd.Rewind(tree=tree))
         print(f"What was there before is kept: `goose-py task rewind {folder.task_id} --undo` brings it back.", file=sys.stderr)
     print(f"Restored: {worktree.path}")
     return 0
@@ -159,13 +155,9 @@ def discard(task_id: str, *, yes: bool) -> int:
     if summary.alive and summary.state in BUSY:
         raise UserError(f"The task {folder.task_id} is at work: `goose-py task stop {folder.task_id}` interrupts it.")
     if summary.changed and not yes:
-        if not host.stdin_is_terminal:
-            raise UserError(f"The task {folder.task_id} has changes that were not applied: say --yes to remove its worktree.")
-        sys.stdout.write(
-            f"{folder.task_id} has changes that were not applied (+{summary.added} −{summary.removed}). Remove? [y/N] "
-        )
-        sys.stdout.flush()
-        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        unapplied = f"{folder.task_id} has changes that were not applied"
+        question = f"{unapplied} (+{summary.added} −{summary.removed}). Remove?"
+        if not confirmed(host, question, unattended=f"The task {unapplied}: say --yes to remove its worktree."):
             print("Nothing was removed.")
             return 0
     if not folder.began():
@@ -188,7 +180,8 @@ async def _withdraw(host: Host, folder: TaskFolder) -> None:
 async def _discard_at_rest(host: Host, folder: TaskFolder) -> None:
     """A worker that has nothing to do stays a while for whoever looks next: it is sent away first."""
     with suppress(WorkerGone):
-        await tell_client(await TaskClient.connect(folder.socket, after=1 << 62), cmd.Shutdown())
+        async with (await TaskClient.connect(folder.socket, after=ONLY_NEW)).sending() as worker:
+            await worker.send(cmd.Shutdown())
     for _ in range(REST_LOOKS):
         if not folder.owned():
             with suppress(LogBusy):  # it is on its way out
@@ -199,9 +192,9 @@ async def _discard_at_rest(host: Host, folder: TaskFolder) -> None:
 
 async def discard_task(host: Host, folder: TaskFolder) -> None:
     """Remove a task's worktree once everything in it is recorded. Raises GooseError; then it stays."""
-    async with desk(host, folder) as at:
+    async with command_channel(host, folder) as channel:
         worktree = await open_worktree(host, folder, read_log(folder.path).records)
         await worktree.remove()
         port_leases(host).release(folder.task_id)
         if summary_of(folder).state not in ("merged", "rejected"):
-            await at.send(cmd.Reject(reason="discarded"))
+            await channel.send(cmd.Reject(reason="discarded"))

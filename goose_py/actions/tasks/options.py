@@ -6,11 +6,10 @@ from typing import Any
 
 import msgspec
 
+from goose_py.actions.command_channel import send_command
 from goose_py.agent.limits import amount, limit_text, used
 from goose_py.bootstrap.host import Host
-from goose_py.bootstrap.model_switch import check_switch
-from goose_py.bootstrap.models import Models
-from goose_py.bootstrap.settings import load_settings, secret_store
+from goose_py.bootstrap.settings import load_settings
 from goose_py.protocol import commands as cmd
 from goose_py.protocol import events as ev
 from goose_py.protocol.errors import UserError
@@ -18,10 +17,8 @@ from goose_py.protocol.messages import Effort, ModelRef
 from goose_py.protocol.modes import Mode
 from goose_py.protocol.safe_text import safe_line
 from goose_py.providers.catalogue import provider_names
-from goose_py.session.log import Log, read_log
+from goose_py.session.log import read_log
 from goose_py.session.state import SessionState
-from goose_py.tasks.client import TaskClient, WorkerGone
-from goose_py.tasks.spec import read_spec
 from goose_py.tasks.store import TaskFolder
 
 LIMITS = ("max_turns", "max_seconds", "max_cost", "max_tokens")
@@ -35,7 +32,7 @@ def set_limits(task_id: str, given: Mapping[str, Any]) -> int:
     state = _state(folder)
     limits = merged_limits(state.limits, given)
     if limits != state.limits:
-        asyncio.run(adjust(host, folder, cmd.SetLimits(limits=limits)))
+        asyncio.run(send_command(host, folder, cmd.SetLimits(limits=limits)))
     for item in used(state.spending, limits, host.now()):
         print(f"{item.unit:<12} {amount(item):>12} used, {'no limit' if item.limit is None else f'limit {item.limit:g}'}")
     return 0
@@ -67,7 +64,7 @@ def set_model(task_id: str, name: str | None, effort: Effort | None) -> int:
     host = Host.here()
     folder = host.task(task_id)
     ref = _model_named(host, _state(folder).model, name, effort)
-    asyncio.run(adjust(host, folder, cmd.SetModel(model=ref)))
+    asyncio.run(send_command(host, folder, cmd.SetModel(model=ref)))
     print(f"{ref} answers from now on.")
     return 0
 
@@ -78,7 +75,7 @@ def rename(task_id: str, title: str) -> int:
     title = " ".join(title.split())
     if not title:
         raise UserError("The name is empty.")
-    asyncio.run(adjust(host, folder, cmd.SetTitle(title=title)))
+    asyncio.run(send_command(host, folder, cmd.SetTitle(title=title)))
     print(safe_line(f"{folder.task_id} is called {title!r} now."))
     return 0
 
@@ -111,51 +108,6 @@ def on_resume(host: Host, folder: TaskFolder, overrides: Mapping[str, Any]) -> t
 
 
 _RESUMABLE = ("provider", "model", "effort", "mode")
-
-
-async def adjust(host: Host, folder: TaskFolder, command: cmd.SetLimits | cmd.SetModel | cmd.SetTitle) -> None:
-    """Through the task's worker where one runs, else straight into its log. Raises GooseError; then nothing was changed."""
-    if folder.owned():
-        try:
-            client = await TaskClient.connect(folder.socket, after=1 << 62)
-        except WorkerGone:
-            raise UserError(f"The task {folder.task_id} is in use by another process; try again in a moment.") from None
-        reading = asyncio.ensure_future(_drain(client))
-        try:
-            await client.send(command)
-        finally:
-            await client.close()
-            await reading
-        return
-    log, contents = Log.open(folder.path, host.now)
-    try:
-        events: list[ev.DurableEvent] = []
-        match command:
-            case cmd.SetLimits(limits=limits):
-                events.append(ev.LimitsSet(limits=limits))
-            case cmd.SetTitle(title=title):
-                events.append(ev.TitleSet(title=title))
-            case cmd.SetModel(model=ref):
-                warnings = await _checked(host, folder, SessionState(contents.records), ref)
-                events += [*(ev.Warned(text=warning) for warning in warnings), ev.ModelSet(model=ref)]
-        for event in events:
-            log.append(event)
-    finally:
-        log.close()
-
-
-async def _checked(host: Host, folder: TaskFolder, state: SessionState, ref: ModelRef) -> tuple[str, ...]:
-    settings = load_settings(host, read_spec(folder.path)).settings
-    models = Models(host, settings, secret_store(host))
-    try:
-        return await check_switch(models, state, ref)
-    finally:
-        await models.close()
-
-
-async def _drain(client: TaskClient) -> None:
-    async for _ in client.frames():
-        pass
 
 
 def _state(folder: TaskFolder) -> SessionState:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from goose_py.actions.command_channel import send_command
 from goose_py.actions.confirmation import confirmed
-from goose_py.actions.review.changes import Looked, desk, look
+from goose_py.actions.review.inspection import InspectedTask, inspect_task
 from goose_py.bootstrap.host import Host
 from goose_py.git.trees.diff import changeset_summary
 from goose_py.protocol import commands as cmd
@@ -40,32 +41,30 @@ def rewind(request: RewindRequest) -> int:
 
 
 async def _rewind(host: Host, request: RewindRequest) -> int:
-    looked = await look(host, host.task(request.task_id))
-    points = checkpoints(looked.records)
+    inspected = await inspect_task(host, host.task(request.task_id))
+    points = checkpoints(inspected.records)
     if request.listing:
         _print_points(points)
         return 0
     if request.undo:
-        async with desk(host, looked.folder) as at:
-            await at.send(cmd.Rewind(undo=True))
+        await send_command(host, inspected.folder, cmd.Rewind(undo=True))
         print("The last rewind is taken back.")
         return 0
-    tree, point = await _target(looked, points, request)
-    await _print_preview(looked, tree, point, request.scope)
+    tree, point = await _target(inspected, points, request)
+    await _print_preview(inspected, tree, point, request.scope)
     if request.preview:
         return 0
     if not request.yes and not confirmed(host, "Go back there?"):
         print("Nothing was changed.")
         return 0
     command = cmd.Rewind(tree=tree, scope=request.scope, to_seq=point.to_seq if point and request.scope != "files" else None)
-    async with desk(host, looked.folder) as at:
-        await at.send(command)
-    print(f"Done. `goose-py task rewind {looked.folder.task_id} --undo` takes it back.")
+    await send_command(host, inspected.folder, command)
+    print(f"Done. `goose-py task rewind {inspected.folder.task_id} --undo` takes it back.")
     return 0
 
 
 async def _target(
-    looked: Looked, points: Sequence[Checkpoint], request: RewindRequest
+    inspected: InspectedTask, points: Sequence[Checkpoint], request: RewindRequest
 ) -> tuple[str, Checkpoint | None]:
     """The tree, and the checkpoint where it is one."""
     if request.to is None or (request.to.isdigit() and len(request.to) < 7):
@@ -73,17 +72,17 @@ async def _target(
         return point.tree, point
     if request.scope != "files":
         raise UserError("Only files can go back to a tree; for the conversation name a turn.")
-    fits = {tree for tree in await looked.worktree.snapshots() if tree.startswith(request.to)}
+    fits = {tree for tree in await inspected.worktree.snapshots() if tree.startswith(request.to)}
     if len(fits) != 1:
         raise UserError(f"{request.to} names {len(fits) or 'no'} recorded states of the task.")
     return fits.pop(), None
 
 
-async def _print_preview(looked: Looked, tree: str, point: Checkpoint | None, scope: Scope) -> None:
+async def _print_preview(inspected: InspectedTask, tree: str, point: Checkpoint | None, scope: Scope) -> None:
     where = f"before turn {point.turn}" if point else f"to {tree[:12]}"
     if scope != "conversation":
-        now = looked.changes.result_tree
-        changes = await changeset_summary(looked.worktree.store, tree, now)
+        now = inspected.changes.result_tree
+        changes = await changeset_summary(inspected.worktree.store, tree, now)
         print(f"Files, back {where}: {len(changes.files) or 'nothing'} to change.")
         for file in changes.files[:SHOWN]:
             print(f"  {_said(file)}")

@@ -12,7 +12,7 @@ def tasks_here(cwd: Path, tasks: Iterable[TaskSummary]) -> tuple[tuple[TaskSumma
     """Those of the repository (whichever of its checkouts) or copied folder that `cwd` is in, or whose worktree it is in, in
     their order, and how many others there are. All of them where `cwd` is in no such place."""
     found = tuple(tasks)
-    place = place_of(cwd, found)
+    place = project_at(cwd, found)
     if place is None:
         return found, 0
     wanted, places = _repository(place), {task.place for task in found}
@@ -30,7 +30,7 @@ def _repository(place: str) -> str:
         return place
 
 
-def place_of(cwd: Path, tasks: Sequence[TaskSummary]) -> str | None:
+def project_at(cwd: Path, tasks: Sequence[TaskSummary]) -> str | None:
     """The nearest folder above that is a checkout or that a task is about; None where there is none."""
     known = {task.place: task.place for task in tasks if task.place}
     known |= {task.workspace: task.place for task in tasks if task.workspace and task.place}

@@ -22,7 +22,7 @@ from goose_py.protocol.safe_text import safe_text
 from goose_py.tasks.spec import TaskSpec, write_spec
 from goose_py.tasks.store import TaskFolder
 from goose_py.workers.launch import WorkerFailed
-from goose_py.workers.queue import Kicked, start_waiting
+from goose_py.workers.queue import QueueOutcome, start_waiting
 
 DASHES = "---"
 
@@ -42,7 +42,7 @@ class TaskRequest:
     spec: Mapping[str, Any] = field(default_factory=dict)
 
 
-async def submit(host: Host, requests: Sequence[TaskRequest]) -> tuple[list[TaskFolder], Kicked]:
+async def submit(host: Host, requests: Sequence[TaskRequest]) -> tuple[list[TaskFolder], QueueOutcome]:
     """Puts tasks into the queue, all or none, and starts what may begin. Raises GooseError where one of them is refused; then
     there is no new task."""
     folders: list[TaskFolder] = []
@@ -58,14 +58,14 @@ async def submit(host: Host, requests: Sequence[TaskRequest]) -> tuple[list[Task
     return folders, await start_waiting(host)
 
 
-async def submit_one(host: Host, request: TaskRequest) -> tuple[TaskFolder, Kicked]:
+async def submit_one(host: Host, request: TaskRequest) -> tuple[TaskFolder, QueueOutcome]:
     """As `submit`; a task that could not be started at all is no task. Raises WorkerFailed."""
-    (folder,), kicked = await submit(host, [request])
-    if (problem := kicked.failed.get(folder.task_id)) is not None:
+    (folder,), queue = await submit(host, [request])
+    if (problem := queue.failed.get(folder.task_id)) is not None:
         await withdraw_worktree(host, folder)
         shutil.rmtree(folder.path, ignore_errors=True)
         raise WorkerFailed(problem)
-    return folder, kicked
+    return folder, queue
 
 
 class _Starts:
@@ -137,14 +137,14 @@ async def _written(host: Host, request: TaskRequest, starts: _Starts) -> TaskFol
 
 def start_task(request: TaskRequest, *, attach: bool) -> int:
     host = Host.here()
-    folder, kicked = asyncio.run(submit_one(host, request))
+    folder, queue = asyncio.run(submit_one(host, request))
     if attach:
         from goose_py.actions.screen.open import attach as show
 
         return show(folder.task_id)
     print(folder.task_id)
-    if folder.task_id in kicked.waiting:
-        print(f"Queued: {kicked.waiting[folder.task_id]}.", file=sys.stderr)
+    if folder.task_id in queue.waiting:
+        print(f"Queued: {queue.waiting[folder.task_id]}.", file=sys.stderr)
     else:
         print(f"Started. `goose-py task attach {folder.task_id}` shows it, `goose-py task list` all.", file=sys.stderr)
     return 0
@@ -156,14 +156,14 @@ def start_each(file: str, request: TaskRequest) -> int:
     requests = [replace(request, text=text) for text in tasks_of_text(_read(file))]
     if not requests:
         raise UserError(f"{file} names no task.")
-    folders, kicked = asyncio.run(submit(host, requests))
+    folders, queue = asyncio.run(submit(host, requests))
     for folder, each in zip(folders, requests, strict=True):
         print(folder.task_id, flush=True)
         print(safe_text(f"  {each.text.splitlines()[0]}"), file=sys.stderr, flush=True)
-    for task, problem in kicked.failed.items():
+    for task, problem in queue.failed.items():
         print(f"{task} could not start: {problem}", file=sys.stderr)
-    print(f"{len(kicked.started)} started, {len(kicked.waiting)} queued. `goose-py task list` shows them.", file=sys.stderr)
-    return 2 if kicked.failed else 0
+    print(f"{len(queue.started)} started, {len(queue.waiting)} queued. `goose-py task list` shows them.", file=sys.stderr)
+    return 2 if queue.failed else 0
 
 
 def tasks_of_text(text: str) -> list[str]:

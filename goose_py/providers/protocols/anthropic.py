@@ -20,12 +20,12 @@ from goose_py.protocol.messages import (
     UserMessage,
 )
 from goose_py.protocol.model_io import ModelReply, ModelRequest
-from goose_py.providers import errors
 from goose_py.providers.profile import Profile, effort_value
 from goose_py.providers.protocols import assembly
 
 FRAMING = "sse"
-API_VERSION = "2026-10-21"
+PATH = "/v1/messages"
+HEADERS = {"anthropic-version": "2026-10-21"}
 _CACHE = {"type": "ephemeral"}
 _SMALLEST_BUDGET = 1_024
 
@@ -40,14 +40,6 @@ _STOPS: dict[str, StopReason] = {
 }
 
 
-def path(profile: Profile) -> str:
-    return "/v1/messages"
-
-
-def headers(profile: Profile) -> dict[str, str]:
-    return {"anthropic-version": API_VERSION}
-
-
 def to_request(request: ModelRequest, profile: Profile) -> dict[str, Any]:
     """The JSON body. Its keys stand in the order of what is stable: everything that differs between two turns of a
     conversation is appended at its end, apart from the cache markers, which move and which the server does not hash.
@@ -56,23 +48,15 @@ def to_request(request: ModelRequest, profile: Profile) -> dict[str, Any]:
     it, where the previous request had put its own."""
     body: dict[str, Any] = {
         "model": profile.wire_model,
-        "max_tokens": min(request.max_output_tokens or profile.max_output_tokens, profile.max_output_tokens),
+        "max_tokens": assembly.output_limit(request, profile),
         "stream": True,
         **_thinking(request, profile),
         **profile.extra_body,
     }
-    if request.temperature is not None and profile.temperature:
-        body["temperature"] = request.temperature
+    body |= assembly.temperature(request, profile)
     mark = profile.cache == "blocks"
     if request.tools:
-        body["tools"] = [
-            {
-                "name": tool.name,
-                "description": tool.description,
-                "input_schema": assembly.input_schema(tool, profile),
-            }
-            for tool in sorted(request.tools, key=lambda tool: tool.name)
-        ]
+        body["tools"] = assembly.described(request.tools, profile, schema="input_schema")
         if mark:
             body["tools"][-1]["cache_control"] = _CACHE
     if request.system:
@@ -92,8 +76,7 @@ def _thinking(request: ModelRequest, profile: Profile) -> dict[str, Any]:
     if profile.thinking == "adaptive":
         thinking = {"type": "adaptive", "display": "summarized"}
         return {"thinking": thinking, "output_config": {"effort": value}}
-    limit = min(request.max_output_tokens or profile.max_output_tokens, profile.max_output_tokens)
-    budget = min(int(value), limit - _SMALLEST_BUDGET)
+    budget = min(int(value), assembly.output_limit(request, profile) - _SMALLEST_BUDGET)
     if budget < _SMALLEST_BUDGET:
         return {}
     return {"thinking": {"type": "enabled", "budget_tokens": budget}}
@@ -103,7 +86,7 @@ def _messages(request: ModelRequest, profile: Profile) -> list[dict[str, Any]]:
     messages: list[dict[str, Any]] = []
     for message in request.messages:
         if isinstance(message, AssistantMessage):
-            role, blocks = "assistant", _assistant_blocks(message, profile)
+            role, blocks = "assistant", _assistant_blocks(message)
         elif isinstance(message, UserMessage):
             role, blocks = "user", _content(message.parts, profile)
         else:
@@ -117,7 +100,7 @@ def _messages(request: ModelRequest, profile: Profile) -> list[dict[str, Any]]:
     return messages or [{"role": "user", "content": [{"type": "text", "text": assembly.NO_TEXT}]}]
 
 
-def _assistant_blocks(message: AssistantMessage, profile: Profile) -> list[dict[str, Any]]:
+def _assistant_blocks(message: AssistantMessage) -> list[dict[str, Any]]:
     """The API refuses empty text, unsigned thinking, and a message that ends in thinking."""
     blocks: list[dict[str, Any]] = []
     for part in message.parts:
@@ -175,23 +158,15 @@ def _mark_last(messages: list[dict[str, Any]]) -> None:
         message["content"][-1] = message["content"][-1] | {"cache_control": _CACHE}
 
 
-class Reader:
-    """Feed it the events of one stream, in order. `done` once the end was received. `finish` gives the reply, or raises
-    `StreamInterrupted` where the end never came."""
-
+class Reader(assembly.Reader):
     def __init__(self, request: ModelRequest, profile: Profile) -> None:
-        self._request = request
-        self._profile = profile
-        self._ids = assembly.CallIds(request)
+        super().__init__(request, profile)
         self._blocks: dict[int, dict[str, Any]] = {}
         self._usage: dict[str, Any] = {}
         self._stop = ""
-        self._size = 0
-        self.done = False
 
     @property
     def ended(self) -> bool:
-        """Whether the answer itself is whole; only figures may still follow."""
         return bool(self._stop)
 
     def feed(self, event: dict[str, Any]) -> list[ModelDelta]:
@@ -211,20 +186,18 @@ class Reader:
         elif kind == "message_stop":
             self.done = True
         elif kind == "error":
-            raise errors.from_event(event, provider=self._profile.provider)
+            raise self._failed(event)
         return []
 
     def finish(self) -> ModelReply:
         if not self._stop:
-            raise assembly.interrupted(self._profile, "no stop reason was received")
+            raise self._interrupted("no stop reason was received")
         stop = _STOPS.get(self._stop, "end")
         blocks = [block for _, block in sorted(self._blocks.items())]
         if stop != "length" and any(block["type"] == "tool_use" and not block["complete"] for block in blocks):
-            raise assembly.interrupted(self._profile, "a tool call was left unfinished")
+            raise self._interrupted("a tool call was left unfinished")
         parts = [part for block in blocks if (part := self._part(block)) is not None]
-        return assembly.finish(
-            parts, stop, request=self._request, profile=self._profile, usage=_usage(self._usage), output_size=self._size
-        )
+        return self._reply(parts, stop, _usage(self._usage))
 
     def _start(self, event: dict[str, Any]) -> list[ModelDelta]:
         block = dict(event.get("content_block") or {})
@@ -244,7 +217,7 @@ class Reader:
         delta = event.get("delta") or {}
         state = self._blocks.get(event.get("index", 0))
         if state is None:
-            raise assembly.interrupted(self._profile, "it continued a block that it had not begun")
+            raise self._interrupted("it continued a block that it had not begun")
         kind = delta.get("type")
         if kind == "text_delta":
             return self._add(state, delta["text"], TextDelta(delta["text"]))

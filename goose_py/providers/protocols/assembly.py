@@ -1,4 +1,5 @@
-"""The parts of a reply that every protocol puts together in the same way: arguments, call ids, usage, the end."""
+"""What the wire protocols share: of a request its schemas, texts and limits; of a reply its reader, arguments, call ids and
+usage."""
 
 import re
 from collections.abc import Iterable
@@ -7,7 +8,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from goose_py.protocol.errors import StreamInterrupted
+from goose_py.protocol.deltas import ModelDelta
+from goose_py.protocol.errors import ModelError, StreamInterrupted
 from goose_py.protocol.messages import (
     AssistantMessage,
     Message,
@@ -23,6 +25,7 @@ from goose_py.protocol.messages import (
 )
 from goose_py.protocol.model_io import ModelReply, ModelRequest
 from goose_py.protocol.tools import ToolSpec
+from goose_py.providers import errors
 from goose_py.providers.profile import Profile
 
 _ABSURD = 1_000_000_000
@@ -94,6 +97,38 @@ def legal_id(call_id: str, alphabet: Literal["any", "anthropic", "nine"]) -> str
     return call_id if legal else "call_" + blake2b(call_id.encode("utf-8", "replace"), digest_size=12).hexdigest()
 
 
+class Reader:
+    """The state machine of one stream. `feed` takes its decoded events in order; `done` once nothing can follow; `finish`
+    gives the reply, or raises `StreamInterrupted` where the end never came."""
+
+    def __init__(self, request: ModelRequest, profile: Profile) -> None:
+        self._request = request
+        self._profile = profile
+        self._ids = CallIds(request)
+        self._size = 0
+        self.done = False
+
+    @property
+    def ended(self) -> bool:
+        """Whether the answer itself is whole; only figures may still follow."""
+        return self.done
+
+    def feed(self, event: dict[str, Any]) -> list[ModelDelta]:
+        raise NotImplementedError
+
+    def finish(self) -> ModelReply:
+        raise NotImplementedError
+
+    def _reply(self, parts: Iterable[Part], stop: StopReason, usage: Usage | None) -> ModelReply:
+        return finish(parts, stop, request=self._request, profile=self._profile, usage=usage, output_size=self._size)
+
+    def _interrupted(self, what: str) -> StreamInterrupted:
+        return interrupted(self._profile, what)
+
+    def _failed(self, event: dict[str, Any]) -> ModelError:
+        return errors.from_event(event, provider=self._profile.provider)
+
+
 def finish(
     parts: Iterable[Part],
     stop: StopReason,
@@ -121,8 +156,9 @@ def finish(
     )
 
 
-def interrupted(profile: Profile, what: str) -> StreamInterrupted:
-    return StreamInterrupted(f"The answer of {profile.provider} stopped before its end: {what}.", provider=profile.provider)
+def interrupted(profile: Profile, what: str, *, emitted: bool = False) -> StreamInterrupted:
+    said = f"The answer of {profile.provider} stopped before its end: {what}."
+    return StreamInterrupted(said, provider=profile.provider, emitted=emitted)
 
 
 def checked_usage(*, total_input: Any, cached: Any = 0, written: Any = 0, output: Any) -> Usage | None:
@@ -167,6 +203,21 @@ def least_tokens(request: ModelRequest) -> int:
     texts = [request.system]
     texts += [part.text for message in request.messages for part in _flat(message) if isinstance(part, Text)]
     return sum(1 for text in texts for _ in re.finditer(r"\w+", text))
+
+
+def output_limit(request: ModelRequest, profile: Profile) -> int:
+    return min(request.max_output_tokens or profile.max_output_tokens, profile.max_output_tokens)
+
+
+def temperature(request: ModelRequest, profile: Profile) -> dict[str, float]:
+    """As a field of the body, where it was chosen and the model takes one."""
+    return {"temperature": request.temperature} if request.temperature is not None and profile.temperature else {}
+
+
+def described(tools: Iterable[ToolSpec], profile: Profile, *, schema: str) -> list[dict[str, Any]]:
+    """Tools sorted by name, each as name, description and, under the protocol's own word for it, its schema."""
+    by_name = sorted(tools, key=lambda tool: tool.name)
+    return [{"name": tool.name, "description": tool.description, schema: input_schema(tool, profile)} for tool in by_name]
 
 
 def input_schema(tool: ToolSpec, profile: Profile) -> dict[str, Any]:

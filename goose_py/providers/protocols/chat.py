@@ -23,11 +23,12 @@ from goose_py.protocol.messages import (
     Usage,
 )
 from goose_py.protocol.model_io import ModelReply, ModelRequest
-from goose_py.providers import errors
 from goose_py.providers.profile import Profile, effort_value
 from goose_py.providers.protocols import assembly
 
 FRAMING = "sse"
+PATH = "/chat/completions"
+HEADERS: dict[str, str] = {}
 
 _STOPS: dict[str, StopReason] = {
     "stop": "end",
@@ -46,23 +47,13 @@ _BROKEN = frozenset({"error", "network_error", "insufficient_system_resource", "
 """Finish reasons that say the answer is not whole (OpenRouter, Zhipu, DeepSeek, vLLM)."""
 
 
-def path(profile: Profile) -> str:
-    return "/chat/completions"
-
-
-def headers(profile: Profile) -> dict[str, str]:
-    return {}
-
-
 def to_request(request: ModelRequest, profile: Profile) -> dict[str, Any]:
     """The JSON body, messages last, so that a later turn only appends."""
     body: dict[str, Any] = {"model": profile.wire_model, "stream": True}
     if profile.stream_usage:
         body["stream_options"] = {"include_usage": True}
-    limit = min(request.max_output_tokens or profile.max_output_tokens, profile.max_output_tokens)
-    body[profile.max_tokens_field] = limit
-    if request.temperature is not None and profile.temperature:
-        body["temperature"] = request.temperature
+    body[profile.max_tokens_field] = assembly.output_limit(request, profile)
+    body |= assembly.temperature(request, profile)
     body.update(_effort(request, profile))
     if profile.cache == "key" and request.cache_key:
         body["prompt_cache_key"] = request.cache_key
@@ -85,17 +76,8 @@ def _effort(request: ModelRequest, profile: Profile) -> dict[str, Any]:
 
 
 def tools(request: ModelRequest, profile: Profile) -> list[dict[str, Any]]:
-    return [
-        {
-            "type": "function",
-            "function": {
-                "name": tool.name,
-                "description": tool.description,
-                "parameters": assembly.input_schema(tool, profile),
-            },
-        }
-        for tool in sorted(request.tools, key=lambda tool: tool.name)
-    ]
+    described = assembly.described(request.tools, profile, schema="parameters")
+    return [{"type": "function", "function": tool} for tool in described]
 
 
 def _messages(request: ModelRequest, profile: Profile) -> list[dict[str, Any]]:
@@ -232,14 +214,9 @@ def _mark_last(messages: list[dict[str, Any]]) -> None:
         message["content"] = [*items[:-1], items[-1] | {"cache_control": {"type": "ephemeral"}}]
 
 
-class Reader:
-    """Feed it the chunks of one stream, in order. `done` once the end was received. `finish` gives the reply, or raises
-    `StreamInterrupted` where no finish reason came."""
-
+class Reader(assembly.Reader):
     def __init__(self, request: ModelRequest, profile: Profile) -> None:
-        self._request = request
-        self._profile = profile
-        self._ids = assembly.CallIds(request)
+        super().__init__(request, profile)
         self._texts: list[str] = []
         self._refusals: list[str] = []
         self._thoughts: list[str] = []
@@ -248,12 +225,10 @@ class Reader:
         self._order: list[dict[str, Any]] = []
         self._usage: Any = None
         self._stop: str | None = None
-        self._size = 0
-        self.done = False
 
     def feed(self, event: dict[str, Any]) -> list[ModelDelta]:
         if event.get("error"):
-            raise errors.from_event(event, provider=self._profile.provider)
+            raise self._failed(event)
         self._usage = event.get("usage") or (event.get("x_groq") or {}).get("usage") or self._usage
         deltas: list[ModelDelta] = []
         for choice in event.get("choices") or ():
@@ -263,20 +238,17 @@ class Reader:
 
     @property
     def ended(self) -> bool:
-        """Whether the answer itself is whole; only figures may still follow."""
         return self._stop is not None
 
     def finish(self) -> ModelReply:
         if self._stop is None:
-            raise assembly.interrupted(self._profile, "no finish reason was received")
+            raise self._interrupted("no finish reason was received")
         if self._stop in _BROKEN:
-            raise assembly.interrupted(self._profile, f"the server gave up with {self._stop!r}")
+            raise self._interrupted(f"the server gave up with {self._stop!r}")
         stop = _STOPS.get(self._stop, "end")
         if self._refusals and stop == "end":
             stop = "refusal"
-        return assembly.finish(
-            self._parts(), stop, request=self._request, profile=self._profile, usage=usage(self._usage), output_size=self._size
-        )
+        return self._reply(self._parts(), stop, usage(self._usage))
 
     def _choice(self, choice: dict[str, Any]) -> list[ModelDelta]:
         delta = choice.get("delta") or choice.get("message") or {}

@@ -19,22 +19,15 @@ from goose_py.protocol.messages import (
     Usage,
 )
 from goose_py.protocol.model_io import ModelReply, ModelRequest
-from goose_py.providers import errors
 from goose_py.providers.profile import Profile, effort_value
 from goose_py.providers.protocols import assembly
 from goose_py.providers.protocols.chat import tools
 
 FRAMING = "ndjson"
+PATH = "/api/chat"
+HEADERS: dict[str, str] = {}
 _IMAGE_TOKENS = 256  # the least of the usual vision models; more would refuse what fits
 _STOPS: dict[str, StopReason] = {"stop": "end", "length": "length"}
-
-
-def path(profile: Profile) -> str:
-    return "/api/chat"
-
-
-def headers(profile: Profile) -> dict[str, str]:
-    return {}
 
 
 def to_request(request: ModelRequest, profile: Profile) -> dict[str, Any]:
@@ -47,10 +40,8 @@ def to_request(request: ModelRequest, profile: Profile) -> dict[str, Any]:
             f"({profile.context_window:,} tokens).{_advice(profile)}",
             provider=profile.provider,
         )
-    limit = min(request.max_output_tokens or profile.max_output_tokens, profile.max_output_tokens)
-    options: dict[str, Any] = {"num_ctx": profile.context_window, "num_predict": limit}
-    if request.temperature is not None and profile.temperature:
-        options["temperature"] = request.temperature
+    options: dict[str, Any] = {"num_ctx": profile.context_window, "num_predict": assembly.output_limit(request, profile)}
+    options |= assembly.temperature(request, profile)
     body: dict[str, Any] = {"model": profile.wire_model, "stream": True, "options": options}
     if profile.thinking != "none" and (think := effort_value(profile, request.effort)) is not None:
         body["think"] = think
@@ -101,27 +92,19 @@ def _advice(profile: Profile) -> str:
     )
 
 
-class Reader:
-    """Feed it the lines of one stream, in order. Calls arrive whole and without ids."""
+class Reader(assembly.Reader):
+    """Calls arrive whole and without ids."""
 
     def __init__(self, request: ModelRequest, profile: Profile) -> None:
-        self._request = request
-        self._profile = profile
-        self._ids = assembly.CallIds(request)
+        super().__init__(request, profile)
         self._texts: list[str] = []
         self._thoughts: list[str] = []
         self._calls: list[dict[str, Any]] = []
         self._end: dict[str, Any] = {}
-        self._size = 0
-        self.done = False
-
-    @property
-    def ended(self) -> bool:
-        return self.done
 
     def feed(self, event: dict[str, Any]) -> list[ModelDelta]:
         if event.get("error"):
-            raise errors.from_event(event, provider=self._profile.provider)
+            raise self._failed(event)
         message = event.get("message") or {}
         deltas: list[ModelDelta] = []
         if thought := message.get("thinking"):
@@ -142,9 +125,9 @@ class Reader:
 
     def finish(self) -> ModelReply:
         if not self.done:
-            raise assembly.interrupted(self._profile, "the last line was not received")
+            raise self._interrupted("the last line was not received")
         if self._end.get("done_reason") in ("load", "unload"):
-            raise assembly.interrupted(self._profile, "the model was loaded or unloaded and said nothing")
+            raise self._interrupted("the model was loaded or unloaded and said nothing")
         reported = usage(self._end)
         self._refuse_a_cut_prompt(reported)
         parts: list[assembly.Part] = []
@@ -154,9 +137,7 @@ class Reader:
             parts.append(Text("".join(self._texts)))
         parts += [self._call(function) for function in self._calls]
         stop = _STOPS.get(self._end.get("done_reason") or "stop", "end")
-        return assembly.finish(
-            parts, stop, request=self._request, profile=self._profile, usage=reported, output_size=self._size
-        )
+        return self._reply(parts, stop, reported)
 
     def _call(self, function: dict[str, Any]) -> ToolCall:
         arguments, malformed = function.get("arguments"), None

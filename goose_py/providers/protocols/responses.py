@@ -22,19 +22,12 @@ from goose_py.protocol.messages import (
     UserMessage,
 )
 from goose_py.protocol.model_io import ModelReply, ModelRequest
-from goose_py.providers import errors
 from goose_py.providers.profile import Profile, effort_value
 from goose_py.providers.protocols import assembly
 
 FRAMING = "sse"
-
-
-def path(profile: Profile) -> str:
-    return "/responses"
-
-
-def headers(profile: Profile) -> dict[str, str]:
-    return {}
+PATH = "/responses"
+HEADERS: dict[str, str] = {}
 
 
 def to_request(request: ModelRequest, profile: Profile) -> dict[str, Any]:
@@ -43,10 +36,9 @@ def to_request(request: ModelRequest, profile: Profile) -> dict[str, Any]:
         "model": profile.wire_model,
         "stream": True,
         "store": False,
-        "max_output_tokens": min(request.max_output_tokens or profile.max_output_tokens, profile.max_output_tokens),
+        "max_output_tokens": assembly.output_limit(request, profile),
     }
-    if request.temperature is not None and profile.temperature:
-        body["temperature"] = request.temperature
+    body |= assembly.temperature(request, profile)
     if profile.thinking == "effort":
         effort = effort_value(profile, request.effort)
         body["reasoning"] = {"effort": effort, "summary": "auto"} if effort is not None else {"summary": "auto"}
@@ -58,14 +50,8 @@ def to_request(request: ModelRequest, profile: Profile) -> dict[str, Any]:
         body["instructions"] = request.system
     if request.tools:
         body["tools"] = [
-            {
-                "type": "function",
-                "name": tool.name,
-                "description": tool.description,
-                "parameters": assembly.input_schema(tool, profile),
-                "strict": False,
-            }
-            for tool in sorted(request.tools, key=lambda tool: tool.name)
+            {"type": "function", **tool, "strict": False}
+            for tool in assembly.described(request.tools, profile, schema="parameters")
         ]
         body["parallel_tool_calls"] = True
     body["input"] = _input(request, profile)
@@ -138,28 +124,16 @@ def _result(result: ToolResult, profile: Profile) -> dict[str, Any]:
     }
 
 
-class Reader:
-    """Feed it the events of one stream, in order. `done` once the end was received. `finish` gives the reply, or raises
-    `StreamInterrupted` where the end never came.
-
-    The finished items are what counts: deltas are only shown. A server that sends no `output_item.done` is read from
+class Reader(assembly.Reader):
+    """The finished items are what counts: deltas are only shown. A server that sends no `output_item.done` is read from
     `response.completed`."""
 
     def __init__(self, request: ModelRequest, profile: Profile) -> None:
-        self._request = request
-        self._profile = profile
-        self._ids = assembly.CallIds(request)
+        super().__init__(request, profile)
         self._items: dict[int, dict[str, Any]] = {}
         self._names: dict[Any, str] = {}
         self._sizes: dict[Any, int] = {}
         self._end: dict[str, Any] = {}
-        self._size = 0
-        self.done = False
-
-    @property
-    def ended(self) -> bool:
-        """Whether the answer itself is whole; only figures may still follow."""
-        return self.done
 
     def feed(self, event: dict[str, Any]) -> list[ModelDelta]:
         kind = event.get("type")
@@ -179,26 +153,19 @@ class Reader:
             self._end = event["response"]
             self.done = True
         elif kind in ("response.failed", "error"):
-            raise errors.from_event(event, provider=self._profile.provider)
+            raise self._failed(event)
         return []
 
     def finish(self) -> ModelReply:
         if not self.done:
-            raise assembly.interrupted(self._profile, "the end of the response was not received")
+            raise self._interrupted("the end of the response was not received")
         items = [item for _, item in sorted(self._items.items())] or list(self._end.get("output") or ())
         parts = [part for item in items for part in self._parts(item)]
-        return assembly.finish(
-            parts,
-            self._stop(items),
-            request=self._request,
-            profile=self._profile,
-            usage=usage(self._end.get("usage")),
-            output_size=self._size,
-        )
+        return self._reply(parts, self._stop(items), usage(self._end.get("usage")))
 
     def _stop(self, items: list[dict[str, Any]]) -> StopReason:
         if self._end.get("status") == "failed":
-            raise errors.from_event({"response": self._end}, provider=self._profile.provider)
+            raise self._failed({"response": self._end})
         if self._end.get("status") == "incomplete":
             reason = (self._end.get("incomplete_details") or {}).get("reason")
             return "content_filter" if reason == "content_filter" else "length"

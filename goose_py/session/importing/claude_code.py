@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from goose_py.protocol.messages import Image, Text, Thinking
-from goose_py.session.importing.imported import Imported, Transcript, as_list, image, json_lines
+from goose_py.session.importing.transcript import Imported, Transcript, as_list, image, json_lines
 
 PROGRAM = "claude-code"
 _INTERRUPTED = "[Request interrupted by user"

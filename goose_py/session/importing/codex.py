@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from goose_py.protocol.messages import Image, Text, Thinking
-from goose_py.session.importing.imported import Imported, Transcript, as_list, image, json_lines
+from goose_py.session.importing.transcript import Imported, Transcript, as_list, image, json_lines
 
 PROGRAM = "codex"
 _ITEMS = (

@@ -12,7 +12,7 @@ from typing import Any
 
 from goose_py.protocol.errors import UserError
 from goose_py.protocol.messages import Image, Text, Thinking
-from goose_py.session.importing.imported import Imported, Transcript, as_list, image, json_lines
+from goose_py.session.importing.transcript import Imported, Transcript, as_list, image, json_lines
 
 PROGRAM = "goose"
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from goose_py.protocol.errors import UserError
 from goose_py.session.importing import claude_code, codex, goose
-from goose_py.session.importing.imported import Imported
+from goose_py.session.importing.transcript import Imported
 
 LARGEST = 512 * 1024 * 1024
 _SQLITE = b"SQLite format 3\0"

@@ -1,2 +1,2 @@
-"""The modules that speak MCP. They import the SDK, which takes most of a second: `toolbox.connection` loads them in a
+"""The modules that speak MCP. They import the SDK, which takes most of a second: `toolbox.endpoint` loads them in a
 thread, at the first connection."""

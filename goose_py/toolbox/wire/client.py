@@ -22,8 +22,8 @@ from mcp_types import (
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from goose_py.toolbox.elicitation import Answer, Ask, Question, with_defaults
+from goose_py.toolbox.mcp_session import CallFailed, ConnectFailed, Reply
 from goose_py.toolbox.names import RemoteTool, remote_tools
-from goose_py.toolbox.session import CallFailed, ConnectFailed, Reply
 from goose_py.toolbox.wire.http import HttpTransport
 from goose_py.toolbox.wire.stdio import RESULT_CUT, StdioTransport
 
@@ -43,7 +43,7 @@ def quiet_sdk() -> None:
 
 
 class McpSession:
-    """See `session.Session`. `run` belongs to one task: the SDK's client must be left by the task that entered it."""
+    """See `mcp_session.Session`. `run` belongs to one task: the SDK's client must be left by the task that entered it."""
 
     def __init__(
         self,

@@ -1,13 +1,14 @@
 """A streamable HTTP server: the SDK's transport over an HTTP client that reads no more of an answer than it should."""
 
 import contextlib
-import urllib.request
 from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
 from typing import Any
 
 import httpx2
 from mcp.client.streamable_http import streamable_http_client
+
+from goose_py.proxy import proxy_for
 
 MAX_ANSWER = 8 * 1024 * 1024
 _CONNECT_TIMEOUT = 30.0
@@ -91,13 +92,3 @@ class _BoundedStream(httpx2.AsyncByteStream):
 
     async def aclose(self) -> None:
         await self._inner.aclose()
-
-
-def proxy_for(uri: str, environment: Mapping[str, str]) -> str | None:
-    """The proxy that `environment` names for `uri` (`https_proxy`, `all_proxy`, `no_proxy`, in either case)."""
-    lowered = {key.lower(): value for key, value in environment.items() if key.lower().endswith("_proxy") and value}
-    url = httpx2.URL(uri)
-    proxy = lowered.get(f"{url.scheme}_proxy") or lowered.get("all_proxy")
-    if proxy is None or urllib.request.proxy_bypass_environment(url.host, {"no": lowered.get("no_proxy", "")}):
-        return None
-    return proxy

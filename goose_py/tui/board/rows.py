@@ -11,6 +11,7 @@ from goose_py.protocol.call_summary import summarize_call
 from goose_py.protocol.safe_text import safe_line
 from goose_py.tui.appearance import Look
 from goose_py.tui.chrome import NEED_MARKS, WIDE, activity
+from goose_py.tui.conversation.blocks import TOOL_MARKS
 from goose_py.tui.state.task_line import TaskLine
 from goose_py.tui.state.view_state import TextItem, ToolItem, ViewState
 from goose_py.tui.widgets.text_layout import Row, ago_text, fitted, row_width, spread
@@ -24,16 +25,6 @@ GROUPS = (
 )
 PEEKED = 3
 """Tool calls of a task that a peek shows."""
-_TOOL_MARKS = {
-    "ok": ("✓", "ok"),
-    "failed": ("✗", "bad"),
-    "denied": ("✗", "bad"),
-    "unknown": ("?", "warn"),
-    "skipped": ("○", "dim"),
-    "running": ("●", "running"),
-    "asking": ("!", "warn"),
-    "pending": ("○", "dim"),
-}
 
 
 def belongs(task: TaskLine, here: str) -> bool:
@@ -129,7 +120,7 @@ def _last_items(state: ViewState, width: int, look: Look) -> list[Row]:
     for number in range(len(state.items) - 1, max(-1, len(state.items) - 60), -1):
         item = state.items[number]
         if isinstance(item, ToolItem) and len(tools) < PEEKED:
-            mark, role = _TOOL_MARKS[item.state]
+            mark, role = TOOL_MARKS[item.state]
             summary = summarize_call(item.call)
             text = fitted(f"{safe_line(summary[0])} {safe_line(summary[1])}", width - 6)
             tools.insert(0, [Segment(f"  {mark} ", look[role]), Segment(text, look["text"])])

@@ -10,7 +10,6 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
-from textual.widgets import Input
 from textual.worker import Worker
 
 from goose_py.protocol.commands import AnyCommand, Interrupt, Prompt
@@ -23,8 +22,9 @@ from goose_py.tui.context import AppContext
 from goose_py.tui.questions import commands_for, question_of, wants_text
 from goose_py.tui.state.attachment import Attachment
 from goose_py.tui.state.task_line import TaskLine
+from goose_py.tui.widgets.line_input import LineInput
 from goose_py.tui.widgets.question import Option, Question, QuestionPanel
-from goose_py.tui.widgets.row_view import Rows, text_row
+from goose_py.tui.widgets.row_view import RowView, text_row
 
 REFRESH = 2.0
 STOP_TWICE = 2.0
@@ -38,8 +38,6 @@ class TasksScreen(Screen[None]):
     TasksScreen { background: $background; color: $foreground; }
     TasksScreen #tasks-header { height: 2; }
     TasksScreen #tasks { height: 1fr; }
-    TasksScreen Input { border: round $accent; background: $background; height: 3; display: none; }
-    TasksScreen Input.-ascii { border: ascii $accent; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q", "back", "Back", show=False),
@@ -63,15 +61,14 @@ class TasksScreen(Screen[None]):
         super().__init__()
         self._goose = context
         look = context.look
-        ascii_class = "-ascii" if look.ascii else None
-        self.header = Rows(look, id="tasks-header")
-        self.list = Rows(look, id="tasks")
-        self.peek = Rows(look, id="peek")
+        self.header = RowView(look, id="tasks-header")
+        self.list = RowView(look, id="tasks")
+        self.peek = RowView(look, id="peek")
         # As in the conversation: what comes while somebody moves about is not answered by the key they were about to press.
         self.question = QuestionPanel(look, context.options.grace, id="question")
         self.question.passes = frozenset({"j", "k", "space"})
-        self.writing = Input(id="writing", classes=ascii_class)
-        self.hints = Rows(look, id="hints")
+        self.writing = LineInput(look, id="writing")
+        self.hints = RowView(look, id="hints")
         self._chosen: str | None = context.task_id
         self._first = 0
         self._tasks: list[TaskLine] = []
@@ -117,7 +114,7 @@ class TasksScreen(Screen[None]):
         if self.task is not None:
             self._chosen = self.task.task_id
         self._follow_peek()
-        self.header.show(header_rows(context.state, context.around("tasks"), width, look))
+        self.header.show(header_rows(context.state, context.chrome("tasks"), width, look))
         below = self._draw_peek(width)
         rows, at, self._places = list_rows(self._tasks, self._index, width, look, context.services.now(), context.task_id)
         room = max(1, height - 3 - below - (3 if self.writing.display else 0))
@@ -244,11 +241,11 @@ class TasksScreen(Screen[None]):
             self._goose.complain(error)
         self.draw()
 
-    def _tell(self, task_id: str, command: AnyCommand, told: str) -> None:
-        """Through a connection that is made for it; the task's worker is started where none runs."""
-        self.run_worker(partial(self._telling, task_id, command, told), group="tell")
+    def _tell(self, task_id: str | None, command: AnyCommand, told: str, on_refused: Callable[[], None] = lambda: None) -> None:
+        """Through a connection that is made for it; the task's worker is started where none runs. None: a new task."""
+        self.run_worker(partial(self._telling, task_id, command, told, on_refused), group="tell")
 
-    async def _telling(self, task_id: str | None, command: AnyCommand, told: str) -> None:
+    async def _telling(self, task_id: str | None, command: AnyCommand, told: str, on_refused: Callable[[], None]) -> None:
         try:
             task_id = task_id if task_id is not None else await self._goose.services.start_task()
             connection = await self._goose.services.connect(task_id, 1 << 62)
@@ -260,6 +257,7 @@ class TasksScreen(Screen[None]):
                 await reading.wait()
         except GooseError as error:
             self._goose.complain(error)
+            on_refused()
             return
         self._goose.say(told)
         self._goose.refresh_tasks()
@@ -268,17 +266,21 @@ class TasksScreen(Screen[None]):
         return Prompt(prompt_id=self._goose.services.new_id(), parts=(Text(text),))
 
     def action_new(self) -> None:
-        def begin(text: str) -> None:
-            told = "It has begun, in a worktree of its own."
-            self.run_worker(partial(self._telling, None, self._prompt(text), told), group="tell")
-
-        self._write("describe a task: it starts in its own worktree", begin)
+        self._write_to(None, "describe a task: it starts in its own worktree", "It has begun, in a worktree of its own.")
 
     def action_reply(self) -> None:
         task = self.task
         if task is not None:
             name = safe_line(task.title)
-            self._write(f"say to {name}", lambda text: self._tell(task.task_id, self._prompt(text), f"{name} was told."))
+            self._write_to(task.task_id, f"say to {name}", f"{name} was told.")
+
+    def _write_to(self, task_id: str | None, title: str, told: str, text: str = "") -> None:
+        """What is written becomes a prompt; where it is refused, it is there to be sent again."""
+
+        def send(text: str) -> None:
+            self._tell(task_id, self._prompt(text), told, partial(self._write_to, task_id, title, told, text))
+
+        self._write(title, send, text)
 
     def action_stop(self) -> None:
         task = self.task
@@ -323,7 +325,7 @@ class TasksScreen(Screen[None]):
         self._words = text
         self.draw()
 
-    def on_input_changed(self, event: Input.Changed) -> None:
+    def on_input_changed(self, event: LineInput.Changed) -> None:
         if self._written == self._filter:
             self._words = event.value
             self.draw()
@@ -342,13 +344,10 @@ class TasksScreen(Screen[None]):
 
     def _write(self, title: str, written: Callable[[str], None], text: str = "") -> None:
         self._written = written
-        self.writing.border_title = self._goose.look.glyph(title)
-        self.writing.value = text
-        self.writing.display = True
-        self.writing.focus()
+        self.writing.open(title, text)
         self.draw()
 
-    def on_input_submitted(self, event: Input.Submitted) -> None:
+    def on_input_submitted(self, event: LineInput.Submitted) -> None:
         written, text = self._written, safe_text(event.value).strip()
         self._stop_writing()
         if written is not None and (text or written == self._filter):
@@ -356,7 +355,7 @@ class TasksScreen(Screen[None]):
 
     def _stop_writing(self) -> None:
         self._written = None
-        self.writing.display = False
+        self.writing.close()
         self.set_focus(None)
         self.draw()
 
@@ -387,7 +386,7 @@ class TasksScreen(Screen[None]):
             self.action_open()
             self._goose.review_when_loaded()
 
-    def on_rows_clicked(self, event: Rows.Clicked) -> None:
+    def on_row_view_clicked(self, event: RowView.Clicked) -> None:
         if event.rows is self.header:
             self._goose.open_tab(event.x, self.header.plain.split("\n")[0])
         elif event.rows is self.list and (number := self._places.get(self._first + event.y)) is not None:

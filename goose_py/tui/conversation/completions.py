@@ -19,7 +19,7 @@ MOST = 50
 
 
 @dataclass(frozen=True)
-class Offer:
+class Completion:
     """`text` is what the prompt becomes. `complete`: it can be sent as it is; else more has to be typed."""
 
     kind: Literal["command", "file", "model", "earlier"]
@@ -29,16 +29,16 @@ class Offer:
     complete: bool = False
 
 
-def command_offers(text: str) -> tuple[Offer, ...]:
+def command_completions(text: str) -> tuple[Completion, ...]:
     found = []
     for command in matching(text):
         label = f"/{command.name} {command.argument}".rstrip()
         complete = not command.argument or command.argument.startswith("[")
-        found.append(Offer("command", label, command.meaning, f"/{command.name}" + ("" if complete else " "), complete))
+        found.append(Completion("command", label, command.meaning, f"/{command.name}" + ("" if complete else " "), complete))
     return tuple(found)
 
 
-def model_offers(text: str, models: Sequence[ModelRef]) -> tuple[Offer, ...]:
+def model_completions(text: str, models: Sequence[ModelRef]) -> tuple[Completion, ...]:
     """For `/model` with the beginning of a name after it."""
     command, space, typed = text.partition(" ")
     if command != "/model" or not space or "\n" in text:
@@ -46,14 +46,14 @@ def model_offers(text: str, models: Sequence[ModelRef]) -> tuple[Offer, ...]:
     names = dict.fromkeys(f"{model.provider}/{model.model}" for model in models)
     words = typed.lower().split()
     found = [name for name in names if all(word in name.lower() for word in words) and name != typed.strip()]
-    return tuple(Offer("model", name, "", f"/model {name}", complete=True) for name in found[:MOST])
+    return tuple(Completion("model", name, "", f"/model {name}", complete=True) for name in found[:MOST])
 
 
-def earlier_offers(text: str, entries: Sequence[str]) -> tuple[Offer, ...]:
+def earlier_completions(text: str, entries: Sequence[str]) -> tuple[Completion, ...]:
     """Earlier prompts in which every word occurs, the latest first."""
     words = text.lower().split()
     found = [entry for entry in reversed(entries) if all(word in entry.lower() for word in words)]
-    return tuple(Offer("earlier", " ".join(entry.split()), "", entry) for entry in found[:MOST])
+    return tuple(Completion("earlier", " ".join(entry.split()), "", entry) for entry in found[:MOST])
 
 
 def fragment_at(line: str, column: int) -> str | None:
@@ -92,16 +92,16 @@ def _rank(path: str, wanted: str) -> int | None:
     return 3
 
 
-def offer_rows(offers: Sequence[Offer], chosen: int, width: int, look: Look, limit: int = 8) -> list[Row]:
-    first = max(0, min(chosen - limit + 1, len(offers) - limit))
+def completion_rows(completions: Sequence[Completion], chosen: int, width: int, look: Look, limit: int = 8) -> list[Row]:
+    first = max(0, min(chosen - limit + 1, len(completions) - limit))
     rows: list[Row] = []
-    for number, offer in enumerate(offers[first : first + limit], start=first):
+    for number, completion in enumerate(completions[first : first + limit], start=first):
         style = look["selected" if number == chosen else "text"]
-        label = safe_line(offer.label)
-        if offer.kind == "command":
+        label = safe_line(completion.label)
+        if completion.kind == "command":
             shown = f"{label:<32}"
         else:
-            shown = fitted_start(label, width - 4) if offer.kind == "file" else fitted(label, width - 4)
+            shown = fitted_start(label, width - 4) if completion.kind == "file" else fitted(label, width - 4)
         left = [Segment(" › " if number == chosen else "   ", look["accent"]), Segment(shown, style)]
-        rows.append(spread([*left, Segment(offer.meaning, look["dim"])], [], width))
+        rows.append(spread([*left, Segment(completion.meaning, look["dim"])], [], width))
     return rows

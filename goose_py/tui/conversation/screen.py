@@ -14,23 +14,23 @@ from textual.screen import Screen
 
 from goose_py.protocol.errors import GooseError
 from goose_py.protocol.safe_text import safe_text
-from goose_py.tui.chrome import WIDE, header_rows, hint_row, panel_rows, plan_line, status_rows, welcome_rows
+from goose_py.tui.chrome import IN_PANEL, WIDE, header_rows, hint_row, panel_rows, plan_line, status_rows, welcome_rows
 from goose_py.tui.context import AppContext
 from goose_py.tui.conversation.completions import (
-    Offer,
-    command_offers,
-    earlier_offers,
+    Completion,
+    command_completions,
+    completion_rows,
+    earlier_completions,
     fragment_at,
     matching_files,
-    model_offers,
-    offer_rows,
+    model_completions,
 )
 from goose_py.tui.conversation.log_view import LogView
 from goose_py.tui.conversation.prompt import PromptArea
 from goose_py.tui.questions import question_of, wants_text
 from goose_py.tui.state.view_state import ViewState
 from goose_py.tui.widgets.question import Option, Question, QuestionPanel, event_time
-from goose_py.tui.widgets.row_view import Rows, text_row
+from goose_py.tui.widgets.row_view import RowView, text_row
 
 PANEL_WIDTH = 41
 SMALL = (60, 15)
@@ -69,26 +69,25 @@ class ConversationScreen(Screen[None]):
         self._goose = context
         look = context.look
         ascii_class = "-ascii" if look.ascii else None
-        self.header = Rows(look, id="header")
+        self.header = RowView(look, id="header")
         self.log_view = LogView(look, id="log")
-        self.panel = Rows(look, id="panel", classes=ascii_class)
-        self.rule = Rows(look, id="rule")
-        self.plan_row = Rows(look, id="plan")
-        self.status = Rows(look, id="status")
-        self.menu = Rows(look, id="menu")
+        self.panel = RowView(look, id="panel", classes=ascii_class)
+        self.rule = RowView(look, id="rule")
+        self.plan_row = RowView(look, id="plan")
+        self.status = RowView(look, id="status")
+        self.menu = RowView(look, id="menu")
         self.question = QuestionPanel(look, context.options.grace, id="question")
-        self.prompt = PromptArea(id="prompt")
-        if ascii_class:
-            self.prompt.add_class(ascii_class)
-        self.hints = Rows(look, id="hints")
+        self.prompt = PromptArea(look, id="prompt")
+        self.hints = RowView(look, id="hints")
         self._panel_wanted = True
         self._note_for: tuple[Question, Option, int] | None = None
         self._draft = ""
         self._put_off = ""
         self._chosen = 0
-        self._offers: tuple[Offer, ...] = ()
+        self._completions: tuple[Completion, ...] = ()
         self._searching = False
         self._closed = ""
+        self._completed = ""
         self._files: tuple[str, ...] | None = None
         self._found_files: tuple[str, tuple[str, ...]] = ("", ())
         self._frame = 0
@@ -128,7 +127,7 @@ class ConversationScreen(Screen[None]):
         if not self.state.items:
             room = width - (PANEL_WIDTH + 1 if self.panel.display else 0)
             program = self._goose.options.program
-            self.log_view.set_welcome(welcome_rows(self.state, self._goose.around(), program, room, self._goose.look))
+            self.log_view.set_welcome(welcome_rows(self.state, self._goose.chrome(), program, room, self._goose.look))
         self.log_view.sync(self.state.items, self.state.live)
         self.draw_chrome()
         self._ask()
@@ -136,14 +135,14 @@ class ConversationScreen(Screen[None]):
     def draw_chrome(self) -> None:
         """All but the log."""
         width, height = self.app.size
-        look, around = self._goose.look, self._goose.around()
-        self.header.show(header_rows(self.state, around, width, look))
+        look, chrome = self._goose.look, self._goose.chrome()
+        self.header.show(header_rows(self.state, chrome, width, look))
         self.rule.show([text_row("─" * width, look, "faint")])
         if self.panel.display:
-            self.panel.show(panel_rows(self.state, around, PANEL_WIDTH - 3, max(3, height - 9), look))
-        self.plan_row.show([] if self.panel.display else plan_line(self.state, around, width, look))
+            self.panel.show(panel_rows(self.state, chrome, PANEL_WIDTH - 3, max(3, height - 9), look))
+        self.plan_row.show([] if self.panel.display else plan_line(self.state, chrome, width, look))
         frame = None if self._goose.options.slow_link else self._frame
-        self.status.show(status_rows(self.state, around, width, look, self._goose.services.now(), frame))
+        self.status.show(status_rows(self.state, chrome, width, look, self._goose.services.now(), frame))
         self._draw_prompt(width)
 
     def tick(self) -> None:
@@ -160,9 +159,10 @@ class ConversationScreen(Screen[None]):
         self.prompt.styles.border = ("none", "transparent") if small else None
 
     def _has_panel(self) -> bool:
-        state, around = self.state, self._goose.around()
-        changed = around.changes is not None and bool(around.changes.files)
-        return bool(state.plan or state.checks or state.context_tokens or around.tasks or changed)
+        state, chrome = self.state, self._goose.chrome()
+        changed = chrome.changes is not None and bool(chrome.changes.files)
+        others = any(task.need in IN_PANEL for task in chrome.tasks)
+        return bool(state.plan or state.checks or state.context_tokens or others or changed)
 
     def _draw_prompt(self, width: int) -> None:
         look = self._goose.look
@@ -175,12 +175,10 @@ class ConversationScreen(Screen[None]):
             modes = " → ".join(self._goose.options.modes)
             text = f"{self.state.mode} · shift+tab: {modes}" if width >= WIDE else f"{self.state.mode} (shift+tab)"
             self.prompt.border_subtitle = look.glyph(text)
-        found = self._offers = self._offered() if self._note_for is None else ()
-        self.prompt.menu_open = bool(found)
-        self._chosen = min(self._chosen, max(0, len(found) - 1))
+        found = self._find_completions()
         # What stands around the menu (header, plan, status, prompt, hints) and two rows of the log stay in view.
         room = max(2, min(8, self.app.size.height - 11))
-        self.menu.show(offer_rows(found, self._chosen, width, look, limit=room))
+        self.menu.show(completion_rows(found, self._chosen, width, look, limit=room))
         self.menu.display = bool(found)
         squeezed = self.question.question is not None and self.app.size.height < 30
         self.prompt.display = not squeezed or self.prompt.has_focus or bool(self.prompt.text)
@@ -199,7 +197,7 @@ class ConversationScreen(Screen[None]):
                 ("F1", "help")
             ]
         if self.prompt.menu_open:
-            enter = "run" if self._offers[0].kind in ("command", "model") else "take"
+            enter = "run" if self._completions[0].kind in ("command", "model") else "take"
             return [("↑↓", "choose"), ("tab", "complete"), ("enter", enter), ("esc", "close")], []
         left = [("enter", "steer" if state.running else "send")]
         if state.running:
@@ -210,11 +208,12 @@ class ConversationScreen(Screen[None]):
             left.append(("↑", "edit queued"))
         elif self.prompt.earlier.entries and not self.prompt.text:
             left.append(("↑", "history"))
-        left += [("/", "commands"), ("ctrl+o", "fold" if self.log_view.expand_all else "expand")]
+        opens = "open the paste" if self.prompt.folded else "fold" if self.log_view.expand_all else "expand"
+        left += [("/", "commands"), ("ctrl+o", opens)]
         if not self.log_view.following:
             left.insert(0, ("ctrl+end", "newest"))
         right = [("F1", "help"), ("F2", "tasks")]
-        if self._goose.around().changes is not None and self._goose.around().changes.files:  # type: ignore[union-attr]
+        if self._goose.chrome().changes is not None and self._goose.chrome().changes.files:  # type: ignore[union-attr]
             right.append(("F3", "review"))
         return left, right
 
@@ -282,8 +281,8 @@ class ConversationScreen(Screen[None]):
 
     # The prompt.
 
-    def on_prompt_area_submitted(self, event: PromptArea.Submitted) -> None:
-        event.stop()
+    def action_submit(self) -> None:
+        """Enter: what is written is sent, unless it answers something or is only being completed."""
         if self._note_for is not None:
             question, option, variant = self._note_for
             note = self.prompt.take().strip()
@@ -291,36 +290,50 @@ class ConversationScreen(Screen[None]):
             self._goose.answer(question, option, variant, note)
             self.draw()
             return
-        if self._offers:
-            offer = self._take_offer()
-            if not offer.complete:
-                return
-            event = PromptArea.Submitted(self.prompt.text)
-        self._goose.submit(event.text, queue=False)
+        self._find_completions()
+        if self._completions and not self._take_completion().complete:
+            return
+        self._goose.submit(self.prompt.written, queue=False)
 
-    def on_prompt_area_queued(self, event: PromptArea.Queued) -> None:
-        event.stop()
-        if self._offers:
-            offer = self._take_offer()
-            if offer.kind == "command" and offer.complete:
-                self.prompt.put(f"{offer.text} ")
-        elif event.text.strip() and self._note_for is None:
-            self._goose.submit(event.text, queue=True)
+    def action_queue(self) -> None:
+        self._find_completions()
+        if self._completions:
+            completion = self._take_completion()
+            if completion.kind == "command" and completion.complete:
+                self.prompt.put(f"{completion.text} ")
+        elif self._note_for is None:
+            self._goose.submit(self.prompt.written, queue=True)
+
+    def on_paste(self, event: events.Paste) -> None:
+        """What is pasted is written, wherever the keys go; a question waits until that is sent."""
+        if self.question.has_focus and self.question.question is not None:
+            self._put_off = self.question.question.id
+        self._focus_prompt()
+        self.prompt.last_key = event.time
+        self.prompt.paste(event.text)
 
     # What is offered while something is typed.
 
-    def _offered(self) -> tuple[Offer, ...]:
-        text = self.prompt.text
+    def _find_completions(self) -> tuple[Completion, ...]:
+        """For what is written at this moment: a key may be faster than the message that something was written."""
+        if self.prompt.text != self._completed:
+            self._completed, self._chosen = self.prompt.text, 0
+        self._completions = self._completions_for(self.prompt.text) if self._note_for is None else ()
+        self.prompt.menu_open = bool(self._completions)
+        self._chosen = min(self._chosen, max(0, len(self._completions) - 1))
+        return self._completions
+
+    def _completions_for(self, text: str) -> tuple[Completion, ...]:
         if self._searching:
-            return earlier_offers(text, self.prompt.earlier.entries)
+            return earlier_completions(text, self.prompt.earlier.entries)
         if text and text == self._closed:
             return ()
         fragment = self._fragment()
         if fragment is not None:
             if self._found_files[0] != fragment or self._files is None:
                 self.run_worker(partial(self._find_files, fragment), group="completion", exclusive=True)
-            return tuple(Offer("file", path, "", path) for path in self._found_files[1] if path != fragment)
-        return command_offers(text) or model_offers(text, self._goose.services.list_models())
+            return tuple(Completion("file", path, "", path) for path in self._found_files[1] if path != fragment)
+        return command_completions(text) or model_completions(text, self._goose.services.list_models())
 
     def _fragment(self) -> str | None:
         row, column = self.prompt.cursor_location
@@ -337,16 +350,16 @@ class ConversationScreen(Screen[None]):
         self._found_files = (fragment, found)
         self.draw_chrome()
 
-    def _take_offer(self) -> Offer:
-        offer = self._offers[self._chosen]
+    def _take_completion(self) -> Completion:
+        completion = self._completions[self._chosen]
         self._searching = False
-        if offer.kind == "file":
+        if completion.kind == "file":
             row, column = self.prompt.cursor_location
             start = column - len(self._fragment() or "")
-            self.prompt.replace(f"{offer.text} ", (row, start), (row, column))
+            self.prompt.replace(f"{completion.text} ", (row, start), (row, column))
         else:
-            self.prompt.put(offer.text)
-        return offer
+            self.prompt.put(completion.text)
+        return completion
 
     def action_search(self) -> None:
         """Earlier prompts by the words in them."""
@@ -355,7 +368,7 @@ class ConversationScreen(Screen[None]):
         self.draw_chrome()
 
     def action_editor(self) -> None:
-        text = self.prompt.text
+        text = self.prompt.written
         try:
             written = self._goose.outside(lambda: self._goose.services.edit(text, "prompt.md"))
         except GooseError as error:
@@ -363,22 +376,19 @@ class ConversationScreen(Screen[None]):
             return
         self.prompt.put(safe_text(written.removesuffix("\n")))
 
-    def on_prompt_area_edit_queued(self, event: PromptArea.EditQueued) -> None:
-        event.stop()
+    def action_edit_queued(self) -> None:
         if self.state.queued:
             self._goose.take_back(self.state.queued[-1])
         else:
-            self.prompt.older()
+            self.prompt.action_older()
 
     def on_text_area_changed(self) -> None:
-        self._chosen = 0
         if self.is_mounted:
             self._draw_prompt(self.app.size.width)
 
-    def on_prompt_area_menu_moved(self, event: PromptArea.MenuMoved) -> None:
-        event.stop()
-        if self._offers:
-            self._chosen = (self._chosen + event.step) % len(self._offers)
+    def action_choose(self, step: int) -> None:
+        if self._find_completions():
+            self._chosen = (self._chosen + step) % len(self._completions)
             self._draw_prompt(self.app.size.width)
 
     def on_key(self, event: events.Key) -> None:
@@ -393,7 +403,7 @@ class ConversationScreen(Screen[None]):
         if self._searching:
             self._searching = False
             self.draw_chrome()
-        elif self.prompt.menu_open and self._offers[0].kind == "command":
+        elif self.prompt.menu_open and self._completions[0].kind == "command":
             self.prompt.take()
         elif self.prompt.menu_open:
             self._closed = self.prompt.text
@@ -411,6 +421,10 @@ class ConversationScreen(Screen[None]):
             self._goose.interrupt()
 
     def action_expand(self) -> None:
+        """A paste in the prompt is what somebody wants to see who is writing; else the log."""
+        if self.prompt.has_focus and self.prompt.folded:
+            self.prompt.unfold()
+            return
         self.log_view.toggle_all()
         self.draw_chrome()
 
@@ -459,7 +473,7 @@ class ConversationScreen(Screen[None]):
     def on_resize(self) -> None:
         self.draw()
 
-    def on_rows_clicked(self, event: Rows.Clicked) -> None:
+    def on_row_view_clicked(self, event: RowView.Clicked) -> None:
         if event.rows is self.header:
             self._goose.open_tab(event.x, self.header.plain.split("\n")[0])
 

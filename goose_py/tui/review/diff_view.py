@@ -22,11 +22,12 @@ from goose_py.tui.review.diff_rows import DiffRow, FileDiff, Mark, UnitReview, c
 
 CHUNK = 40
 GUTTER = 14
-_MARKS: dict[Mark, tuple[str, str, str]] = {
+MARKS: dict[Mark | str, tuple[str, str, str]] = {
     "keep": ("✓", "ok", "kept"),
     "drop": ("✗", "bad", "dropped"),
     "some": ("◐", "warn", "some lines"),
     "undecided": ("●", "review", "undecided"),
+    "unread": ("·", "dim", "not read"),
 }
 _PLAIN = {
     "gap": ("⋯ ", "dim"),
@@ -282,7 +283,7 @@ class DiffView(ScrollView, can_focus=True):
         if row.unit is None:
             return [Segment("  ", ground)]
         unit = self._marks.get(row.unit, UnitReview())
-        glyph, role, _ = _MARKS[unit.lines.get(row.line, "undecided") if row.line is not None else unit.mark]
+        glyph, role, _ = MARKS[unit.lines.get(row.line, "undecided") if row.line is not None else unit.mark]
         here = row.unit == self.unit
         if here and self._line is not None:
             here = row.line in self.chosen_lines() if row.line is not None else False
@@ -389,7 +390,7 @@ class DiffView(ScrollView, can_focus=True):
         look = self.look
         assert row.unit is not None
         unit = self._marks.get(row.unit, UnitReview())
-        glyph, role, word = _MARKS[unit.mark]
+        glyph, role, word = MARKS[unit.mark]
         if unit.edited:
             word = "kept as you edited it"
         elif unit.mark == "some":

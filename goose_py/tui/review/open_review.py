@@ -16,10 +16,10 @@ from goose_py.tui.review.diff_rows import FileDiff, Mark, Unit, UnitReview, file
 from goose_py.tui.review.outcome import (
     Tally,
     edit_unit,
-    hoped,
     mark_file,
     mark_unit,
     marks_of,
+    optimistic,
     restore_unit,
     review_of,
     tally_of,
@@ -29,7 +29,7 @@ PRELOAD = 400
 """Files that are loaded in the background, so that what is left to decide can be counted."""
 
 
-class Reviewing:
+class OpenReview:
     """`see` takes in what the log says; the `*ing` verbs return the commands to send, and count on them until `see` shows
     them or `refused` is called."""
 
@@ -219,7 +219,7 @@ class Reviewing:
         if found is None or not (text or instead):
             return ()
         command = mark_unit(found[0].file, found[1], "undecided", text, lines)
-        return self._hoping((msgspec.structs.replace(command, withdraws=instead.seq if instead else 0),))
+        return self._optimistically((msgspec.structs.replace(command, withdraws=instead.seq if instead else 0),))
 
     def undoing(self) -> tuple[DecideChange, ...]:
         """Takes the last mark back, and goes to the file that it was made in. Empty where there is none, or where its
@@ -229,7 +229,7 @@ class Reviewing:
             for number, file in enumerate(self.changes.files):
                 if file.path == commands[0].path and file.id == file_id:
                     self.current = number
-                    return self._hoping(commands)
+                    return self._optimistically(commands)
         return ()
 
     def refused(self) -> None:
@@ -241,10 +241,10 @@ class Reviewing:
         before = self.review(diff.file.path) or FileReview()
         back = tuple(command for unit in units for command in restore_unit(diff.file, unit, before))
         self._undone.append((diff.file.id, back))
-        return self._hoping(commands)
+        return self._optimistically(commands)
 
-    def _hoping(self, commands: tuple[DecideChange, ...]) -> tuple[DecideChange, ...]:
-        self._hoped += [hoped(command) for command in commands]
+    def _optimistically(self, commands: tuple[DecideChange, ...]) -> tuple[DecideChange, ...]:
+        self._hoped += [optimistic(command) for command in commands]
         return commands
 
     # Moving.

@@ -96,7 +96,7 @@ def restore_unit(file: FileChange, unit: Unit, before: FileReview) -> tuple[Deci
     return tuple(command_for(event) for event in found)
 
 
-def hoped(command: DecideChange) -> Decision:
+def optimistic(command: DecideChange) -> Decision:
     """What the log will say once the worker has taken the command."""
     return Decision(
         ChangeDecided(

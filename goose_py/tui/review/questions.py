@@ -9,7 +9,7 @@ from goose_py.protocol.changes import FileChange
 from goose_py.protocol.commands import ApplyChanges
 from goose_py.protocol.safe_text import safe_line
 from goose_py.tui.chrome import STATUS_MARKS, evidence_of
-from goose_py.tui.review.open_review import Reviewing
+from goose_py.tui.review.open_review import OpenReview
 from goose_py.tui.state.view_state import ViewState
 from goose_py.tui.widgets.question import Option, Question
 from goose_py.tui.widgets.text_layout import fitted
@@ -19,7 +19,7 @@ KEPT, ALL = "only what is kept", "all but what is dropped"
 HOWS: dict[str, How] = {"y": "worktree", "s": "squash", "c": "commits"}
 
 
-def apply_question(review: Reviewing, state: ViewState, decisions: int) -> Question:
+def apply_question(review: OpenReview, state: ViewState, decisions: int) -> Question:
     """Ways to apply, each with what it does. The variants of an option are what goes in: see `apply_command`."""
     tally = review.tally()
     left_out = tally.undecided + tally.unread
@@ -50,7 +50,7 @@ def apply_question(review: Reviewing, state: ViewState, decisions: int) -> Quest
     )
 
 
-def _doubts(review: Reviewing, state: ViewState) -> list[str]:
+def _doubts(review: OpenReview, state: ViewState) -> list[str]:
     found = evidence_of(state, review.changes.result_tree)
     doubts = [f"! {each.sentence()}" for each in found if each.standing != "passed"]
     if not found:
@@ -61,7 +61,7 @@ def _doubts(review: Reviewing, state: ViewState) -> list[str]:
     return doubts
 
 
-def _apply_line(review: Reviewing, file: FileChange) -> str:
+def _apply_line(review: OpenReview, file: FileChange) -> str:
     word, tally = review.file_mark(file.path)
     status = STATUS_MARKS.get(file.status, ("M", ""))[0]
     by_line = f", {tally.some} by line" if tally.some else ""
@@ -75,7 +75,7 @@ def _apply_line(review: Reviewing, file: FileChange) -> str:
     return f"{status} {safe_line(file.path)}: {said}"
 
 
-def apply_command(review: Reviewing, option: Option, variant: int, message: str = "") -> ApplyChanges:
+def apply_command(review: OpenReview, option: Option, variant: int, message: str = "") -> ApplyChanges:
     return ApplyChanges(
         base_tree=review.changes.base_tree,
         result_tree=review.changes.result_tree,

@@ -11,22 +11,14 @@ from goose_py.protocol.safe_text import safe_line, safe_text
 from goose_py.tasks.history.causes import Cause
 from goose_py.tui.appearance import Look
 from goose_py.tui.chrome import STANDINGS, STATUS_MARKS, WIDE, changed_lines, check_failure, evidence_of
-from goose_py.tui.review.diff_view import DiffView
-from goose_py.tui.review.open_review import Reviewing
+from goose_py.tui.review.diff_view import MARKS, DiffView
+from goose_py.tui.review.open_review import OpenReview
 from goose_py.tui.state.view_state import ViewState
 from goose_py.tui.widgets.row_view import text_row
 from goose_py.tui.widgets.text_layout import Row, fitted, fitted_start, row_width, seconds_text, spread, wrapped
 
-MARKS = {
-    "keep": ("✓", "ok"),
-    "drop": ("✗", "bad"),
-    "some": ("◐", "warn"),
-    "undecided": ("●", "review"),
-    "unread": ("·", "dim"),
-}
 
-
-def file_rows(review: Reviewing, state: ViewState, width: int, height: int, look: Look) -> list[Row]:
+def file_rows(review: OpenReview, state: ViewState, width: int, height: int, look: Look) -> list[Row]:
     """The list of files, and below it the checks."""
     added, removed = changed_lines(review.changes)
     count = len(review.changes.files)
@@ -49,10 +41,10 @@ def file_rows(review: Reviewing, state: ViewState, width: int, height: int, look
     return rows + checks
 
 
-def _file_row(review: Reviewing, number: int, width: int, look: Look) -> Row:
+def _file_row(review: OpenReview, number: int, width: int, look: Look) -> Row:
     file = review.changes.files[number]
     word, tally = review.file_mark(file.path)
-    glyph, role = MARKS[word]
+    glyph, role, _ = MARKS[word]
     status, status_role = STATUS_MARKS.get(file.status, ("M", "accent"))
     if file.binary:
         right = [Segment(" binary ", look["dim"])]
@@ -70,12 +62,12 @@ def _file_row(review: Reviewing, number: int, width: int, look: Look) -> Row:
     return spread(left, right, width)
 
 
-def file_strip(review: Reviewing, width: int, look: Look) -> Row:
+def file_strip(review: OpenReview, width: int, look: Look) -> Row:
     """The files in one row, from the one in view on."""
     row: Row = []
     for number, file in list(enumerate(review.changes.files))[review.current :]:
         word, tally = review.file_mark(file.path)
-        glyph, role = MARKS[word]
+        glyph, role, _ = MARKS[word]
         name = safe_line(file.path.rsplit("/", 1)[-1])
         style = look["selected" if number == review.current else "dim"]
         row += [Segment(f" {glyph} ", look[role]), Segment(name, style)]
@@ -86,7 +78,7 @@ def file_strip(review: Reviewing, width: int, look: Look) -> Row:
     return spread(row, [], width)
 
 
-def check_rows(review: Reviewing, state: ViewState, width: int, look: Look) -> list[Row]:
+def check_rows(review: OpenReview, state: ViewState, width: int, look: Look) -> list[Row]:
     found = evidence_of(state, review.changes.result_tree)
     right = [Segment("C run ", look["dim"])] if found else []
     rows: list[Row] = [spread([Segment(" CHECKS", look["title"])], right, width)]
@@ -111,7 +103,7 @@ def check_rows(review: Reviewing, state: ViewState, width: int, look: Look) -> l
     return rows
 
 
-def head_rows(review: Reviewing, state: ViewState, unit: int, width: int, look: Look) -> list[Row]:
+def head_rows(review: OpenReview, state: ViewState, unit: int, width: int, look: Look) -> list[Row]:
     """The file in view, which of its hunks, and what was proved of it."""
     file, diff = review.file, review.diff
     if file is None:
@@ -131,7 +123,7 @@ def head_rows(review: Reviewing, state: ViewState, unit: int, width: int, look: 
     return [spread(left, right, width), evidence_row(review, state, width, look), text_row("─" * width, look, "faint")]
 
 
-def evidence_row(review: Reviewing, state: ViewState, width: int, look: Look) -> Row:
+def evidence_row(review: OpenReview, state: ViewState, width: int, look: Look) -> Row:
     """The worst that the checks say of these files: command, exit code and tree."""
     found = evidence_of(state, review.changes.result_tree)
     order = ("failed", "stale", "not run", "passed")
@@ -147,7 +139,7 @@ def evidence_row(review: Reviewing, state: ViewState, width: int, look: Look) ->
     ]
 
 
-def summary_row(review: Reviewing, state: ViewState, width: int, look: Look) -> Row:
+def summary_row(review: OpenReview, state: ViewState, width: int, look: Look) -> Row:
     tally = review.tally()
     left: Row = [
         Segment(f" kept {tally.keep}", look["ok"]),
@@ -171,7 +163,7 @@ def summary_row(review: Reviewing, state: ViewState, width: int, look: Look) -> 
     return spread(left, right, width)
 
 
-def keys(review: Reviewing, view: DiffView) -> list[tuple[str, str]]:
+def keys(review: OpenReview, view: DiffView) -> list[tuple[str, str]]:
     """The keys that do something now, the most useful first."""
     found = [("space", "keep"), ("d", "drop"), ("n", "undecided")]
     if review.can_undo:

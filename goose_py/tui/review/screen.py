@@ -11,7 +11,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.screen import Screen
-from textual.widgets import Input
 
 from goose_py.protocol.changes import ChangeSet
 from goose_py.protocol.commands import ApplyChanges, DecideChange, Rebase, RunChecks, SendFeedback
@@ -24,12 +23,13 @@ from goose_py.tui.chrome import WIDE, header_rows, hint_row
 from goose_py.tui.context import AppContext
 from goose_py.tui.review.diff_rows import annotated
 from goose_py.tui.review.diff_view import DiffView
-from goose_py.tui.review.open_review import Reviewing
+from goose_py.tui.review.open_review import OpenReview
 from goose_py.tui.review.outcome import new_side
 from goose_py.tui.review.questions import apply_command, apply_question, feedback_question
 from goose_py.tui.review.rows import file_rows, file_strip, head_rows, keys, summary_row, why_rows
+from goose_py.tui.widgets.line_input import LineInput
 from goose_py.tui.widgets.question import Option, Question, QuestionPanel
-from goose_py.tui.widgets.row_view import Rows, text_row
+from goose_py.tui.widgets.row_view import RowView, text_row
 from goose_py.tui.widgets.text_layout import wrapped
 
 LIST_WIDTH = 38
@@ -43,8 +43,6 @@ class ReviewScreen(Screen[None]):
     ReviewScreen #files.-ascii { border-right: ascii $foreground 25%; }
     ReviewScreen #right { width: 1fr; height: 1fr; }
     ReviewScreen DiffView { height: 1fr; }
-    ReviewScreen Input { border: round $accent; background: $background; height: 3; display: none; }
-    ReviewScreen Input.-ascii { border: ascii $accent; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q", "back", "Back", show=False),
@@ -74,19 +72,19 @@ class ReviewScreen(Screen[None]):
         self._goose = context
         look = context.look
         ascii_class = "-ascii" if look.ascii else None
-        self.header = Rows(look, id="review-header")
-        self.strip_row = Rows(look, id="strip")
-        self.files = Rows(look, id="files", classes=ascii_class)
-        self.head = Rows(look, id="head")
+        self.header = RowView(look, id="review-header")
+        self.strip_row = RowView(look, id="strip")
+        self.files = RowView(look, id="files", classes=ascii_class)
+        self.head = RowView(look, id="head")
         self.view = DiffView(look, id="diff")
-        self.why = Rows(look, id="why")
+        self.why = RowView(look, id="why")
         # No grace: these questions come when the user asks for them, and never under their fingers.
         self.question = QuestionPanel(look, 0.0, id="apply")
-        self.writing = Input(id="writing", classes=ascii_class)
-        self.told = Rows(look, id="told")
-        self.summary = Rows(look, id="summary")
-        self.hints = Rows(look, id="hints")
-        self.review = context.reviewing or Reviewing(ChangeSet(base_tree="", result_tree=""))
+        self.writing = LineInput(look, id="writing")
+        self.told = RowView(look, id="told")
+        self.summary = RowView(look, id="summary")
+        self.hints = RowView(look, id="hints")
+        self.review = context.reviewing or OpenReview(ChangeSet(base_tree="", result_tree=""))
         self._purpose = ""
         self._changing: Comment | None = None
         self._chosen_way: tuple[Option, int] | None = None
@@ -174,7 +172,7 @@ class ReviewScreen(Screen[None]):
         state = context.state
         wide = width >= WIDE
         right = width - (LIST_WIDTH + 1 if wide else 0)
-        self.header.show(header_rows(state, context.around("review"), width, look))
+        self.header.show(header_rows(state, context.chrome("review"), width, look))
         self.files.display = wide
         self.strip_row.display = not wide
         self.files.show(file_rows(review, state, LIST_WIDTH, height - 6, look) if wide else [])
@@ -322,7 +320,7 @@ class ReviewScreen(Screen[None]):
     def on_diff_view_pointed(self) -> None:
         self.draw()
 
-    def on_rows_clicked(self, event: Rows.Clicked) -> None:
+    def on_row_view_clicked(self, event: RowView.Clicked) -> None:
         if event.rows is self.header:
             self._goose.open_tab(event.x, self.header.plain.split("\n")[0])
         elif event.rows is self.files:
@@ -357,12 +355,7 @@ class ReviewScreen(Screen[None]):
 
     def _write(self, purpose: str, title: str, text: str = "") -> None:
         self._purpose = purpose
-        self.writing.border_title = self._goose.look.glyph(title)
-        self.writing.value = text
-        self.writing.select_on_focus = purpose != "comment"
-        self.writing.cursor_position = len(text)
-        self.writing.display = True
-        self.writing.focus()
+        self.writing.open(title, text, selected=purpose != "comment")
         self.draw()
 
     def action_comment(self) -> None:
@@ -376,7 +369,7 @@ class ReviewScreen(Screen[None]):
             else:
                 self._write("comment", f"your comment on {about}; empty takes it back", self._changing.text)
 
-    def on_input_submitted(self, event: Input.Submitted) -> None:
+    def on_input_submitted(self, event: LineInput.Submitted) -> None:
         text, purpose = safe_text(event.value).strip(), self._purpose
         self._stop_writing()
         if purpose == "comment":
@@ -389,8 +382,7 @@ class ReviewScreen(Screen[None]):
             self._apply(apply_command(self.review, *self._chosen_way, message=text))
 
     def _stop_writing(self) -> None:
-        self.writing.value = ""
-        self.writing.display = False
+        self.writing.close()
         self.view.focus()
         self.draw()
 

@@ -11,22 +11,22 @@ from goose_py.tui.appearance import Look
 from goose_py.tui.widgets.text_layout import Row
 
 
-class Rows(Widget):
+class RowView(Widget):
     """As tall as its rows unless CSS says otherwise. Its text can be selected."""
 
-    DEFAULT_CSS = "Rows { height: auto; width: 1fr; }"
+    DEFAULT_CSS = "RowView { height: auto; width: 1fr; }"
 
     class Clicked(Message):
         """A click on a row; `text` is what the row says, `x` and `y` where in the widget."""
 
-        def __init__(self, rows: Rows, x: int, y: int) -> None:
+        def __init__(self, rows: RowView, x: int, y: int) -> None:
             super().__init__()
             self.rows = rows
             self.x = x
             self.y = y
 
         @property
-        def control(self) -> Rows:
+        def control(self) -> RowView:
             return self.rows
 
     def __init__(self, look: Look, *, base: str = "base", id: str | None = None, classes: str | None = None) -> None:

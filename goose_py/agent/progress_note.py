@@ -9,7 +9,7 @@ REMIND_EVERY = 8
 THRESHOLDS = (0.5, 0.8, 0.95)
 
 
-class TurnContext:
+class ProgressNote:
     """One per turn; `note` is asked before each request and remembers what it said. An unfinished plan is shown when the
     turn begins, and again whenever `REMIND_EVERY` requests have passed without a word about it."""
 

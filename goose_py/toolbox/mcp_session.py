@@ -44,7 +44,7 @@ class Session(Protocol):
 
     @property
     def era(self) -> str:
-        """ "legacy" or "modern"; see `catalogue.Listing`."""
+        """ "legacy" or "modern"; see `approved_tools.Listing`."""
         ...
 
     async def run(self, serve: Callable[[], Awaitable[None]], timeout: float) -> None:

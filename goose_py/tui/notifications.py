@@ -10,7 +10,7 @@ from goose_py.tui.state.task_line import TaskLine
 CALLS = {"you": "needs you", "review": "is ready for review", "done": "is done"}
 
 
-class Attention:
+class Notifications:
     """`news` returns what happened since it was asked last. The first look at anything is no news."""
 
     def __init__(self) -> None:
@@ -38,10 +38,10 @@ class Attention:
 def escape_sequence(text: str, tmux: bool) -> str:
     """OSC 9 (iTerm2's, which kitty, WezTerm, Ghostty and Windows Terminal took over): a notification of the desktop."""
     plain = "".join(char for char in safe_line(text) if char.isprintable())[:200]
-    return passed_through(f"\x1b]9;{plain}\x07", tmux)
+    return tmux_passthrough(f"\x1b]9;{plain}\x07", tmux)
 
 
-def passed_through(sequence: str, tmux: bool) -> str:
+def tmux_passthrough(sequence: str, tmux: bool) -> str:
     """For the terminal that tmux runs in (its option `allow-passthrough` has to be on)."""
     if not tmux:
         return sequence

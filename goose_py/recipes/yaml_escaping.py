@@ -1,5 +1,7 @@
-"""Values on their way through YAML. A template is filled in as text, as Goose does, so that every construct of its language
-keeps its meaning; but what a `{{ }}` prints is *sealed* first: each character that could mean anything to YAML becomes a
+"""Escapes values on their way through YAML.
+
+A template is filled in as text, as Goose does, so that every construct of its language keeps its meaning; but what
+a `{{ }}` prints is *sealed* first: each character that could mean anything to YAML becomes a
 private one, and the whole stands between two marks. YAML sees an ordinary word. Once the text is parsed, the scalars are
 unsealed. So no value can end a string, start a line, or add a key, whatever it holds.
 

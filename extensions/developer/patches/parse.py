@@ -1,4 +1,4 @@
-"""The reader of patches: it tells the two formats apart."""
+"""Parses a patch in either of the two formats, told apart by their first lines."""
 
 from collections.abc import Sequence
 

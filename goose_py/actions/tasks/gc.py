@@ -2,7 +2,7 @@
 
 import asyncio
 
-from goose_py.actions.tasks.scope import place_of
+from goose_py.actions.tasks.scope import project_at
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.workspace.removal import ignored_work, remove_worktree, status_of
 from goose_py.git.worktrees.cleanup import WorktreeStatus
@@ -24,7 +24,7 @@ def collect(*, dry_run: bool) -> int:
 
 async def _collect(host: Host, *, dry_run: bool) -> int:
     removed = 0
-    here = place_of(host.cwd, list_tasks(host.tasks))
+    here = project_at(host.cwd, list_tasks(host.tasks))
     for folder in host.tasks.all():
         if not folder.store.is_dir():
             continue

@@ -1,0 +1,1 @@
+"""The steps of opening a task: `open_task` takes them in order."""

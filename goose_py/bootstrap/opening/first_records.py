@@ -1,0 +1,89 @@
+"""What a session's log begins with: its start, the prefix of every request, the context of the first prompt."""
+
+import asyncio
+
+from goose_py import __version__
+from goose_py.bootstrap.check_runner import set_up
+from goose_py.bootstrap.opening.conventions import InitialConventions
+from goose_py.bootstrap.opening.environment import Environment
+from goose_py.bootstrap.opening.opening import Opening
+from goose_py.bootstrap.tools import prefix_of
+from goose_py.bootstrap.workspace.orientation import describe
+from goose_py.bootstrap.workspace.worktree import OpenWorkspace
+from goose_py.config.settings import Settings
+from goose_py.protocol import events as ev
+from goose_py.protocol.messages import ModelRef
+from goose_py.protocol.tools import ToolSpec
+from goose_py.providers.fitness import window_warning
+from goose_py.providers.profile import Profile
+from goose_py.session.session import Session
+from goose_py.tasks.spec import TaskSpec
+from goose_py.toolbox import Toolbox
+
+SETTLE_SECONDS = 10.0
+AT_ONCE = 0.02
+
+
+def session_started(spec: TaskSpec, settings: Settings, ref: ModelRef, workspace: OpenWorkspace) -> ev.SessionStarted:
+    worktree = workspace.worktree
+    return ev.SessionStarted(
+        session_id=spec.task_id,
+        title=spec.title,
+        workspace=str(worktree.path),
+        repository=str(worktree.repository.root),
+        branch=worktree.branch,
+        base=worktree.base.commit,
+        base_tree=worktree.base.tree,
+        base_branch=worktree.base.branch,
+        includes_changes=worktree.base.includes_changes,
+        uncommitted=worktree.base.uncommitted,
+        model=ref,
+        mode=settings.mode,
+        interactive=spec.interactive,
+        limits=settings.limits.hard(),
+        checks=tuple(dict.fromkeys((*settings.checks, *spec.checks))),
+        program=__version__,
+        recipe=spec.recipe,
+        copy_of=workspace.copy_of,
+    )
+
+
+async def fix_prefix(
+    opening: Opening, session: Session, toolbox: Toolbox, settings: Settings, profile: Profile
+) -> None:
+    """Once a session: what every request begins with. A resumed one keeps its bytes."""
+    prefix = session.state.prefix
+    if prefix is not None:
+        await toolbox.settle(SETTLE_SECONDS, offered=[tool for tool in prefix.tools if tool.extension])
+        return
+    prefix = prefix_of(opening.spec, settings, profile, await _settled(opening, toolbox))
+    session.emit(prefix)
+    if (warning := window_warning(prefix.system, prefix.tools, profile)) is not None:
+        opening.coming.warn((warning,))
+
+
+async def _settled(opening: Opening, toolbox: Toolbox) -> tuple[ToolSpec, ...]:
+    """What is on offer. Tools that are not known from the bundle or from an earlier session have to be asked for, and then
+    nothing can wait for the first request."""
+    settling = opening.meanwhile(toolbox.settle(SETTLE_SECONDS))
+    await asyncio.wait({settling}, timeout=AT_ONCE)
+    if not settling.done():
+        opening.later.now()
+    return await settling
+
+
+async def add_context(
+    opening: Opening, session: Session, settings: Settings, environment: Environment, conventions: InitialConventions
+) -> None:
+    """What the model is told before the first prompt. A setup command runs here."""
+    sandbox = environment.confinement.found.sentence
+    surroundings = describe(opening.host, environment.workspace.worktree, environment.files, sandbox)
+    if settings.worktree.setup is not None:
+        runner = environment.checks.with_timeout(settings.worktree.setup_timeout)
+        went, failed = await set_up(settings.worktree.setup, runner)
+        surroundings += f"\n{went}"
+        opening.coming.warn(() if failed is None else (failed,))
+    session.emit(ev.ContextAdded(source="environment", text=surroundings))
+    if conventions.text:
+        session.emit(ev.ContextAdded(source="conventions", text=conventions.text))
+    opening.coming.warn(conventions.warnings)

@@ -1,0 +1,67 @@
+"""What a session works through: each of its ports, from the parts of an opened task."""
+
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from goose_py.agent.conventions import Conventions, ConventionTools
+from goose_py.bootstrap.models import Answers
+from goose_py.bootstrap.opening.environment import Environment
+from goose_py.bootstrap.opening.opening import Opening
+from goose_py.config.settings import Settings
+from goose_py.session.ports import SessionPorts, Workspace
+from goose_py.tasks.changes.workspace import workspace_of
+from goose_py.toolbox import Toolbox
+
+if TYPE_CHECKING:
+    from goose_py.bootstrap.permissions import Judge
+
+
+def session_ports(
+    opening: Opening,
+    settings: Settings,
+    environment: Environment,
+    toolbox: Toolbox,
+    models: Answers,
+    conventions: Conventions,
+    attended: Callable[[], bool],
+) -> SessionPorts:
+    host, spec, judge = opening.host, opening.spec, _judge(opening, settings, environment)
+    trees = workspace_of(environment.workspace.worktree, opening.coming.base_tree)
+    trees["snapshot"] = environment.checkout.snapshot(trees["snapshot"])
+    return SessionPorts(
+        tools=environment.checkout.tools(toolbox),
+        workspace=Workspace(**trees, verify=environment.checks.run),
+        answering=opening.later.asked(models.answering),
+        judge=lambda call, tool, mode: judge().judge(call, tool, mode),
+        keep=lambda answer, judgement, call: judge().keep(answer, judgement, call),
+        changes=lambda call, tool: judge().changes(call, tool),
+        attended=attended,
+        now=host.now,
+        monotonic=host.monotonic,
+        new_id=host.new_id,
+        around_tools=(lambda tools, emit: ConventionTools(tools, conventions, emit),),
+        warn=settings.limits.soft(),
+        redact=opening.redact,
+        check_unchanged=bool(spec.checks) or "checks" in spec.overrides,
+        response_schema=spec.response_schema,
+        planning=settings.plan_approval != "off",
+        plan_needs_approval=settings.plan_approval == "ask",
+    )
+
+
+def _judge(opening: Opening, settings: Settings, environment: Environment) -> Callable[[], "Judge"]:
+    """The permission rules, loaded when they are first asked: nothing is judged before the model has answered."""
+
+    @functools.cache
+    def judge() -> "Judge":
+        from goose_py.bootstrap.permissions import Judge
+
+        checks = (*settings.checks, *opening.spec.checks)
+        worktree = environment.workspace.worktree
+        return Judge.create(opening.host, settings, environment.confinement, worktree, environment.files, checks)
+
+    if settings.rules:
+        judge()  # one that is wrong is said before anything begins
+    opening.meanwhile(opening.later.load(judge))
+    return judge
