@@ -17,8 +17,9 @@ from goose_py.git.worktrees.linked import admin_dir
 from goose_py.git.worktrees.worktree import TaskWorktree
 from goose_py.protocol.errors import GooseError
 from goose_py.sandbox.detection import FoundSandbox, find_sandbox
-from goose_py.sandbox.environment import child_env
-from goose_py.sandbox.policy import Commits, Level, Policy
+from goose_py.sandbox.environment import child_env, elsewhere
+from goose_py.sandbox.overlays import mounted
+from goose_py.sandbox.policy import Commits, Level, Policy, Share
 from goose_py.sandbox.probe_cache import circumstances
 from goose_py.sandbox.spawn import BoundSpawn, bind
 from goose_py.sandbox.toolchains import home_toolchains, python_roots
@@ -147,6 +148,28 @@ def _network_said(settings: Settings, found: FoundSandbox) -> dict[str, str]:
         return {}
     hosts = settings.sandbox.allow_hosts if found.backend == "bubblewrap" else ()
     return {"SANDBOX_NETWORK": ", ".join(hosts) or "off"}
+
+
+@asynccontextmanager
+async def sharing(
+    confinement: Confinement, shares: Sequence[Share], folder: TaskFolder, warn: Callable[[str], None]
+) -> AsyncIterator[Confinement]:
+    """The confinement with these shares seen inside, for as long as this lasts: copy-on-write where the kernel can, else
+    read-only."""
+    if confinement.policy.place is None:
+        yield confinement
+        return
+    wanted = msgspec.structs.replace(confinement.policy, shares=tuple(shares))
+    async with mounted(wanted, layers_of(folder), Path(sys.executable)) as found:
+        if found.reason:
+            warn(f"What is shared with the task is read-only there, so that nothing can be installed: {found.reason}.")
+        env = {**confinement.env, **elsewhere(found.policy)}
+        yield msgspec.structs.replace(confinement, policy=found.policy, env=env)
+
+
+def layers_of(folder: TaskFolder) -> Path:
+    """Where what a task has changed of its shares is kept, with nothing else."""
+    return folder.path / "shares"
 
 
 @asynccontextmanager

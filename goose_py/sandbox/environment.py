@@ -1,9 +1,11 @@
 """The environment of every child process: a short list of names, and nothing that looks like a secret."""
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Final
 
 from goose_py.protocol.redact import looks_secret
+from goose_py.sandbox.policy import Policy
 
 _NAMES: Final = frozenset(
     {
@@ -46,6 +48,18 @@ def child_env(
             env[name] = value
     if "PATH" in env and "PATH" not in granted:
         env["PATH"] = safe_path(env["PATH"], unsafe_path)
+    return env
+
+
+def elsewhere(policy: Policy) -> dict[str, str]:
+    """Where tools write that would write into a folder of the user's that is read-only for the task, or into a home that is
+    gone with each command."""
+    if policy.cache is None:
+        return {}
+    cache = f"{policy.home}/.cache" if policy.home != Path("/") else "/home/sandbox/.cache"
+    env = {"npm_config_cache": f"{cache}/npm", "YARN_CACHE_FOLDER": f"{cache}/yarn"}
+    if any(share.upper is None and share.path == Path("target") for share in policy.shares):
+        env["CARGO_TARGET_DIR"] = f"{cache}/cargo-target"
     return env
 
 

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import msgspec
 
 from goose_py.bootstrap.check_runner import check_runner
-from goose_py.bootstrap.confinement import Confinement, confine, probe_here, require, way_out
+from goose_py.bootstrap.confinement import Confinement, confine, probe_here, require, sharing, way_out
 from goose_py.bootstrap.opening.opening import Opening
 from goose_py.bootstrap.tools import all_ours, extensions_of
 from goose_py.bootstrap.workspace.background_checkout import Checkout, checkout
+from goose_py.bootstrap.workspace.shares import shares_of
 from goose_py.bootstrap.workspace.worktree import OpenWorkspace, open_workspace
 from goose_py.config.settings import Settings
 from goose_py.protocol import events as ev
@@ -50,6 +51,12 @@ async def prepare_environment(
         way_out(confinement, settings, folder, lambda text: warn((text,)))
     )
     files = await listing
+    shares = await shares_of(host, settings, confinement, workspace.worktree, files)
+    for sentence in shares.sentences():
+        warn((sentence,))
+    confinement = await opening.stack.enter_async_context(
+        sharing(confinement, shares.folders, folder, lambda text: warn((text,)))
+    )
     files_follow = not files_first and len(files) > FEW_FILES and _needs_no_files(settings, workspace, extensions)
     if not files_follow:
         await arriving.done()
