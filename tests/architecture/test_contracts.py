@@ -22,7 +22,7 @@ AMBIENT = {
 }  # fmt: skip
 
 
-PROGRAMS = {SOURCE / "sandbox" / name for name in ("confine.py", "reach.py", "mount_shares.py")}
+PROGRAMS = {SOURCE / "sandbox" / "confine.py", SOURCE / "sandbox" / "reach.py"}
 """Run as processes of their own: they are their own composition root."""
 
 
@@ -110,9 +110,8 @@ def test_no_sdk_is_imported_before_it_is_chosen(module, allowed):
 
 
 ROOMS = (SOURCE, ROOT / "extensions")
-STARTED_BY_NAME = {
-    "__main__", "server", "match_worker", "confine", "reach", "mount_shares", "anthropic", "chat", "ollama", "responses",
-}  # fmt: skip
+PROGRAMS_OF_THEIR_OWN = {"__main__", "server", "match_worker", "confine", "reach", "mount_shares"}
+STARTED_BY_NAME = PROGRAMS_OF_THEIR_OWN | {"anthropic", "chat", "ollama", "responses"}
 """Modules that no import names: programs of their own, a manifest's entry, and adapters, chosen by their protocol's name."""
 
 
