@@ -51,6 +51,9 @@ async def _runner(host: Host, folder: TaskFolder, worktree: TaskWorktree) -> Asy
     settings = load_settings(host, read_spec(folder.path)).settings
     started = start_of(read_log(folder.path).records)
     confinement = await confine(host, settings, folder, worktree, copy_of=started.copy_of if started is not None else "")
-    shares = await shares_of(host, settings, confinement, worktree, await worktree.base_files())
-    async with sharing(confinement, shares.folders, folder, lambda text: None) as shared:
+    folders = (await shares_of(host, settings, worktree)).folders
+    if confinement.policy.place is None:
+        yield check_runner(host, settings, folder, confinement.reading(folders), redaction(host))
+        return
+    async with sharing(confinement, folders, folder, lambda text: None) as shared:
         yield check_runner(host, settings, folder, shared, redaction(host))

@@ -52,15 +52,17 @@ def child_env(
 
 
 def elsewhere(policy: Policy) -> dict[str, str]:
-    """Where tools write that would write into a folder of the user's that is read-only for the task, or into a home that is
-    gone with each command."""
+    """Variables for the commands: where tools write that would write into a folder of the user's that is read-only for the
+    task, or into a home that is gone with each command."""
     if policy.cache is None:
         return {}
     cache = f"{policy.home}/.cache" if policy.home != Path("/") else "/home/sandbox/.cache"
     env = {"npm_config_cache": f"{cache}/npm", "YARN_CACHE_FOLDER": f"{cache}/yarn"}
-    if any(share.upper is None and share.path == Path("target") for share in policy.shares):
+    fixed = [str(share.path) for share in policy.shares if share.upper is None]
+    if "target" in fixed:
         env["CARGO_TARGET_DIR"] = f"{cache}/cargo-target"
-    return env
+    # What the shell tool tells a model whose command could not write there.
+    return {**env, "SANDBOX_READ_ONLY": ", ".join(fixed)} if fixed else env
 
 
 def safe_path(path: str, unsafe: Iterable[str] = ()) -> str:

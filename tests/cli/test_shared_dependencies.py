@@ -88,3 +88,11 @@ async def test_two_tasks_of_one_repository_each_change_their_own(user: User) -> 
         seen.append(outputs(user, ended.json["session_id"]))
         assert f"\n{number}\n{user.repository}" in f"\n{seen[-1]}", seen[-1]
     assert not Path(user.repository / ".venv" / "n").exists()
+
+
+async def test_without_mounts_it_is_said_what_is_not_there(user: User) -> None:
+    turns = [calls(PLAN, ("shell", {"command": "cat local.cfg"})), calls(PLAN_DONE), *DONE]
+    async with answered(user, turns, config='mode = "auto"'):
+        ended = await user.goose("run", "-t", "Look", "--sandbox", "none")
+    cloned = "holds installations that lead to" in ended.err
+    assert cloned or "Not shared with the task, because nothing can be mounted or cloned here: .venv." in ended.err, ended

@@ -17,7 +17,6 @@ from typing import Final
 
 import msgspec
 
-from goose_py.bootstrap.confinement import Confinement
 from goose_py.bootstrap.host import Host
 from goose_py.config.settings import Settings
 from goose_py.git.errors import GitError
@@ -71,14 +70,10 @@ class Shares(msgspec.Struct, frozen=True):
         yield from self.warnings
 
 
-async def shares_of(
-    host: Host, settings: Settings, confinement: Confinement, worktree: TaskWorktree, tracked: Iterable[str]
-) -> Shares:
-    """What a task whose commands see their files at the checkout's path shares, its single files copied already; nothing
-    where they do not."""
-    if confinement.policy.place is None:
-        return Shares()
+async def shares_of(host: Host, settings: Settings, worktree: TaskWorktree) -> Shares:
+    """What a task in this worktree shares, its single files copied already."""
     entries, ours = settings.worktree.share, (host.paths.state, worktree.path, worktree.repository.common_dir)
+    tracked = await worktree.base_files()
     shares = await find_shares(worktree, tracked, entries, host.env, host.home, keep_out=ours)
     told = await asyncio.to_thread(copy_files, worktree.repository.root, worktree.path, shares.files)
     return msgspec.structs.replace(shares, warnings=(*shares.warnings, *told))
@@ -320,7 +315,7 @@ def copy_files(root: Path, worktree: Path, files: Iterable[str]) -> tuple[str, .
         path = path_to_bytes(name)
         source, copy = located(root, path), located(worktree, path)
         try:
-            if os.path.lexists(copy) or below_symlink(worktree, path):
+            if os.path.lexists(copy) or below_symlink(worktree, path) or not worktree.is_dir():
                 continue
             copy.parent.mkdir(parents=True, exist_ok=True)
             if source.is_symlink():
