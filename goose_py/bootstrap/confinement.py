@@ -17,8 +17,9 @@ from goose_py.git.worktrees.linked import admin_dir
 from goose_py.git.worktrees.worktree import TaskWorktree
 from goose_py.protocol.errors import GooseError
 from goose_py.sandbox.detection import FoundSandbox, find_sandbox
-from goose_py.sandbox.environment import child_env
-from goose_py.sandbox.policy import Commits, Level, Policy
+from goose_py.sandbox.environment import child_env, elsewhere
+from goose_py.sandbox.overlays import ShareWatch, mounted
+from goose_py.sandbox.policy import Commits, Level, Policy, Share
 from goose_py.sandbox.probe_cache import circumstances
 from goose_py.sandbox.spawn import BoundSpawn, bind
 from goose_py.sandbox.toolchains import home_toolchains, python_roots
@@ -43,31 +44,42 @@ class _SpawnWhile(msgspec.Struct, frozen=True):
     reading: BoundSpawn
     read_only: Callable[[], bool]
     contained: bool
+    first: Callable[[], None]
 
     async def __call__(
         self, argv: Sequence[str], *, cwd: str, env: Mapping[str, str], stdout: int, stderr: int
     ) -> asyncio.subprocess.Process:
+        self.first()
         chosen = self.reading if self.read_only() else self.writing
         return await chosen(argv, cwd=cwd, env=env, stdout=stdout, stderr=stderr)
 
 
 class Confinement(msgspec.Struct, frozen=True):
     """`found` is the backend with the verdict of its probe; `policy` what a task's processes may touch; `env` what they see.
-    `warnings` are sentences for a person."""
+    `warnings` are sentences for a person; `before_each` is called before the model's commands."""
 
     found: FoundSandbox
     policy: Policy
     env: Mapping[str, str]
     warnings: tuple[str, ...] = ()
+    before_each: Callable[[], None] = lambda: None
 
     def spawn(self) -> BoundSpawn:
         """Starts processes that may write the workspace."""
         return bind(self.found.sandbox, self.policy)
 
+    def reading(self, shares: Sequence[Share]) -> "Confinement":
+        """With these folders of the user's readable, where a sandbox of permissions shows them under their own names."""
+        policy = self.policy
+        shown = (*policy.readable, *(share.source for share in shares))
+        changed = msgspec.structs.replace(policy, readable=shown, shares=tuple(shares))
+        return msgspec.structs.replace(self, policy=changed)
+
     def spawn_while(self, read_only: Callable[[], bool]) -> Spawn:
         """Starts processes that may write the workspace unless `read_only` says at that moment that nothing may."""
         reading = bind(self.found.sandbox, msgspec.structs.replace(self.policy, read_only=True))
-        return _SpawnWhile(self.spawn(), reading, read_only, contained=self.found.backend == "bubblewrap")
+        contained = self.found.backend == "bubblewrap"
+        return _SpawnWhile(self.spawn(), reading, read_only, contained=contained, first=self.before_each)
 
 
 async def probe_here(host: Host, *, none_chosen: bool = False, anew: bool = False) -> FoundSandbox:
@@ -147,6 +159,26 @@ def _network_said(settings: Settings, found: FoundSandbox) -> dict[str, str]:
         return {}
     hosts = settings.sandbox.allow_hosts if found.backend == "bubblewrap" else ()
     return {"SANDBOX_NETWORK": ", ".join(hosts) or "off"}
+
+
+@asynccontextmanager
+async def sharing(
+    confinement: Confinement, shares: Sequence[Share], folder: TaskFolder, warn: Callable[[str], None]
+) -> AsyncIterator[Confinement]:
+    """The confinement with these shares seen inside, for as long as this lasts: copy-on-write where the kernel can, else
+    read-only."""
+    wanted = msgspec.structs.replace(confinement.policy, shares=tuple(shares))
+    async with mounted(wanted, layers_of(folder), Path(sys.executable)) as found:
+        if found.reason:
+            warn(f"What is shared with the task is read-only there, so that nothing can be installed: {found.reason}.")
+        env = {**confinement.env, **elsewhere(found.policy)}
+        watch = ShareWatch(found.policy.shares, warn)
+        yield msgspec.structs.replace(confinement, policy=found.policy, env=env, before_each=watch.look)
+
+
+def layers_of(folder: TaskFolder) -> Path:
+    """Where what a task has changed of its shares is kept, with nothing else."""
+    return folder.path / "shares"
 
 
 @asynccontextmanager

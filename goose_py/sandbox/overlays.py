@@ -9,10 +9,11 @@ import asyncio
 import contextlib
 import fcntl
 import hashlib
+import itertools
 import json
 import os
 import shutil
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Final
@@ -26,6 +27,7 @@ NSENTER: Final = Path("/usr/bin/nsenter")
 
 _PROGRAM: Final = Path(__file__).with_name("mount_shares.py")
 _DEADLINE: Final = 20.0
+_WATCHED: Final = 64
 
 
 class Mounted(msgspec.Struct, frozen=True):
@@ -48,6 +50,32 @@ class _Held(msgspec.Struct, frozen=True):
 def upper_layer(folder: Path, share: Share) -> Path:
     """Where in the task's `folder` for them the changes of one share are."""
     return folder / hashlib.sha256(os.fsencode(share.path)).hexdigest()[:16] / "upper"
+
+
+def changed_layers(folder: Path) -> tuple[str, ...]:
+    """The paths of those shares that a task with this `folder` has put something into, also when nothing is mounted."""
+    names = []
+    for name in sorted(folder.glob("*/name")):
+        if any(any(map(_is_content, entries)) for entries in _listings(name.with_name("upper"))):
+            names.append(os.fsdecode(name.read_bytes()))
+    return tuple(names)
+
+
+def _listings(folder: Path) -> Iterator[list["os.DirEntry[str]"]]:
+    waiting = [folder]
+    while waiting:
+        try:
+            with os.scandir(waiting.pop()) as entries:
+                found = list(entries)
+        except OSError:
+            continue
+        waiting += [Path(entry.path) for entry in found if entry.is_dir(follow_symlinks=False)]
+        yield found
+
+
+def _is_content(entry: "os.DirEntry[str]") -> bool:
+    """Not what only says that something is hidden."""
+    return entry.is_symlink() or entry.is_file(follow_symlinks=False)
 
 
 @asynccontextmanager
@@ -81,6 +109,37 @@ def _layered(policy: Policy, held: "_Held", folder: Path) -> Mounted:
     return Mounted(msgspec.structs.replace(policy, shares=shares, namespaces=names), reason)
 
 
+class ShareWatch:
+    """Notices that the user has changed what a task shares, which no overlay shows in one piece: by the times of the folder, of
+    what is directly in it, and of the packages of a virtual environment."""
+
+    def __init__(self, shares: Sequence[Share], say: Callable[[str], None]) -> None:
+        self._say = say
+        self._known = {share.path: (share.source, _times(share.source)) for share in shares}
+
+    def look(self) -> None:
+        """Says what is different; of each share once."""
+        for path, (source, known) in tuple(self._known.items()):
+            if _times(source) != known:
+                del self._known[path]
+                state = "were changed" if source.is_dir() else "are gone"
+                self._say(f"The contents of {path} {state} in your checkout while the task works with them: it may see both.")
+
+
+def _times(folder: Path) -> tuple[tuple[str, int], ...]:
+    try:
+        with os.scandir(folder) as entries:
+            names = sorted(entry.path for entry in itertools.islice(entries, _WATCHED))
+    except OSError:
+        return ()
+    packages = sorted(map(str, folder.glob("lib/python*/site-packages"))) if (folder / "pyvenv.cfg").is_file() else []
+    found = []
+    for name in (str(folder), *names, *packages):
+        with contextlib.suppress(OSError):
+            found.append((name, os.lstat(name).st_mtime_ns))
+    return tuple(found)
+
+
 class _Impossible(Exception):
     """No overlays here; the text is one clause."""
 
@@ -111,6 +170,7 @@ async def _make(stack: contextlib.ExitStack, workspace: Path, shares: Sequence[S
         work = upper.with_name("work")
         if not upper.is_dir():
             upper.mkdir(parents=True, mode=0o700)
+            upper.with_name("name").write_bytes(os.fsencode(share.path))
             with contextlib.suppress(OSError):
                 shutil.copystat(share.source, upper)  # the merged folder has the mode and the times of this one
         work.mkdir(exist_ok=True, mode=0o700)
@@ -179,6 +239,8 @@ def mount_point(workspace: Path, part: Path) -> bool:
     """Makes the empty folder that a mount at `part` of the workspace hangs on. False where something of the task's stands
     there, or something that it has put in the way."""
     place = workspace
+    if not workspace.is_dir():
+        return False
     for name in part.parts:
         place /= name
         if place.is_symlink() or (place.exists() and not place.is_dir()):

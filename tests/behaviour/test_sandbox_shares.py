@@ -15,7 +15,7 @@ import pytest
 from msgspec.structs import replace
 
 from goose_py.sandbox.detection import _make
-from goose_py.sandbox.overlays import Mounted, mounted
+from goose_py.sandbox.overlays import Mounted, ShareWatch, changed_layers, mounted
 from goose_py.sandbox.policy import Policy, SandboxError, Share
 from goose_py.sandbox.spawn import Sandbox, bind
 
@@ -225,3 +225,31 @@ async def test_a_share_that_has_vanished_leaves_the_others(sandbox: Sandbox, pol
     async with mounted(replace(policy, shares=(gone, *policy.shares)), tmp_path / "layers", PYTHON) as found:
         assert "gone" in found.reason
         assert (await run(sandbox, found.policy, "cat .venv/lib/module.py; ls -A gone"))[1] == "installed\n"
+
+
+async def test_what_a_task_put_into_a_share_is_named_afterwards(sandbox: Sandbox, policy: Policy, tmp_path: Path) -> None:
+    layers = tmp_path / "layers"
+    async with mounted(policy, layers, PYTHON) as found:
+        if found.reason:
+            missing(f"overlays: {found.reason}")
+        await run(sandbox, found.policy, "ls .venv; rm -r pkg/node_modules/left-pad")
+        assert changed_layers(layers) == ()
+        await run(sandbox, found.policy, "mkdir -p .venv/bin; ln -s x .venv/bin/python")
+    assert changed_layers(layers) == (".venv",)
+
+
+async def test_a_share_that_its_user_changes_under_a_running_task_is_noticed_once(
+    sandbox: Sandbox, policy: Policy, held: Mounted, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    watch = ShareWatch(held.policy.shares, said.append)
+    await run(sandbox, held.policy, "echo x > .venv/own; cat .venv/lib/module.py")
+    watch.look()
+    assert said == [], "what the task does itself is nothing to tell"
+    os.utime(tmp_path / "project" / ".venv" / "lib", ns=(1, 1))
+    watch.look()
+    watch.look()
+    assert len(said) == 1 and said[0].startswith("The contents of .venv were changed in your checkout")
+    shutil.rmtree(tmp_path / "project" / "pkg" / "node_modules")
+    watch.look()
+    assert len(said) == 2 and "pkg/node_modules are gone" in said[1]

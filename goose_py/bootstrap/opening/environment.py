@@ -1,17 +1,21 @@
 """Where a task works: its worktree, the sandbox around it, its checks."""
 
+import sys
 from collections.abc import Sequence
 
 import msgspec
 
 from goose_py.bootstrap.check_runner import check_runner
-from goose_py.bootstrap.confinement import Confinement, confine, probe_here, require, way_out
+from goose_py.bootstrap.confinement import Confinement, confine, probe_here, require, sharing, way_out
 from goose_py.bootstrap.opening.opening import Opening
 from goose_py.bootstrap.tools import all_ours, extensions_of
 from goose_py.bootstrap.workspace.background_checkout import Checkout, checkout
+from goose_py.bootstrap.workspace.shares import shares_of
+from goose_py.bootstrap.workspace.unmounted_shares import bring
 from goose_py.bootstrap.workspace.worktree import OpenWorkspace, open_workspace
 from goose_py.config.settings import Settings
 from goose_py.protocol import events as ev
+from goose_py.sandbox.policy import Level
 from goose_py.tasks.checks import CheckRunner
 from goose_py.toolbox.spec import ExtensionSpec
 
@@ -43,6 +47,7 @@ async def prepare_environment(
     workspace = await open_workspace(host, folder, spec, settings, records)
     arriving = await opening.stack.enter_async_context(checkout(workspace.fill))
     listing = opening.meanwhile(workspace.worktree.base_files())
+    finding = opening.meanwhile(shares_of(host, settings, workspace.worktree))
     confinement = await confine(host, settings, folder, workspace.worktree, await probing, workspace.copy_of)
     warn(confinement.warnings)
     require(confinement, settings, interactive=spec.interactive)
@@ -50,6 +55,17 @@ async def prepare_environment(
         way_out(confinement, settings, folder, lambda text: warn((text,)))
     )
     files = await listing
+    shares = await finding
+    warn(shares.sentences())
+    if confinement.policy.place is not None:
+        opened = sharing(confinement, shares.folders, folder, lambda text: warn((text,)))
+        confinement = await opening.stack.enter_async_context(opened)
+    elif confinement.found.backend != "bubblewrap":
+        await arriving.done()
+        held = confinement.found.level is not Level.NONE
+        links, told = await bring(workspace.worktree, shares.folders, sys.platform, linked=held)
+        confinement = confinement.reading(links)
+        warn(told)
     files_follow = not files_first and len(files) > FEW_FILES and _needs_no_files(settings, workspace, extensions)
     if not files_follow:
         await arriving.done()
