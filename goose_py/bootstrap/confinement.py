@@ -22,6 +22,7 @@ from goose_py.sandbox.policy import Commits, Level, Policy
 from goose_py.sandbox.probe_cache import circumstances
 from goose_py.sandbox.spawn import BoundSpawn, bind
 from goose_py.sandbox.toolchains import home_toolchains, python_roots
+from goose_py.sandbox.variables import Granted, grant
 from goose_py.tasks.checks import Spawn
 from goose_py.tasks.store import TaskFolder
 
@@ -52,11 +53,17 @@ class _SpawnWhile(msgspec.Struct, frozen=True):
 
 
 class Confinement(msgspec.Struct, frozen=True):
-    """`found` is the backend with the verdict of its probe; `policy` what a task's processes may touch; `env` what they see."""
+    """`found` is the backend with the verdict of its probe; `policy` what a task's processes may touch; `env` what they see;
+    `granted` what commands see besides, because the user named it."""
 
     found: FoundSandbox
     policy: Policy
     env: Mapping[str, str]
+    granted: Granted = Granted()
+
+    @property
+    def env_of_commands(self) -> Mapping[str, str]:
+        return {**self.granted.values, **self.env}
 
     def spawn(self) -> BoundSpawn:
         """Starts processes that may write the workspace."""
@@ -98,6 +105,7 @@ async def confine(
             "PYTHONDONTWRITEBYTECODE": "1",
             **_network_said(settings, found),
         },
+        granted=grant(settings.sandbox.env, host.env),
     )
 
 
