@@ -15,7 +15,7 @@ import logging
 import shutil
 import tempfile
 import tomllib
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +38,7 @@ from .search import listing
 from .search.grep import MAX_FILE_BYTES, Query
 from .search.grep import grep as grep_files
 from .search.ripgrep import Ripgrep, installed
+from .shared import SharedFolder
 from .shell import shell
 from .shell.capture import Cleaner
 from .shell.jobs import Jobs
@@ -78,6 +79,10 @@ def create_server(
     workspace: Path,
     spawn: Spawn | None = None,
     *,
+    shown: Path | None = None,
+    aliases: Sequence[Path] = (),
+    start: str = ".",
+    shared: Sequence[tuple[str, tuple[Path, ...], tuple[str, ...]]] = (),
     state: Path | None = None,
     env: Mapping[str, str] | None = None,
     protected: frozenset[str] = frozenset([".git"]),
@@ -85,13 +90,19 @@ def create_server(
 ) -> MCPServer[Connection]:
     """The server for one workspace folder.
 
-    `spawn` starts every command and ripgrep (None: plainly, without a sandbox). `state` is the folder for full logs
+    `spawn` starts every command and ripgrep (None: plainly, without a sandbox), in a folder named by its path beneath
+    `workspace`. `shown` is the path that models are told, and that commands see where it is not the folder's own: the
+    `spawn` sees to that. Absolute paths below one of `aliases` are taken for the same files. `start` is the folder, relative
+    to `workspace`, that relative paths and commands begin in. `shared` are folders that the workspace has from elsewhere:
+    the path beneath it, the folders it is read from (the first that has a name counts), and the paths below that are
+    hidden; tools only read them. `state` is the folder for full logs
     of commands, made private if it has to be made; None is a private temporary one that goes with the connection.
     `env` is the environment of commands (None: a bare PATH). `protected` are names at or below which nothing is
     written, whatever their case or spelling. `cleaner` makes what takes secrets out of the full log of a command. Commands and
     jobs that still run when the connection ends are ended with it. Raises Refused when `workspace` is no folder.
     """
-    bound = Workspace.at(workspace, protected)
+    folders = tuple(SharedFolder(*one) for one in shared)
+    bound = Workspace.at(workspace, protected, shown=shown, aliases=aliases, start=start, shared=folders)
     starts = spawn or plain_spawn
 
     @asynccontextmanager
@@ -106,7 +117,7 @@ def create_server(
                 Workspace.at(logs, frozenset()),
                 Ledger(),
                 jobs,
-                shell.Shell(starts, bound.root, env, logs, jobs, cleaner),
+                shell.Shell(starts, bound, env, logs, jobs, cleaner),
                 Ripgrep(program, starts, bound.root, env) if program else None,
                 anyio.Lock(),
             )

@@ -3,21 +3,25 @@
 import errno
 import os
 import posixpath
+import re
 import stat
 import sys
 import unicodedata
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .beneath import Opener, best_opener
 from .display import printable
 from .refusal import Refused
+from .shared import SharedFolder
 
 _O_PATH = getattr(os, "O_PATH", os.O_RDONLY)
 _F_GETPATH = 50  # macOS <sys/fcntl.h>: the path of an open descriptor
 _PATH_MAX = 1024
+_MAX_LINKS = 40  # what Linux itself allows in one resolution
 _LINK_FAULTS = (errno.EXDEV, errno.ELOOP)
 
 # Characters beside category Cf that file systems or eyes ignore in a name: Unicode's Default_Ignorable_Code_Point.
@@ -37,30 +41,60 @@ def canonical_name(name: str) -> str:
 
 @dataclass(frozen=True)
 class Workspace:
-    """A folder and the names in it that no tool may write.
+    """A folder, the names by which it is known, and the names in it that no tool may write.
 
-    `root` is absolute and free of symlinks; `given` is how it was spelled, and absolute paths below either are taken.
-    Every path that leaves this class is relative to it, with `/`, and `.`
-    for the root.
+    `root` is absolute and free of symlinks; `shown` is the path that a model is told. Absolute paths below either, or below
+    one of `aliases`, mean the same files. Relative ones begin in the folder `start`, which is relative to the root. Every
+    path that leaves this class is relative to it too, with `/`, `.` for itself and `..` for what is above it, so that it can
+    be handed back as it is. What lies in a folder of `shared` is read from there, and not written.
     """
 
     root: Path
-    given: Path
+    shown: str
+    aliases: tuple[str, ...] = ()
+    start: str = "."
     protected: frozenset[str] = frozenset([".git"])
+    shared: tuple[SharedFolder, ...] = ()
     opener: Opener | None = None
 
     @classmethod
     def at(
-        cls, folder: Path, protected: frozenset[str] = frozenset([".git"]), opener: Opener | None = None
+        cls,
+        folder: Path,
+        protected: frozenset[str] = frozenset([".git"]),
+        opener: Opener | None = None,
+        *,
+        shown: Path | None = None,
+        aliases: Iterable[Path] = (),
+        start: str = ".",
+        shared: Iterable[SharedFolder] = (),
     ) -> "Workspace":
-        """Raises Refused when `folder` is not an existing folder."""
+        """Raises Refused when `folder` is not an existing folder, or `start` leads out of it."""
         root = Path(os.path.realpath(folder))
         if not root.is_dir():
             raise Refused(f"The workspace {printable(str(folder))} is not a folder.")
-        return cls(root, Path(os.path.abspath(folder)), frozenset(map(canonical_name, protected)), opener)  # noqa: PTH100
+        start = posixpath.normpath(start)
+        if start.startswith(("/", "../")) or start == "..":
+            raise Refused(f"{printable(start)} is no folder of the workspace {printable(str(folder))}.")
+        spelled = {name: None for path in (folder, *aliases) for name in (os.path.abspath(path), os.path.realpath(path))}  # noqa: PTH100
+        names = frozenset(map(canonical_name, protected))
+        return cls(root, str(shown or root), tuple(spelled), start, names, tuple(shared), opener)
+
+    @property
+    def whole(self) -> "Workspace":
+        """The same one with relative paths that begin in its root."""
+        return replace(self, start=".")
+
+    def below_root(self, name: str) -> str:
+        """What a result of this class is called from the root."""
+        return posixpath.normpath(posixpath.join(self.start, name))
+
+    def named(self, below_root: str) -> str:
+        """The inverse of `below_root`."""
+        return below_root if self.start == "." else posixpath.relpath(f"/{below_root}", f"/{self.start}")
 
     def relative(self, path: str) -> str:
-        """The path below the root that `path` (relative, or absolute and inside) spells. Symlinks are not looked at.
+        """The path from the start folder that `path` (relative, or absolute and inside) spells. Symlinks are not looked at.
 
         Raises Refused naming the resolved path and the workspace when it is outside.
         """
@@ -68,78 +102,158 @@ class Workspace:
             raise Refused("The path is empty." if not path else f"The path {printable(path)} contains a NUL character.")
         if path == "~" or path.startswith("~/"):
             raise Refused(
-                f"{printable(path)} is in the home folder, which is outside the workspace {self.root}; "
+                f"{printable(path)} is in the home folder, which is outside the workspace {self.shown}; "
                 "give a path relative to the workspace."
             )
-        resolved = os.path.normpath(self.root / path)
-        absolute = "/" + resolved.lstrip("/")
-        inside = self._inside(absolute)
-        if inside is None:
-            inside = _beneath(str(self.given), absolute)
+        resolved = os.path.normpath(Path(self.shown, self.start) / path)
+        inside = self._inside("/" + resolved.lstrip("/"))
         if inside is None:
             raise self._outside(path, resolved)
-        return inside
+        return self.named(inside)
 
     def _inside(self, absolute: str) -> str | None:
-        return _beneath(str(self.root), absolute)
+        """From the root; None for what is in none of the names of the workspace. The root's own name goes first: it may lie
+        in a folder that is another one."""
+        names = (str(self.root), self.shown, *self.aliases)
+        return next((found for name in names if (found := _beneath(name, absolute)) is not None), None)
 
     def _outside(self, path: str, resolved: str) -> Refused:
         return Refused(
             f"{printable(path)} is outside the workspace: it resolves to {printable(resolved)}, "
-            f"and only paths beneath {self.root} can be used."
+            f"and only paths beneath {self.shown} can be used."
         )
 
+    def misnamed_in(self, command: str) -> str | None:
+        """The first other name of the workspace that a command says though it is another folder there: where commands see the
+        workspace at its own path."""
+        if self.shown != str(self.root):
+            return None
+        for name in self.aliases:
+            elsewhere = _beneath(name, self.shown) is None and _beneath(self.shown, name) is None
+            if elsewhere and re.search(rf"(?<![\w./-]){re.escape(name)}(?![\w.-])", command):
+                return name
+        return None
+
+    def working_folder(self) -> tuple[Path, bool]:
+        """Where commands begin: the start folder or, where that is gone, the nearest one above it; and whether it is gone."""
+        folder = wanted = self.root / self.start
+        while folder != self.root and not folder.is_dir():
+            folder = folder.parent
+        return folder, folder != wanted
+
     def open(self, path: str, flags: int) -> tuple[int, str]:
-        """An open descriptor, and the path relative to the root that was opened. `flags` must not create.
+        """An open descriptor, and the path that was opened, from the start folder. `flags` must not create.
 
         A symlink is followed while it stays inside. Raises Refused when it leads out, OSError for the rest.
         """
         name = self.relative(path)
         try:
-            return self._open(name, flags), name
+            return self._open(self.below_root(name), flags), name
         except OSError as error:
-            if error.errno not in _LINK_FAULTS:
+            if error.errno not in _LINK_FAULTS and not (self.shared and error.errno == errno.ENOENT):
                 raise
-        # An absolute symlink that points back inside is fine, but the kernel's rule refuses it: resolve it here, then
-        # open what it resolved to under the same rule, so that this look is no gap.
-        return self._open_resolved(path, flags)
-
-    def _open_resolved(self, path: str, flags: int) -> tuple[int, str]:
+        # An absolute symlink that points back inside is fine, but the kernel's rule refuses it, and one into a shared folder
+        # leads to nothing: resolve it here, then open what it resolved to under the same rule, so that this look is no gap.
         resolved = self._real(path)
         try:
-            return self._open(resolved, flags), resolved
+            return self._open(resolved, flags), self.named(resolved)
         except OSError as error:
             if error.errno not in _LINK_FAULTS:
                 raise
             raise self._unsettled(path) from error
 
+    def folders(self, path: str) -> list[int]:
+        """Open descriptors of a folder, whose entries together are what is in it: the first that has a name counts. To be
+        closed by the caller. Raises Refused and OSError."""
+        flags = os.O_RDONLY | os.O_DIRECTORY
+        descriptor, name = self.open(path, flags)
+        found = self._shared_at(self.below_root(name))
+        if found is None:
+            return [descriptor]
+        os.close(descriptor)
+        folder, rest = found
+        return folder.open_all(self.opener or best_opener(), rest, flags)
+
+    def shared_in(self, folder: str) -> Iterator[str]:
+        """The names in a folder that are shared folders."""
+        below = self.below_root(folder)
+        return (name for shared in self.shared for above, name in [posixpath.split(shared.path)] if (above or ".") == below)
+
+    def hides(self, path: str) -> bool:
+        """Whether a shared folder has it and does not show it."""
+        found = self._shared_at(self.below_root(path))
+        return found is not None and found[0].hides(found[1])
+
+    def _shared_at(self, below: str) -> tuple[SharedFolder, str] | None:
+        for shared in self.shared:
+            if (rest := _beneath(shared.path, below)) is not None:
+                return shared, rest
+        return None
+
     def _unsettled(self, path: str) -> Refused:
         return Refused(
-            f"{printable(path)} could not be resolved beneath the workspace {self.root}: it is a loop of symbolic "
+            f"{printable(path)} could not be resolved beneath the workspace {self.shown}: it is a loop of symbolic "
             "links, or it changed while it was opened."
         )
 
     def _real(self, path: str) -> str:
-        try:
-            real = os.path.realpath(self.root / self.relative(path))
-        except OSError as error:  # a link became a folder between two of its steps
-            raise self._unsettled(path) from error
-        inside = self._inside(real)
-        if inside is None:
-            raise self._outside(path, real)
-        return inside
+        """From the root, free of symlinks. Where one names the workspace by another of its names, the workspace is meant."""
+        pending = deque(self.below_root(self.relative(path)).split("/"))
+        done: list[str] = []
+        links = 0
+        while pending:
+            part = pending.popleft()
+            if part in ("", "."):
+                continue
+            target = ".." if part == ".." else self._link_at("/".join([*done, part]))
+            if target is None:
+                done.append(part)
+                continue
+            links += 1
+            if links > _MAX_LINKS:
+                raise self._unsettled(path)
+            if target == ".." and done:
+                done.pop()
+            elif target == ".." or target.startswith("/"):
+                start = target if target.startswith("/") else str(self.root.parent)
+                pending = deque(self._inside_again(path, "/".join([start, *pending])).split("/"))
+                done = []
+            else:
+                pending.extendleft(reversed(target.split("/")))
+        return "/".join(done) or "."
 
-    def _open(self, name: str, flags: int) -> int:
+    def _inside_again(self, path: str, absolute: str) -> str:
+        """What a symlink that leads out of the root, by whatever way, means in it. Raises Refused."""
+        real = os.path.realpath(absolute)
+        for place in (os.path.normpath("/" + absolute.lstrip("/")), real):
+            if (inside := self._inside(place)) is not None:
+                return inside
+        raise self._outside(path, real)
+
+    def _link_at(self, below: str) -> str | None:
+        found = self._shared_at(below)
+        if found is not None:
+            return found[0].link_at(found[1])
+        try:
+            return os.readlink(self.root / below)  # noqa: PTH115
+        except OSError:
+            return None
+
+    def _open(self, below: str, flags: int) -> int:
+        opener = self.opener or best_opener()
+        found = self._shared_at(below)
+        if found is not None:
+            return found[0].open(opener, found[1], flags)
         root = os.open(self.root, _O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
-            return (self.opener or best_opener())(root, name, flags)
+            return opener(root, below, flags)
         finally:
             os.close(root)
 
     def writable(self, path: str) -> str:
         """The relative path of the file that a write to `path` changes (the target of a symlink, existing or not).
 
-        Raises Refused when it is outside or protected.
+        Raises Refused when it is outside, shared or protected.
         """
         self._refuse_protected(path, self.relative(path))
         if path.endswith("/"):
@@ -148,7 +262,12 @@ class Workspace:
         self._refuse_protected(path, target)
         if target == ".":
             raise Refused(f"{printable(path)} is the workspace folder itself, not a file.")
-        return target
+        if (found := self._shared_at(target)) is not None:
+            raise Refused(
+                f"{printable(path)} is in {printable(found[0].path)}, which comes from the user's checkout and is only read "
+                "by this tool; nothing was written."
+            )
+        return self.named(target)
 
     def _refuse_protected(self, path: str, name: str) -> None:
         for part in name.split("/"):
@@ -162,12 +281,12 @@ class Workspace:
         What is then done relative to the descriptor stays in that very folder, whatever is renamed meanwhile.
         Given a list `made`, missing folders are made and appended to it, outermost first. Raises Refused or OSError.
         """
-        folder, last = posixpath.split(name)
-        descriptor = self._folder(folder or ".", made)
+        folder, last = posixpath.split(self.below_root(name))
+        descriptor = self.whole._folder(folder or ".", self, made)
         try:
             actual = _path_of(descriptor)
             if actual is not None:
-                inside = self._inside(actual)
+                inside = _beneath(str(self.root), actual)
                 if inside is None:
                     raise self._outside(name, actual)
                 self._refuse_protected(name, inside)
@@ -175,7 +294,7 @@ class Workspace:
         finally:
             os.close(descriptor)
 
-    def _folder(self, folder: str, made: list[str] | None) -> int:
+    def _folder(self, folder: str, namer: "Workspace", made: list[str] | None) -> int:
         flags = os.O_RDONLY | os.O_DIRECTORY
         try:
             return self.open(folder, flags)[0]
@@ -183,10 +302,10 @@ class Workspace:
             if made is None:
                 raise
         above, last = posixpath.split(folder)
-        descriptor = self._folder(above or ".", made)
+        descriptor = self._folder(above or ".", namer, made)
         try:
             os.mkdir(last, dir_fd=descriptor)
-            made.append(folder)
+            made.append(namer.named(folder))
         except FileExistsError:
             pass  # made by somebody else since; opening it decides what it is
         finally:

@@ -46,5 +46,6 @@ async def run_setup(host: Host, folder: TaskFolder) -> VerificationFinished:
 
 async def _runner(host: Host, folder: TaskFolder, worktree: TaskWorktree) -> CheckRunner:
     settings = load_settings(host, read_spec(folder.path)).settings
-    confinement = await confine(host, settings, folder, worktree)
+    started = start_of(read_log(folder.path).records)
+    confinement = await confine(host, settings, folder, worktree, copy_of=started.copy_of if started is not None else "")
     return check_runner(host, settings, folder, confinement, redaction(host))

@@ -54,12 +54,13 @@ class _SpawnWhile(msgspec.Struct, frozen=True):
 
 class Confinement(msgspec.Struct, frozen=True):
     """`found` is the backend with the verdict of its probe; `policy` what a task's processes may touch; `env` what they see;
-    `granted` what commands see besides, because the user named it."""
+    `granted` what commands see besides, because the user named it. `warnings` are sentences for a person."""
 
     found: FoundSandbox
     policy: Policy
     env: Mapping[str, str]
     granted: Granted = Granted()
+    warnings: tuple[str, ...] = ()
 
     @property
     def env_of_commands(self) -> Mapping[str, str]:
@@ -91,21 +92,59 @@ async def probe_here(host: Host, *, none_chosen: bool = False, anew: bool = Fals
 
 
 async def confine(
-    host: Host, settings: Settings, folder: TaskFolder, worktree: TaskWorktree, found: FoundSandbox | None = None
+    host: Host,
+    settings: Settings,
+    folder: TaskFolder,
+    worktree: TaskWorktree,
+    found: FoundSandbox | None = None,
+    copy_of: str = "",
 ) -> Confinement:
+    """What the task in `worktree` is run with. `copy_of` is the folder that was copied because it is no repository, else ""."""
     found = found or await probe_here(host, none_chosen=settings.sandbox.level == "none")
     commits = await _commits(worktree) if found.backend == "bubblewrap" else None
+    policy = msgspec.structs.replace(_policy(host, settings, folder, worktree), commits=commits)
+    checkout = Path(copy_of) if copy_of else worktree.repository.root
+    warnings: tuple[str, ...] = ()
+    if commits is not None and can_be_covered(checkout, host.home):
+        policy = msgspec.structs.replace(policy, place=checkout, names=_spelled(host, checkout))
+    elif commits is not None:
+        warnings += (
+            f"{checkout} holds your home folder or the system, so commands see the task's files at {worktree.path} instead, "
+            "without what git ignores.",
+        )
     return Confinement(
         found=found,
-        policy=msgspec.structs.replace(_policy(host, settings, folder, worktree), commits=commits),
+        policy=policy,
         # Byte code beside the sources would be part of every diff in a repository that does not ignore it.
         env={
+            # What lies in the checkout is meant as it is seen at its place: the task's own.
             **child_env(host.env, unsafe_path=(str(worktree.path),)),
             **own_environment(host, settings, folder),
             "PYTHONDONTWRITEBYTECODE": "1",
             **_network_said(settings, found),
         },
         granted=grant(settings.sandbox.env, host.env),
+        warnings=warnings,
+    )
+
+
+def _spelled(host: Host, checkout: Path) -> tuple[Path, ...]:
+    """What the user's shell calls the checkout where that leads through a symlink: a virtual environment that was made there
+    has this name in its programs."""
+    here = Path(host.env.get("PWD", ""))
+    for folder in (here, *here.parents) if here.is_absolute() else ():
+        if folder != checkout and folder.is_dir() and folder.resolve() == checkout:
+            return (folder,)
+    return ()
+
+
+def can_be_covered(checkout: Path, home: Path) -> bool:
+    """Whether the task's files can be shown in the place of the checkout. Where it holds the home folder or the system, that
+    would take away from commands what they need, or give them what is nobody's project."""
+    real = checkout.resolve()
+    needed = (home.resolve(), *map(Path, ("/usr", "/etc", "/proc", "/dev", "/run", "/tmp", "/bin", "/lib")))
+    return not any(folder.is_relative_to(real) for folder in needed) and not any(
+        real.is_relative_to(folder) for folder in map(Path, ("/proc", "/dev", "/sys"))
     )
 
 
@@ -139,7 +178,8 @@ async def way_out(
     place = folder.socket.with_suffix(".net")
     await proxy.start(place)
     try:
-        yield msgspec.structs.replace(confinement, policy=msgspec.structs.replace(confinement.policy, proxy=place))
+        policy = msgspec.structs.replace(confinement.policy, proxy=place, hosts=settings.sandbox.allow_hosts)
+        yield msgspec.structs.replace(confinement, policy=policy)
     finally:
         await proxy.close()
         place.unlink(missing_ok=True)

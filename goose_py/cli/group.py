@@ -70,7 +70,7 @@ class LazyGroup(click.Group):
 @click.option("--model", help="Model that answers.")
 @click.option("--effort", help="How hard it thinks: off, minimal, low, medium, high, max.")
 @click.option("--mode", help="plan, ask, auto or chat.")
-@click.option("--base", help="Where the task starts: head, changes (with your uncommitted work), or a revision.")
+@click.option("--base", help="Start from head or a revision instead of your checkout as it is.")
 @click.option("--env", multiple=True, metavar="NAME", help="Variable of yours that commands get, or a glob.")
 @click.pass_context
 def root(ctx: click.Context, new: bool, inline: bool, env: tuple[str, ...], **flags: str | None) -> int | None:

@@ -100,6 +100,9 @@ def comment(id: str | None, comment: str, change: int | None, take_back: int | N
 @click.option("--into", default="", metavar="BRANCH", help="Branch to merge into; the one the task began at by default.")
 @click.option("-m", "--message", default="", help="Message of the commit; the task's title by default.")
 @click.option("--no-verify", is_flag=True, help="Run no checks on the merged result; apply also conflict markers.")
+@click.option(
+    "--with-my-changes", "with_changes", is_flag=True, help="The commit may hold what you had not committed at the start."
+)
 @click.option("--again", is_flag=True, help="Also what was applied before.")
 @click.option("--undo", is_flag=True, help="Take back what was applied last, where your files are still as it left them.")
 @click.option("--send-back", is_flag=True, help="Where it does not fit any more, rebase the task and let it resolve that.")

@@ -88,7 +88,7 @@ def replay(id: str, approve: bool, as_json: bool) -> int:
 @session.command("import")
 @click.argument("file")
 @click.option("--session", "name", metavar="ID", help="Which one, where the file is a database of several.")
-@click.option("--base", help="Where its task starts: head, changes (with your uncommitted work), or a revision.")
+@click.option("--base", help="Start from head or a revision instead of your checkout as it is.")
 def import_(file: str, name: str | None, base: str | None) -> int:
     """Take over a session of Claude Code, Codex or Goose: their .jsonl files, an export, or sessions.db. The file is only
     read. What could not be carried over is said."""

@@ -242,6 +242,6 @@ def discard(id: str, yes: bool) -> int:
 @click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
 def gc(dry_run: bool) -> int:
     """Remove the worktrees of tasks that are merged or were never changed; of everything else it says why it stays."""
-    from goose_py.actions.tasks.cleanup import collect
+    from goose_py.actions.tasks.gc import collect
 
     return collect(dry_run=dry_run)

@@ -35,7 +35,7 @@ class UnbornHead(GitError):
 
 class UnknownRevision(GitError):
     def __init__(self, revision: str, where: Path) -> None:
-        super().__init__(f"{revision} names no commit in {where}.")
+        super().__init__(f"{revision} names no commit in {where}: `git branch -a` lists what there is.")
         self.revision = revision
 
 

@@ -42,6 +42,7 @@ from goose_py.protocol.events import (
 from goose_py.protocol.messages import ToolCall
 from goose_py.protocol.plan import Plan
 from goose_py.protocol.safe_text import safe_text
+from goose_py.protocol.starting import starting_point
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -141,6 +142,11 @@ class TextOutput:
     # One method an event.
 
     def _session_started(self, event: SessionStarted) -> None:
+        start = starting_point(
+            event.base_branch, event.base, event.uncommitted, includes_changes=event.includes_changes
+        )
+        if start:
+            self._line("note", f"starts from {start}")
         where = event.workspace + (f" ({event.branch})" if event.branch else "")
         self._line("note", f"{event.model} · {event.mode} · {where}")
         if event.checks:

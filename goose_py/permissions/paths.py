@@ -100,18 +100,3 @@ def beneath_workspace(place: Place, path: str) -> str:
     """What of `path` lies beneath the workspace, all of it when it is elsewhere: the workspace's own place may well have a
     protected name in it."""
     return path[len(place.workspace) :] if in_workspace(place, path) else path
-
-
-_SECRET_NAMES: Final = re.compile(
-    r"\.env(\..+)?|.*\.(pem|key|p12|pfx|keystore|jks)|id_(rsa|dsa|ecdsa|ed25519)(_.*)?|\.(netrc|pgpass|npmrc|pypirc)"
-    r"|credentials(\.json)?|\.git-credentials|secrets?\.(json|ya?ml|toml)"
-)
-_EXAMPLE_NAMES: Final = re.compile(r".*[._-](example|sample|template|dist|defaults?)|.*\.pub")
-
-
-def holds_secrets(path: str) -> bool:
-    """Whether files of this name usually hold credentials (`.env`, `*.pem`, `id_rsa`); examples of such files do not."""
-    name = path.rsplit("/", 1)[-1]
-    if not _SECRET_NAMES.fullmatch(name):
-        return False
-    return _EXAMPLE_NAMES.fullmatch(name) is None

@@ -26,6 +26,7 @@ from goose_py.permissions.shell import (
 )
 from goose_py.permissions.wrappers import Words, candidates, hidden_scripts, program_name, runs_input, runs_unknown
 from goose_py.protocol.modes import Mode
+from goose_py.protocol.secret_files import holds_secrets
 
 _MAX_HIDDEN: Final = 8 * MAX_COMMANDS
 _MAX_NESTED_SCRIPTS: Final = 8
@@ -335,7 +336,7 @@ def _reading_parts(judge: _Judge, command: Command, found: Assessment, folders: 
     words = found.reads if found.moves_to is None else (*found.reads, found.moves_to)
     hidden = place.sandbox == "full"
     for word in words:
-        secret = paths.holds_secrets(word)
+        secret = holds_secrets(word)
         if hidden and not judge.about_paths and not secret:
             # Nothing outside is there to be read. Many words are no paths at all, so asking would be noise.
             continue
@@ -367,7 +368,7 @@ def path_part(mode: Mode, place: Place, rules: Sequence[Rule], text: str, path: 
         return Part(text, asks, f"It writes {path}, and “{name}” is protected.")
     if found is not None:
         return Part(text, "allow", _rule_reason(found.rule))
-    if not writes and paths.holds_secrets(path):
+    if not writes and holds_secrets(path):
         return Part(text, asks, f"{path} may hold secrets.", pattern)
     if writes:
         return _write_part(mode, place, text, path, pattern)

@@ -10,6 +10,7 @@ from goose_py.permissions.patterns import Pattern
 from goose_py.permissions.rules import Found, Rule, strictest
 from goose_py.protocol.messages import ToolCall
 from goose_py.protocol.modes import Mode
+from goose_py.protocol.secret_files import holds_secrets
 from goose_py.protocol.tools import ToolSpec
 
 COMMAND_ARGUMENT: Final = "command"
@@ -108,7 +109,7 @@ def _path_part(spec: ToolSpec, rules: Sequence[Rule], mode: Mode, place: Place, 
         return Part(path, "deny", f"{path} is outside the workspace {place.workspace}.")
     if writes and (name := paths.protected_name(place, paths.beneath_workspace(place, path))):
         return Part(path, "deny", f"{path} cannot be written: “{name}” is protected.")
-    if found is None and not writes and paths.holds_secrets(path):
+    if found is None and not writes and holds_secrets(path):
         return Part(path, asks, f"{path} may hold secrets.", str(Pattern("read", path)))
     return Part(path, "allow", "It is inside the workspace.")
 

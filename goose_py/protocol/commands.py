@@ -101,6 +101,7 @@ class ApplyChanges(Command, frozen=True, kw_only=True, tag="apply_changes"):
     into: str = ""
     message: str = ""
     verify: bool = True
+    with_changes: bool = False
 
 
 class UndoApply(Command, frozen=True, kw_only=True, tag="undo_apply"):
@@ -150,11 +151,12 @@ class Reject(Command, frozen=True, kw_only=True, tag="reject"):
 
 class Deliver(Command, frozen=True, kw_only=True, tag="deliver"):
     """Put what the task made on a branch of its own and, with `push`, send it on as a draft pull request. `remote` and `into`
-    as in the task's `Delivery`, whose values stand where they are empty."""
+    as in the task's `Delivery`, whose values stand where they are empty. `with_changes` as for ApplyChanges."""
 
     push: bool = False
     remote: str = ""
     into: str = ""
+    with_changes: bool = False
 
 
 class Shutdown(Command, frozen=True, kw_only=True, tag="shutdown"):

@@ -40,10 +40,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 class SessionStarted(Event, frozen=True, kw_only=True, tag="session_started"):
     """The first event of every log. `workspace` is the folder the tools are bound to; where the session works in a
-    worktree, `repository` is the checkout it was made from, `base` the commit and `base_tree` the tree it started as.
-    `program` is the version that wrote it. `interactive`: somebody can answer questions. `copy_of` is the folder of the
-    user's where `repository` is a copy of ours, made because that folder is none. `variables` are the names of those of the
-    user's environment that commands get."""
+    worktree, `repository` is the checkout it was made from, `base` the commit and `base_tree` the tree it started as, in which
+    `uncommitted` files of the user's differ from the commit. `program` is the version that wrote it. `interactive`: somebody
+    can answer questions. `copy_of` is the folder of the user's where `repository` is a copy of ours, made because that folder
+    is none. `variables` are the names of those of the user's environment that commands get."""
 
     session_id: str
     title: str = ""
@@ -54,6 +54,7 @@ class SessionStarted(Event, frozen=True, kw_only=True, tag="session_started"):
     base_tree: str | None = None
     base_branch: str | None = None
     includes_changes: bool = False
+    uncommitted: int = 0
     model: ModelRef
     mode: Mode = "ask"
     interactive: bool = True

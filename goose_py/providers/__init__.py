@@ -4,7 +4,8 @@
 """
 
 from goose_py.providers.catalogue import ProviderSettings, resolve
-from goose_py.providers.open_model import OpenModel, open_model
+from goose_py.providers.model_port import OpenModel
+from goose_py.providers.open_model import open_model
 from goose_py.providers.profile import Profile, cost
 
 __all__ = ["OpenModel", "Profile", "ProviderSettings", "cost", "open_model", "resolve"]

@@ -11,7 +11,7 @@ from goose_py.protocol.errors import ModelError
 from goose_py.protocol.messages import Message, Text, ToolMessage, ToolResult, UserMessage
 from goose_py.protocol.model_io import ModelReply, ModelRequest
 from goose_py.protocol.tools import ToolSpec
-from goose_py.providers.open_model import OpenModel
+from goose_py.providers.model_port import OpenModel
 from goose_py.providers.profile import Profile
 from goose_py.providers.protocols.assembly import estimate_input
 

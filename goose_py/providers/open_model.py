@@ -1,32 +1,16 @@
-"""From "provider/model" and settings to something that implements the Model port, and what it is beside that."""
+"""From "provider/model" and settings to something that implements the Model port."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol
 
-from goose_py.protocol.deltas import ModelDelta
 from goose_py.protocol.errors import UserError
 from goose_py.protocol.messages import ModelRef
-from goose_py.protocol.model_io import ModelReply, ModelRequest
 from goose_py.providers.catalogue import NO_SETTINGS, ProviderSettings, check_key, resolve
+from goose_py.providers.model_port import OpenModel
 from goose_py.providers.profile import Profile
 from goose_py.providers.transport import Transport
-
-
-class OpenModel(Protocol):
-    """The Model port, with what its owner needs beside: the profile; `prepare`, which loads what the first request needs
-    (blocks for up to 2 s, for a thread); the end."""
-
-    @property
-    def profile(self) -> Profile: ...
-
-    def stream(self, request: ModelRequest) -> AsyncIterator[ModelDelta | ModelReply]: ...
-
-    def prepare(self) -> None: ...
-
-    async def close(self) -> None: ...
 
 
 def open_model(

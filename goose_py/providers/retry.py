@@ -21,7 +21,7 @@ from goose_py.files import locked, recall, remember
 from goose_py.protocol.deltas import ModelDelta
 from goose_py.protocol.errors import ModelError, RateLimited
 from goose_py.protocol.model_io import ModelReply, ModelRequest
-from goose_py.providers.open_model import OpenModel
+from goose_py.providers.model_port import OpenModel
 
 OnRetry = Callable[[int, float, str], None]
 """attempt, delay in seconds, reason. `attempt` counts failed tries from 1; 0 where nothing failed here but the gate is

@@ -23,6 +23,10 @@ class BaseMoved(CannotApply):
     """The repository went on since the task began, in the same places."""
 
 
+class UsersWork(CannotApply):
+    """A commit of this would hold work of the user's that they have not committed."""
+
+
 class ApprovalOutdated(CannotApply):
     """The task changed after it was approved."""
 

@@ -50,6 +50,10 @@ class Merged:
     changes: tuple[PathChange, ...]
     merged: tuple[str, ...]
 
+    async def on(self, store: PrivateStore, tip_tree: str) -> str:
+        """The wanted tree."""
+        return await store.edited_tree(tip_tree, {change.path: change.new for change in self.changes})
+
 
 async def merged_onto(store: PrivateStore, base_tree: str, tree: str, tip_tree: str) -> Merged:
     """The changes from `base_tree` to `tree`, carried over to `tip_tree`. Raises BaseMoved, naming the files, where both

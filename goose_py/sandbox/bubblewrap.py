@@ -17,7 +17,8 @@ from typing import Final
 import msgspec
 
 from goose_py.protocol.redact import redact
-from goose_py.sandbox.policy import Commits, Level, Limits, Policy, SandboxError, SpawnSpec
+from goose_py.sandbox.overlays import NSENTER, mount_point
+from goose_py.sandbox.policy import Commits, Level, Limits, Policy, SandboxError, Share, SpawnSpec
 
 PROGRAM: Final = Path("/usr/bin/bwrap")
 """Named by its place: a `bwrap` found through PATH could be anybody's."""
@@ -42,6 +43,7 @@ _PREPARE: Final = (
     '{ ulimit -u "$3" || ulimit -p "$3"; } 2>/dev/null; exec 3<"$4" || exit 126; shift 4; exec "$@"'
 )
 _SHELL: Final = "/bin/sh"
+_COMMON: Final = "/run/goose-py-repository"
 _BORROWED: Final = "/run/goose-py-objects"
 _SHIMS: Final = "/run/goose-py-shims"
 _PROXY: Final = "/run/goose-py-proxy"
@@ -73,8 +75,8 @@ class Bubblewrap(msgspec.Struct, frozen=True):
             wanted = {"socket": _PROXY, "filter": f"{_SHIMS}/filter", "argv": list(argv)}
             argv = (str(self.python), "-I", "-S", f"{_SHIMS}/{_REACH.name}", json.dumps(wanted))
             filter_file = self.filter_with_unix
-        container = [str(self.program), *self._isolation(policy), *_root(policy, self.options, way_out)]
-        container += ["--chdir", cwd, "--seccomp", "3", "--", *argv]
+        container = [*_entering(policy), str(self.program), *self._isolation(policy), *_root(policy, self.options, way_out)]
+        container += ["--chdir", str(policy.inside(cwd)), "--seccomp", "3", "--", *argv]
         return SpawnSpec(
             (_SHELL, "-c", _PREPARE, "sandbox", *_limits(policy.limits), str(filter_file), *container), inside, "/"
         )
@@ -87,6 +89,14 @@ class Bubblewrap(msgspec.Struct, frozen=True):
         if "--disable-userns" in self.options:
             flags.append("--disable-userns")
         return flags
+
+
+def _entering(policy: Policy) -> list[str]:
+    """Starts what follows where the shares are mounted."""
+    if policy.namespaces is None:
+        return []
+    names = policy.namespaces
+    return [str(NSENTER), "--preserve-credentials", f"--user={names.user}", f"--mount={names.mount}", "--"]
 
 
 def require_program(program: Path = PROGRAM) -> None:
@@ -149,14 +159,13 @@ def _root(policy: Policy, options: frozenset[str], way_out: Sequence[str] = ()) 
     mounts += [*size, "--tmpfs", str(home)]
     if policy.cache:
         mounts += ["--bind", str(_real(policy.cache)), str(home / ".cache")]
-    mounts += _shared(policy)
+    mounts += _named(policy)
+    mounts += _workspace(policy)
     if policy.commits is not None and policy.git_common is not None and not policy.read_only:
-        mounts += _commits(policy.commits, _real(policy.git_common), home)
+        mounts += _commits(policy.commits, _real(policy.git_common), _common(policy), home)
     if policy.commits is not None and policy.git_common is not None:
-        mounts += _without_credentials(_real(policy.git_common) / "config", policy.commits.store)
-    dot_git = _real(policy.workspace) / ".git"
-    if os.path.lexists(dot_git):
-        mounts += ["--ro-bind", str(dot_git), str(dot_git)]
+        mounts += _without_credentials(_real(policy.git_common) / "config", _common(policy) / "config", policy.commits.store)
+    mounts += _dot_git(policy)
     # What bwrap made to hang the mounts on: a write there would seem to work and be gone at the end.
     return [*mounts, "--remount-ro", "/"]
 
@@ -192,22 +201,91 @@ def _resolver() -> list[str]:
     return ["--ro-bind-try", str(resolver), str(resolver)] if str(resolver).startswith("/run/") else []
 
 
-def _shared(policy: Policy) -> list[str]:
-    """The paths handed in, outer ones first so that an inner one is not covered; at the same path, writable wins."""
-    chosen: list[tuple[Path, str]] = [(path, "--ro-bind") for path in policy.readable]
-    if policy.git_common:
-        chosen.append((policy.git_common, "--ro-bind"))
-    chosen += [(path, "--bind") for path in policy.writable]
-    chosen.append((policy.workspace, "--ro-bind" if policy.read_only else "--bind"))
+def _named(policy: Policy) -> list[str]:
+    """The paths handed in, outer ones first so that an inner one is not covered; at the same path, writable wins. Those that
+    the workspace covers come with it."""
+    chosen = [(path, "--ro-bind") for path in policy.readable] + [(path, "--bind") for path in policy.writable]
+    elsewhere = [share for share in policy.shares if share.path.is_absolute()]
+    covered = (_real(policy.workspace), _real(policy.seen_at), *(share.path for share in elsewhere))
     mounts: list[str] = []
     for path, flag in sorted(chosen, key=lambda pair: len(pair[0].parts)):
         real = _real(path)
-        if not real.exists():
+        if not real.exists() or any(real.is_relative_to(folder) for folder in covered):
             continue
         mounts += [flag, str(real), str(real)]
         if real != path and not _already_there(path):
             mounts += [flag, str(real), str(path)]
+    for share in elsewhere:
+        mounts += _share(policy, share, share.path)
+    if policy.git_common is not None:
+        mounts += ["--ro-bind", str(_real(policy.git_common)), str(_common(policy))]
     return mounts
+
+
+def _share(policy: Policy, share: Share, seen: Path) -> list[str]:
+    """One that is seen outside the workspace, or that nothing is mounted over. What lies in an overlay comes with it."""
+    if share.upper is not None:
+        return ["--ro-bind" if policy.read_only else "--bind", str(share.path), str(seen)]
+    mounts = ["--ro-bind", str(share.source), str(seen)]
+    for name in share.hidden:
+        hidden = share.source / name
+        if hidden.is_symlink() or not hidden.exists():
+            continue
+        mounts += ["--tmpfs", str(seen / name)] if hidden.is_dir() else ["--ro-bind", "/dev/null", str(seen / name)]
+    return mounts
+
+
+def _workspace(policy: Policy) -> list[str]:
+    """The workspace where it is seen, after everything that may lie around it, and the names by which it may also be called,
+    its path on the host among them."""
+    flag = "--ro-bind" if policy.read_only else "--bind"
+    real, seen = _real(policy.workspace), _real(policy.seen_at)
+    mounts = [flag, str(real), str(seen)]
+    for name in dict.fromkeys((policy.seen_at, *policy.names, policy.workspace, real)):
+        if _overlap(name, seen) or _already_there(name) or any(name.is_relative_to(_real(path)) for path in policy.readable):
+            continue
+        # A link in a folder that outlives the container would be in the way of the next one.
+        mounts += [flag, str(real), str(name)] if _outlives(policy, name) else ["--symlink", str(seen), str(name)]
+    shared = [share for share in policy.shares if not share.path.is_absolute()]
+    for share in shared:
+        if share.upper is None and share.source.is_dir() and mount_point(real, share.path):
+            mounts += _share(policy, share, seen / share.path)
+    for path in policy.readable:  # the running Python, say, that lives in the checkout
+        if seen == real or not _real(path).is_relative_to(seen):
+            continue
+        part = _real(path).relative_to(seen)
+        if part.parts and not any(part.is_relative_to(share.path) for share in shared) and mount_point(real, part):
+            mounts += ["--ro-bind", str(_real(path)), str(seen / part)]
+    return mounts
+
+
+def _overlap(one: Path, other: Path) -> bool:
+    return one.is_relative_to(other) or other.is_relative_to(one)
+
+
+def _outlives(policy: Policy, name: Path) -> bool:
+    kept = [Path("/tmp")] if policy.tmp else []
+    kept += [_home(policy) / ".cache"] if policy.cache else []
+    return any(name.is_relative_to(folder) for folder in kept)
+
+
+def _common(policy: Policy) -> Path:
+    """Where the user's repository is seen: at its own path, unless the workspace covers that."""
+    assert policy.git_common is not None
+    real = _real(policy.git_common)
+    return Path(_COMMON) if policy.place is not None and real.is_relative_to(_real(policy.place)) else real
+
+
+def _dot_git(policy: Policy) -> list[str]:
+    """The pointer of a worktree, which leads to where its repository is seen."""
+    real, seen = _real(policy.workspace), _real(policy.seen_at)
+    if not os.path.lexists(real / ".git"):
+        return []
+    pointer = real / ".git"
+    if policy.git_common is not None and policy.commits is not None and _common(policy) != _real(policy.git_common):
+        pointer = policy.commits.store / "pointer"
+        _keep(pointer, f"gitdir: {_common(policy) / _real(policy.commits.git_dir).relative_to(_real(policy.git_common))}\n")
+    return ["--ro-bind", str(pointer), str(seen / ".git")]
 
 
 def _already_there(path: Path) -> bool:
@@ -215,7 +293,7 @@ def _already_there(path: Path) -> bool:
     return any(path.is_relative_to(system) for system in (*_SYSTEM, *_MERGED))
 
 
-def _without_credentials(config: Path, store: Path) -> list[str]:
+def _without_credentials(config: Path, shown: Path, store: Path) -> list[str]:
     """Covers a repository's configuration that holds credentials (in an address, in a header) with a copy that does not."""
     try:
         text = config.read_text("utf-8", "surrogateescape")
@@ -226,13 +304,13 @@ def _without_credentials(config: Path, store: Path) -> list[str]:
         return []
     store.mkdir(mode=0o700, parents=True, exist_ok=True)
     _keep(store / "config", clean)
-    return ["--ro-bind", str(store / "config"), str(config)]
+    return ["--ro-bind", str(store / "config"), str(shown)]
 
 
-def _commits(commits: Commits, common: Path, home: Path) -> list[str]:
+def _commits(commits: Commits, common: Path, shown: Path, home: Path) -> list[str]:
     """Lay the task's own folders over the places of the user's repository that a commit writes: the objects (the user's are
-    borrowed, from where they are mounted beside), the worktree's HEAD and index, the branch's folder and its reflog. Makes the
-    folders of `commits.store` where they are missing."""
+    borrowed, from where they are mounted beside), the worktree's HEAD and index, the branch's folder and its reflog. `shown` is
+    where the repository `common` is seen. Makes the folders of `commits.store` where they are missing."""
     git_dir, branch, store = _real(commits.git_dir), Path(commits.branch), commits.store
     if git_dir.parent.parent != common or branch.is_absolute() or ".." in branch.parts or branch.parts[:2] != ("refs", "heads"):
         raise SandboxError(f"{commits.git_dir} with {commits.branch} is no worktree and branch of {common}.")
@@ -245,9 +323,10 @@ def _commits(commits: Commits, common: Path, home: Path) -> list[str]:
     _keep(objects / "info" / "alternates", f"{_BORROWED}\n")
     name, email = (json.dumps(value, ensure_ascii=False) for value in commits.identity)
     _keep(store / "gitconfig", f"[user]\n\tname = {name}\n\temail = {email}\n")
-    mounts = ["--ro-bind", str(common / "objects"), _BORROWED, "--bind", str(objects), str(common / "objects")]
-    mounts += ["--ro-bind", str(objects / "info"), str(common / "objects" / "info")]
-    mounts += ["--bind", str(store / "worktree"), str(git_dir), "--ro-bind", str(store / "gitconfig"), f"{home}/.gitconfig"]
+    mounts = ["--ro-bind", str(common / "objects"), _BORROWED, "--bind", str(objects), str(shown / "objects")]
+    mounts += ["--ro-bind", str(objects / "info"), str(shown / "objects" / "info")]
+    mounts += ["--bind", str(store / "worktree"), str(shown / git_dir.relative_to(common))]
+    mounts += ["--ro-bind", str(store / "gitconfig"), f"{home}/.gitconfig"]
     for kind in (Path(), Path("logs")):
         theirs, ours = common / kind / branch.parent, store / kind / branch.parent
         if not theirs.is_dir():
@@ -256,7 +335,7 @@ def _commits(commits: Commits, common: Path, home: Path) -> list[str]:
             ours.mkdir(mode=0o700, parents=True)
             if (theirs / branch.name).is_file():
                 (ours / branch.name).write_bytes((theirs / branch.name).read_bytes())
-        mounts += ["--bind", str(ours), str(theirs)]
+        mounts += ["--bind", str(ours), str(shown / kind / branch.parent)]
     return mounts
 
 

@@ -1,5 +1,6 @@
 """What a sandboxed process may touch, and the start command that comes of it. Values only; nothing here runs."""
 
+import os
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -46,13 +47,48 @@ class Commits(msgspec.Struct, frozen=True):
     identity: tuple[str, str]
 
 
+class Share(msgspec.Struct, frozen=True):
+    """A folder of the user's that the task works with as it is: its dependencies.
+
+    It is seen at `path`, which is relative to the workspace or, for a folder elsewhere, absolute, and read from `source`.
+    What the task changes of it lands in `upper`, a folder of its own; without one it changes nothing. `hidden` are the
+    paths below it that the task does not see."""
+
+    source: Path
+    path: Path
+    upper: Path | None = None
+    hidden: tuple[str, ...] = ()
+
+
+class Namespaces(msgspec.Struct, frozen=True):
+    """Where the shares are mounted, as paths that nsenter(1) takes. They hold as long as the process that they name."""
+
+    user: str
+    mount: str
+
+
+class Grants(msgspec.Struct, frozen=True):
+    """What a policy gives beyond the workspace, as sentences are made of it. `hosts` are those of the network that are open
+    while the rest of it is not."""
+
+    network: bool
+    hosts: tuple[str, ...]
+    readable: tuple[Path, ...]
+    writable: tuple[Path, ...]
+    shared: tuple[Share, ...]
+    read_only: bool
+
+
 class Policy(msgspec.Struct, frozen=True):
     """What one task's processes may touch. Paths are absolute; they need not be free of symlinks.
 
-    `workspace` is writable unless `read_only` (plan mode); its `.git` never is. `writable` and `readable` are further
+    `workspace` is writable unless `read_only` (plan mode); its `.git` never is. Where the backend can mount, it is seen at
+    `place`, and what stands there on the host is out of reach; None is its own path. `names` are
+    further paths that mean the place, through symlinks of the user's. `shares` are folders of the user's
+    that are seen in it; those with an upper layer are mounted in `namespaces`. `writable` and `readable` are further
     paths (toolchains, the running Python, logs): a missing one is ignored, so that a list made once fits every machine.
     `home` is replaced by an empty folder of its own, with `cache` as its `.cache` when given. `tmp` becomes /tmp; without
-    it /tmp is empty at each start. `proxy` is the socket of a `proxy.HostProxy`, the way out while there is no
+    it /tmp is empty at each start. `proxy` is the socket of a `proxy.HostProxy`, the way out to `hosts` while there is no
     `network` (level full on Linux; elsewhere there is none). `git_common` is the user's repository, read-only. `network`
     gives the host's network.
     `unix_sockets` allows local sockets to be made, which some test suites need; those of the host stay out of sight at
@@ -60,6 +96,10 @@ class Policy(msgspec.Struct, frozen=True):
 
     workspace: Path
     home: Path
+    place: Path | None = None
+    names: tuple[Path, ...] = ()
+    shares: tuple[Share, ...] = ()
+    namespaces: Namespaces | None = None
     writable: tuple[Path, ...] = ()
     readable: tuple[Path, ...] = ()
     git_common: Path | None = None
@@ -68,9 +108,40 @@ class Policy(msgspec.Struct, frozen=True):
     cache: Path | None = None
     network: bool = False
     proxy: Path | None = None
+    hosts: tuple[str, ...] = ()
     unix_sockets: bool = False
     read_only: bool = False
     limits: Limits = Limits()
+
+    @property
+    def seen_at(self) -> Path:
+        """What the workspace is called inside."""
+        return self.place or self.workspace
+
+    def inside(self, path: str | Path) -> Path:
+        """What a path of the host is called inside; one outside the workspace is itself."""
+        return _moved(Path(path), (self.workspace, _real(self.workspace), *self.names), self.seen_at)
+
+    def outside(self, path: str | Path) -> Path:
+        """The inverse: where on the host a path lies that somebody inside, or who knows only the checkout, speaks of."""
+        return _moved(Path(path), (self.seen_at, _real(self.seen_at), *self.names), self.workspace)
+
+    def grants(self) -> Grants:
+        """What is open besides the workspace and the system: network, folders, shares."""
+        hosts = self.hosts if self.proxy is not None and not self.network else ()
+        return Grants(self.network, hosts, self.readable, self.writable, self.shares, self.read_only)
+
+
+def _moved(path: Path, origins: tuple[Path, ...], target: Path) -> Path:
+    """By the names alone, so that `..` behind a symlink leads where it led; what climbs out stays what it is."""
+    for origin in origins:
+        if path.is_relative_to(origin) and Path(os.path.normpath(path)).is_relative_to(origin):
+            return target / path.relative_to(origin)
+    return path
+
+
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))
 
 
 class SpawnSpec(msgspec.Struct, frozen=True):

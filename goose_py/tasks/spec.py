@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from goose_py.git.worktrees.task_file import BaseRecord
 from goose_py.protocol.codec import CodecError, decode, encode
 from goose_py.protocol.errors import UserError
 from goose_py.protocol.messages import Image, Text
@@ -16,11 +17,12 @@ SPEC_NAME = "task.json"
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     """A branch with the result, and a draft pull request for it. `push`: the user said that it may leave this machine; else
     the commands that would do it are only written down. `remote` and `into` (the branch that it is meant for) are git's names,
-    empty for the usual ones."""
+    empty for the usual ones. `with_changes`: what the user had not committed when the task began may be on it."""
 
     push: bool = False
     remote: str = ""
     into: str = ""
+    with_changes: bool = False
 
 
 class TaskSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,7 +33,8 @@ class TaskSpec(msgspec.Struct, frozen=True, kw_only=True):
     true. `interactive`: somebody can be asked. `repository` is the root of the checkout, where it was known. `created_at` is
     Unix time. The task begins once those in `after` have come to their end; `touches` are globs of the files that it is
     expected to change, and keep it from running beside a task that declares overlapping ones unless `together`.
-    `base_branch` is where `base` was taken from, where that is a commit. Tasks of one `group` are compared; `delivery` is what
+    `start` is what `base` was when the task was asked for, None where that is to be seen when it begins; `base_branch` is where
+    `base` was taken from, where that is a commit. Tasks of one `group` are compared; `delivery` is what
     becomes of the result when the task has ended by itself."""
 
     task_id: str
@@ -55,6 +58,7 @@ class TaskSpec(msgspec.Struct, frozen=True, kw_only=True):
     after: tuple[str, ...] = ()
     touches: tuple[str, ...] = ()
     together: bool = False
+    start: BaseRecord | None = None
     base_branch: str = ""
     group: str = ""
     delivery: Delivery | None = None

@@ -10,9 +10,11 @@ from typing import Any, ClassVar, TypeVar
 from textual import events
 from textual.app import App, SuspendNotSupported
 from textual.binding import Binding, BindingType
+from textual.driver import Driver
 from textual.timer import Timer
 from textual.worker import Worker
 
+from goose_py.agent.compaction import estimate_text
 from goose_py.protocol.changes import ChangeSet
 from goose_py.protocol.commands import (
     AnyCommand,
@@ -35,6 +37,7 @@ from goose_py.tui.appearance import Look
 from goose_py.tui.chrome import Chrome
 from goose_py.tui.conversation.screen import ConversationScreen
 from goose_py.tui.conversation.transcript import short_transcript
+from goose_py.tui.input.driver import InlineDriver, ScreenDriver
 from goose_py.tui.notifications import Notifications, escape_sequence, tmux_passthrough
 from goose_py.tui.questions import commands_for, question_of
 from goose_py.tui.review.open_review import OpenReview
@@ -45,6 +48,7 @@ from goose_py.tui.state.task_line import TaskLine
 from goose_py.tui.state.view_state import Queued, ViewState
 from goose_py.tui.theme import DARK, LIGHT, NAMES
 from goose_py.tui.widgets.question import Option, Question
+from goose_py.tui.widgets.text_layout import count_text
 
 T = TypeVar("T")
 LEAVE_TWICE = 2.0
@@ -72,7 +76,10 @@ class GooseApp(App[AppExit]):
 
     def __init__(self, services: Services, options: Options = Options(), task: str | None = None) -> None:  # noqa: B008
         # Said here and not only by the theme: Textual decides on NO_COLOR while it is being made.
-        super().__init__(ansi_color=True if options.palette in ("ansi", "mono") else None)
+        super().__init__(
+            driver_class=InlineDriver if options.inline else ScreenDriver,
+            ansi_color=True if options.palette in ("ansi", "mono") else None,
+        )
         self.services = services
         self.options = options
         self.look = Look(options.palette, options.ascii)
@@ -83,6 +90,8 @@ class GooseApp(App[AppExit]):
         self.tasks: tuple[TaskLine, ...] = ()
         self.answered = ""
         self._problem = ""
+        self._starter: Worker[None] | None = None
+        self._too_long = ""
         self._drawn = -1
         self._pending: Timer | None = None
         self._clock: Timer | None = None
@@ -97,6 +106,10 @@ class GooseApp(App[AppExit]):
         for theme in (DARK, LIGHT):
             self.register_theme(theme)
         self.theme = NAMES[options.palette]
+
+    def _build_driver(self, headless: bool, inline: bool, mouse: bool, size: tuple[int, int] | None) -> Driver:
+        """The driver is ours also where Textual would take its own inline one."""
+        return super()._build_driver(headless, False, mouse, size)
 
     def _handle_exception(self, error: Exception) -> None:
         """A bug of ours ends the app, and `run.run_app` raises it. Textual would print it with the values of all variables,
@@ -122,30 +135,51 @@ class GooseApp(App[AppExit]):
 
     def _begin(self) -> None:
         self._clock = self.set_interval(0.5 if self.options.slow_link else 0.25, self._tick, pause=True)
-        self.run_worker(partial(self._open, self.task_id), group="open", exclusive=True)
+        if self.task_id is not None:
+            self.attach(self.task_id)
+        else:
+            self.begin_another()
         self.run_worker(self._look_at_tasks, group="tasks", exclusive=True)
         self.set_interval(TASKS_EVERY, self.refresh_tasks)
 
-    async def _open(self, task: str | None) -> None:
+    def begin_another(self) -> None:
+        """Show a new task in the place of this one. Where none can be started, this one stays, and it is said why."""
+        if self._starter is None or self._starter.is_finished:
+            self._starter = self.run_worker(self._start, group="start")
+
+    async def _start(self) -> None:
+        self._problem = ""
+        self.draw()
+        before = self.task_id
         try:
-            task = task if task is not None else await self.services.start_task()
+            task = await self.services.start_task()
+            self.task_id = before or task
+            attachment = Attachment(task, self.services.connect, self._changed)
+            await attachment.connect()
         except GooseError as error:
-            self._problem = safe_text(str(error))
-            self.complain(error)
+            self.task_id = before
+            if before is not None:
+                self.complain(error)
+            else:
+                self._problem = safe_text(str(error))
+            self.refresh_tasks()
             self.draw()
             return
-        self.attach(task)
+        self._show(attachment)
 
     def attach(self, task: str) -> None:
         """Show this task from now on. The one before goes on as it was."""
+        self._show(Attachment(task, self.services.connect, self._changed))
+
+    def _show(self, attachment: Attachment) -> None:
         if self._reader is not None:
             self._reader.cancel()
-        self.task_id = task
+        self.task_id = attachment.task_id
         self.changes, self._changes_of, self.answered, self._problem = None, None, "", ""
         self.reviewing = None
-        self.attachment = Attachment(task, self.services.connect, self._changed)
+        self.attachment = attachment
         self.conversation.log_view.clear()
-        self._reader = self.run_worker(self.attachment.run, group="reader", exclusive=True)
+        self._reader = self.run_worker(attachment.run, group="reader", exclusive=True)
         self.draw()
 
     @property
@@ -166,7 +200,7 @@ class GooseApp(App[AppExit]):
 
     def _connection_text(self) -> str:
         if self._problem:
-            return "no task"
+            return "not started"
         if self.attachment is None:
             return "starting…"
         return {
@@ -277,6 +311,8 @@ class GooseApp(App[AppExit]):
             prompt.take()
             self._run_slash(*command)
             return
+        if self._is_too_long(text):
+            return
         prompt.take()
         prompt.remember(text)
         self.services.remember(text)
@@ -287,11 +323,22 @@ class GooseApp(App[AppExit]):
         message = Prompt(prompt_id=self.services.new_id(), parts=(Text(text),), delivery="queue" if queue else "steer")
         self.send(message, on_refused=lambda reason: self._give_back(text, reason))
 
+    def _is_too_long(self, text: str) -> bool:
+        """Says so, once, of a text that the model's window cannot hold; sent again, it is sent."""
+        model = self.state.model
+        window = self.services.window_of(model) if model is not None else None
+        tokens = estimate_text(len(text))
+        if window is None or tokens <= window or text == self._too_long:
+            return False
+        self._too_long = text
+        said = f"This is about {count_text(tokens)} tokens, and the window of {model.model} is {count_text(window)}"
+        self.say(f"{said}: shorten it, or press Enter again to send it as it is.", 8)
+        return True
+
     def _give_back(self, text: str, reason: str) -> None:
-        self.complain(GooseError(reason))
-        prompt = self.conversation.prompt
-        if not prompt.text:
-            prompt.put(text)
+        self.conversation.prompt.give_back(text)
+        if safe_text(reason) != self.chrome().problem:  # which is on the screen already
+            self.complain(GooseError(reason))
 
     def send(self, *commands: AnyCommand, on_refused: Callable[[str], None] | None = None) -> None:
         """Send in order. A refusal is shown, by `on_refused` where it is given, and what follows is not sent."""
@@ -299,7 +346,7 @@ class GooseApp(App[AppExit]):
 
     async def _send(self, commands: tuple[AnyCommand, ...], on_refused: Callable[[str], None] | None) -> None:
         try:
-            attachment = self._reached()
+            attachment = await self._reached()
             for command in commands:
                 await attachment.send(command)
         except GooseError as error:
@@ -308,10 +355,14 @@ class GooseApp(App[AppExit]):
             else:
                 on_refused(str(error))
 
-    def _reached(self) -> Attachment:
-        """The attachment, with its worker started again where it had ended."""
+    async def _reached(self) -> Attachment:
+        """The attachment, with its worker started again where it had ended, and with a new task where there is none yet."""
         if self.attachment is None:
-            raise UserError(self._problem or "The task is still being started; try again in a moment.")
+            self.begin_another()
+            assert self._starter is not None
+            await self._starter.wait()
+        if self.attachment is None:
+            raise UserError(self._problem)
         if self.attachment.status in ("gone", "failed"):
             self._reader = self.run_worker(self.attachment.run, group="reader", exclusive=True)
             self.attachment.restarting()
@@ -407,9 +458,6 @@ class GooseApp(App[AppExit]):
         except GooseError as error:
             self.complain(error)
         self.refresh_changes()
-
-    def begin_another(self) -> None:
-        self.run_worker(partial(self._open, None), group="open", exclusive=True)
 
     def show_plan(self) -> None:
         plan = self.state.plan

@@ -44,6 +44,10 @@ NEED_MARKS = {
 }
 
 
+IN_PANEL = ("you", "review", "running")
+"""What other tasks need to be shown beside the conversation."""
+
+
 @dataclass(frozen=True)
 class Chrome:
     """What the header and the panel show beside the state. `connection` says in a few words what is wrong with it, and
@@ -86,7 +90,7 @@ def header_rows(state: ViewState, chrome: Chrome, width: int, look: Look) -> lis
 def welcome_rows(state: ViewState, chrome: Chrome, program: str, width: int, look: Look) -> list[Row]:
     """What a new conversation begins with: where the work happens, and what a user can rely on."""
     where = place_of(state, chrome)
-    origin = f" from {safe_line(state.base_branch)}" if state.base_branch else ""
+    origin = f" from {safe_line(state.starts_from)}" if state.starts_from else ""
     if state.repository and state.repository != state.workspace:
         lines = [f"Works on {where} in a worktree of its own{origin}. Your files change when you apply, and not before."]
     elif state.workspace:
@@ -98,7 +102,9 @@ def welcome_rows(state: ViewState, chrome: Chrome, program: str, width: int, loo
     for line in lines:
         rows += [[Segment(f"  {part}", look["dim"])] for part in wrapped(line, width - 4, look)]
     if chrome.problem:
-        rows += [[], *([Segment(f"  {part}", look["bad"])] for part in wrapped(chrome.problem, width - 4, look))]
+        mending = "What you wrote is kept, and enter tries again. Commands run here with ! before them: !goose-py doctor."
+        for text, role in ((chrome.problem, "bad"), (mending, "dim")):
+            rows += [[], *([Segment(f"  {part}", look[role])] for part in wrapped(text, width - 4, look))]
     return rows
 
 
@@ -216,6 +222,8 @@ def status_rows(state: ViewState, chrome: Chrome, width: int, look: Look, now: f
 
 
 def _idle_status(state: ViewState, chrome: Chrome, look: Look) -> Row:
+    if chrome.problem and not state.items:  # it is said in full above
+        return [Segment(f" ! {chrome.connection}", look["bad"]), Segment(" · enter tries again", look["dim"])]
     if chrome.connection:
         return [Segment(f" ! {chrome.problem or chrome.connection}", look["bad" if chrome.problem else "warn"])]
     if state.ended:
@@ -306,7 +314,7 @@ def _plan_section(state: ViewState, width: int, look: Look) -> list[Row]:
 
 
 def _tasks_section(tasks: Sequence[TaskLine], width: int, look: Look) -> list[Row]:
-    shown = [task for task in tasks if task.need in ("you", "review", "running")]
+    shown = [task for task in tasks if task.need in IN_PANEL]
     if not shown:
         return []
     needing = sum(task.need == "you" for task in shown)

@@ -61,7 +61,7 @@ async def deliver(
     if not approval.empty:
         text = body(summary, records)
         message = f"{title(summary)}\n\n{text}"
-        commit = await commit_on_task_branch(worktree, approval, message, "commits")
+        commit = await commit_on_task_branch(worktree, approval, message, "commits", with_changes=delivery.with_changes)
         (folder.path / "pull-request.md").write_text(text, "utf-8")
     elif summary.delivered or (folder.path / "pull-request.md").exists():
         commit = await worktree.tip() or ""
@@ -94,7 +94,12 @@ async def deliver_now(host: Host, task: OpenTask, command: cmd.Deliver) -> None:
 
 def wanted_delivery(spec: TaskSpec, command: cmd.Deliver) -> Delivery:
     given = spec.delivery or Delivery()
-    return Delivery(push=command.push, remote=command.remote or given.remote, into=command.into or given.into)
+    return Delivery(
+        push=command.push,
+        remote=command.remote or given.remote,
+        into=command.into or given.into,
+        with_changes=command.with_changes or given.with_changes,
+    )
 
 
 async def deliver_if_done(host: Host, task: OpenTask) -> None:

@@ -21,7 +21,7 @@ import msgspec
 from goose_py import bundled
 from goose_py.protocol.errors import GooseError
 from goose_py.toolbox.manifest import Manifest
-from goose_py.workers.warm_parent import MADE, WorkerRequest
+from goose_py.workers.fork_client import MADE, WorkerRequest
 
 LINGER = 60.0
 """Seconds without a worker and without a request after which it ends."""

@@ -15,7 +15,7 @@ from goose_py.protocol.errors import GooseError
 from goose_py.tasks.client import ONLY_NEW, TaskClient, WorkerGone
 from goose_py.tasks.store import TaskFolder
 from goose_py.workers.detached_process import start_detached
-from goose_py.workers.warm_parent import fork_worker
+from goose_py.workers.fork_client import fork_worker
 
 START_TIMEOUT = 120.0
 

@@ -14,8 +14,8 @@ from goose_py.tasks.schedule import Known, Schedule, schedule
 from goose_py.tasks.spec import read_spec
 from goose_py.tasks.store import TaskFolder
 from goose_py.tasks.summary import summary_of
+from goose_py.workers.fork_client import warm
 from goose_py.workers.launch import start_worker
-from goose_py.workers.warm_parent import warm
 
 
 @dataclass(frozen=True)

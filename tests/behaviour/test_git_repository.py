@@ -182,9 +182,13 @@ async def test_the_base_is_head_the_users_changes_or_a_named_revision_and_is_rec
     remote = await base_from_revision(repository, "origin/main")
     assert remote.commit == first
     mine = await base_with_changes(repository, place.scratch)
-    assert place.sh(f"git rev-parse {mine.commit}^").strip() == head
-    assert place.sh(f"git show {mine.commit}:a.txt") == "mine\n"
-    assert place.sh(f"git show {mine.commit}:new.txt") == "new\nlater\n"
+    assert mine.commit == head and place.sh(f"git rev-parse {mine.recorded}^").strip() == head
+    assert place.sh(f"git show {mine.recorded}:a.txt") == "mine\n"
+    assert place.sh(f"git show {mine.recorded}:new.txt") == "new\nlater\n"
+    # As in a stash, the second parent is what was staged.
+    assert place.sh(f"git show {mine.recorded}^2:new.txt") == "new\n"
+    assert place.sh(f"git show {mine.recorded}^2:a.txt") == "b\n"
+    assert (mine.uncommitted, mine.index) == (2, place.sh(f"git rev-parse {mine.recorded}^2^{{tree}}").strip())
     assert place.state() == before
 
     for number, base in enumerate((remote, mine)):

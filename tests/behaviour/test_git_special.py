@@ -98,16 +98,19 @@ async def test_lfs_content_in_the_checkout_is_no_change_of_the_users(place: Plac
     place.write({"a.txt": "mine\n", "art.psd": content})  # written again: its times differ, its content does not
     base = await base_with_changes(await place.open(), place.scratch)
     assert base.warnings == ()
-    assert place.sh(f"git show {base.commit}:art.psd") == pointer(content)
-    assert place.sh(f"git diff --name-only HEAD {base.commit}") == "a.txt\n"
+    assert place.sh(f"git show {base.recorded}:art.psd") == pointer(content)
+    assert place.sh(f"git diff --name-only HEAD {base.recorded}") == "a.txt\n"
 
 
-async def test_lfs_content_that_the_user_changed_is_left_out_and_said(place: Place):
+@pytest.mark.case("H02")
+async def test_content_of_lfs_or_another_filter_that_the_user_changed_comes_as_the_bytes_on_disk(place: Place):
     with_lfs(place, b"\x00old")
-    place.write({"art.psd": b"\x00new"})
+    place.write({"art.psd": b"\x00new", "new.psd": b"\x00newer"})
     base = await base_with_changes(await place.open(), place.scratch)
-    assert any("art.psd is left as it is in HEAD" in warning and "'lfs'" in warning for warning in base.warnings)
-    assert place.sh(f"git show {base.commit}:art.psd") == pointer(b"\x00old")
+    assert base.warnings == ()
+    worktree = await place.task("t1", base)
+    assert (worktree.path / "art.psd").read_bytes() == b"\x00new" and (worktree.path / "new.psd").read_bytes() == b"\x00newer"
+    assert await changed(worktree) == {}
 
 
 async def test_lfs_content_fetched_by_the_agent_is_not_shown_as_changed(place: Place):

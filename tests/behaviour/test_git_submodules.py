@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -238,7 +239,8 @@ async def test_a_branch_that_moved_its_submodule_is_merged_file_by_file_in_a_reb
     assert (worktree.path / "vendor/lib/lib.c").read_text() == f"theirs\n{LINES}task\n"
 
 
-async def test_a_base_with_changes_has_the_moved_submodule_and_says_what_of_it_is_not_included(place: Place):
+@pytest.mark.case("H02")
+async def test_a_base_with_changes_has_the_moved_submodule_and_what_was_changed_in_it(place: Place):
     place.write({"vendor/lib/lib.c": "moved\n"})
     place.sh("git commit -qam moved", cwd=place.root / "vendor/lib")
     base = await base_with_changes(await place.open(), place.scratch)
@@ -246,10 +248,24 @@ async def test_a_base_with_changes_has_the_moved_submodule_and_says_what_of_it_i
     place.write({"vendor/lib/lib.c": "not committed\n", "vendor/lib/new.c": "n\n"})
     before = state(place)
     base = await base_with_changes(await place.open(), place.scratch)
-    assert [text for text in base.warnings if "inside the submodule vendor/lib is not included" in text] == list(base.warnings)
-    assert len(base.warnings) == 1 and state(place) == before
+    assert base.warnings == () and state(place) == before
     worktree = await place.task("t2", base)
-    assert (worktree.path / "vendor/lib/lib.c").read_text() == "moved\n" and worktree.empty == ()
+    assert (worktree.path / "vendor/lib/lib.c").read_text() == "not committed\n" and worktree.empty == ()
+    assert (worktree.path / "vendor/lib/new.c").read_text() == "n\n"
+    assert await changed(worktree) == {}
+    # It is the task's own from here on, and what the task adds goes back beside it.
+    shutil.rmtree(place.root / ".git/modules/vendor/lib/objects" / loose_of(place, base.recorded))
+    place.write({"vendor/lib/new.c": "n\nmore\n"}, worktree.path)
+    assert await changed(worktree) == {"vendor/lib/new.c": "modified"}
+    tree = (await worktree.snapshot()).tree
+    await apply_to_working_tree(await place.open(), worktree.store, Approval(base.tree, tree, tree), place.scratch)
+    assert (place.root / "vendor/lib/new.c").read_text() == "n\nmore\n"
+    assert (place.root / "vendor/lib/lib.c").read_text() == "not committed\n"
+
+
+def loose_of(place: Place, commit: str) -> str:
+    """The folder of the object that stands for the submodule's files in a recorded base."""
+    return place.sh(f"git rev-parse {commit}:vendor/lib").strip()[:2]
 
 
 @pytest.mark.case("A21")

@@ -423,7 +423,7 @@ import asyncio, os, signal, sys
 from pathlib import Path
 from goose_py.git.repository import Repository
 from goose_py.git.runner import Git
-from goose_py.git.worktree import TaskWorktree
+from goose_py.git.worktrees.worktree import TaskWorktree
 from goose_py.review.apply import apply_to_working_tree
 from goose_py.review.approval import Approval
 

@@ -104,7 +104,7 @@ async def test_no_state_of_a_shell_lives_on_and_no_variable_of_a_call_changes_th
     async with answered(user, turns, config='mode = "auto"'):
         ended = await user.goose("run", "-t", "Go", "--output-format", "json")
     second = results(user, ended.json["session_id"])[1]
-    assert second.startswith(f"[] {ended.json['workspace']} ") and " .:" not in second and "alias" not in second
+    assert second.startswith(f"[] {user.repository} ") and " .:" not in second and "alias" not in second
     assert "\n50\n" not in second and "0777" not in second and "noclobber\toff" in second.replace("      ", "")
     prefixed = (f"PAGER='touch {marker}' git log", f"GIT_EXTERNAL_DIFF='touch {marker}' git diff", "LD_PRELOAD=./x.so ls")
     turns = [calls(*(("shell", {"command": command}) for command in prefixed)), *DONE]
@@ -414,7 +414,7 @@ async def test_a_link_planted_among_our_logs_is_not_written_through(user):
         "    return 'evil ' * 50_000\nserver.run('stdio')\n"
     )
     user.commit("A noisy server")
-    plant = f"cd ../../logs && ln -sf {victim} noisy.log; ln -s {victim} x; echo planted > new"
+    plant = f"cd {user.state}/tasks/*/logs && ln -sf {victim} noisy.log; ln -s {victim} x; echo planted > new"
     turns = [
         calls(PLAN, ("shell", {"command": plant})),
         calls(("noisy__noise", {})),

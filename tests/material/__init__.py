@@ -1,11 +1,17 @@
 """What `tests/material/prepare` has fetched: where it is, or a skip that says how to get it."""
 
+import fcntl
 import os
 import shutil
+import stat
+import subprocess
 import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from checkouts import CLEAN_GIT, manifest
 
 VARIABLE = "GOOSE_PY_TEST_MATERIAL"
 
@@ -34,6 +40,46 @@ def npm_server(name: str) -> Path:
     if shutil.which("node") is None or not script.is_file():
         _skip(f"node, or npm's server-{name},")
     return script
+
+
+@contextmanager
+def prepared(name: str) -> Iterator[Path]:
+    """The checkout of a project that `projects` made, as it was made, for one test at a time: where it stands is part of its
+    environment, so that a copy would not work. The test fails that has changed what git ignores in it, which nothing here
+    could restore; the project is missing then until it is prepared again."""
+    projects = _folder() / "projects"
+    checkout, made = projects / name, projects / ".made" / name
+    if not (made / "from").is_file():
+        _skip(f"the project {name}")
+    with made.with_suffix(".lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _restore(checkout, made)
+        before = _ignored(checkout)
+        try:
+            yield checkout
+        finally:
+            _restore(checkout, made)
+            if _ignored(checkout) != before:
+                (made / "from").unlink()
+                pytest.fail(f"what git ignores in {checkout} has changed: `tests/material/prepare` makes it again")
+
+
+def _ignored(checkout: Path) -> dict[str, tuple[int, int, str, int]]:
+    """The files that git does not restore. Times of folders are left out: they change with tracked files, too."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=checkout, capture_output=True, text=True, check=True).stdout
+    restored = set(listed.split("\0"))
+    return {
+        path: entry
+        for path, entry in manifest(checkout).items()
+        if path not in restored and not path.startswith(".git/") and not stat.S_ISDIR(entry[0])
+    }
+
+
+def _restore(checkout: Path, made: Path) -> None:
+    shutil.rmtree(checkout / ".git")
+    shutil.copytree(made, checkout / ".git", symlinks=True)
+    for command in (["reset", "-q", "--hard"], ["clean", "-q", "-ffd"]):
+        subprocess.run(["git", *command], cwd=checkout, env={**os.environ, **CLEAN_GIT}, check=True)
 
 
 def _folder() -> Path:

@@ -294,7 +294,7 @@ async def test_a_worker_that_cannot_start_is_explained_for_as_long_as_it_cannot(
         other = GooseApp(replace(app.app.services, connect=fail), Options(slow_link=True), "t2")
         async with other.run_test(size=WIDE) as pilot:
             await eventually(lambda: "The key of provider acme is missing" in screen_text(other), pilot)
-            assert screen_text(other).count("`goose-py configure` stores one.") == 2
+            assert screen_text(other).count("`goose-py configure` stores one.") == 1
 
 
 async def test_tasks_are_listed_by_what_they_need_and_enter_attaches(socket: Path):

@@ -79,7 +79,9 @@ async def test_a_question_waits_while_nobody_looks_and_is_answered_by_whoever_co
     terminal = await opened(place, (120, 35))
     try:
         await terminal.until(lambda: "scripted/demo" in terminal.text and "ready" in terminal.text)
-        terminal.press(b"fix the failing test in test_cart.py\r")
+        terminal.press(b"fix the failing test in test_cart.py")
+        await terminal.until(lambda: "fix the failing test in test_cart.py" in terminal.text)
+        terminal.press(b"\r")
         await terminal.until(lambda: "python -m pytest -q test_cart.py" in terminal.text and "enter choose" in terminal.text)
         terminal.press(b"\x11")
         assert await terminal.ended() == 0

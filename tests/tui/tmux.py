@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import subprocess
 import uuid
+from pathlib import Path
 
 import pytest
 from command import GOOSE, User
@@ -11,11 +12,17 @@ from command import GOOSE, User
 needs_tmux = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed: .ci/run installs it")
 
 
-class Terminal:
-    """A tmux of our own with one window of the given size."""
+HAND = 0.15
+"""Seconds between two keys of a person. Keys that arrive together are no keys for the program, but a paste."""
+_FRAME = str.maketrans("", "", " \n│╭╮╰╯─|+")
 
-    def __init__(self, user: User, columns: int = 120, rows: int = 35) -> None:
+
+class Terminal:
+    """A tmux of our own with one window of the given size, opened in the user's repository or in `folder`."""
+
+    def __init__(self, user: User, columns: int = 120, rows: int = 35, folder: Path | None = None) -> None:
         self._user = user
+        self._folder = folder or user.repository
         self._socket = f"goose-py-{uuid.uuid4().hex[:8]}"
         self._size = (str(columns), str(rows))
 
@@ -24,17 +31,29 @@ class Terminal:
         assignments = [f"{name}={value}" for name, value in env.items()]
         columns, rows = self._size
         await self._tmux(
-            "-u", "-f", "/dev/null", "new-session", "-d", "-x", columns, "-y", rows, "-c", str(self._user.repository),
+            "-u", "-f", "/dev/null", "new-session", "-d", "-x", columns, "-y", rows, "-c", str(self._folder),
             "env", "-i", *assignments,
             "/bin/sh", "-c", 'echo "[begun]"; "$0" "$@"; echo "[ended $?]"; exec cat', str(GOOSE), *arguments,
             ";", "set-option", "-s", "set-clipboard", "on",
         )  # fmt: skip
 
     async def type(self, text: str) -> None:
-        await self._tmux("send-keys", "-l", text)
+        """Returns when it is on the screen, so that what is pressed next is pressed alone."""
+        await self.write(text)
+        end = text.translate(_FRAME)[-12:]
+        async with asyncio.timeout(60):
+            while end not in (await self._tmux("capture-pane", "-p")).translate(_FRAME):
+                await asyncio.sleep(0.02)
+
+    async def write(self, data: str | bytes) -> None:
+        """Puts characters or bytes, whatever they are, where a keyboard would, all at once."""
+        raw = data.encode() if isinstance(data, str) else data
+        await self._tmux("send-keys", "-H", *(f"{byte:02x}" for byte in raw))
 
     async def press(self, *keys: str) -> None:
-        await self._tmux("send-keys", *keys)
+        for key in keys:
+            await asyncio.sleep(HAND)
+            await self._tmux("send-keys", key)
 
     async def ask(self, text: str) -> None:
         """Writes a prompt and sends it, once the screen takes one."""
@@ -66,10 +85,10 @@ class Terminal:
         except TimeoutError:
             pytest.fail(f"{key} did not lead to {then!r} on\n{screen}")
 
-    async def paste(self, text: str) -> None:
-        """As a terminal pastes: between the marks that the program has asked for."""
+    async def paste(self, text: str, *, brackets: bool = True) -> None:
+        """As a terminal pastes: between the marks that the program has asked for, or as old ones do, without."""
         await self._tmux("set-buffer", "-b", "pasted", text)
-        await self._tmux("paste-buffer", "-p", "-b", "pasted")
+        await self._tmux("paste-buffer", "-r", *(["-p"] if brackets else []), "-b", "pasted")
 
     async def copied(self) -> str:
         """What a program has put on the clipboard with OSC 52 last."""

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goose_py.protocol import events as ev
-from goose_py.protocol import messages, plan, tools, wire
+from goose_py.protocol import frames, messages, plan, tools
 from goose_py.protocol.codec import CodecError, decode, decode_frame, decode_record, decode_request, encode
 
 EVENTS = get_args(ev.DurableEvent)
@@ -79,11 +79,11 @@ def test_every_event_survives_its_record(kind):
     survives()
 
 
-@given(st.sampled_from([*get_args(wire.ToWorker), *get_args(wire.FromWorker)]).flatmap(strategy))
+@given(st.sampled_from([*get_args(frames.ToWorker), *get_args(frames.FromWorker)]).flatmap(strategy))
 @settings(max_examples=200, deadline=None)
 def test_every_frame_of_the_socket_survives(frame):
     line = encode(frame)
-    read = decode_request if type(frame) in get_args(wire.ToWorker) else decode_frame
+    read = decode_request if type(frame) in get_args(frames.ToWorker) else decode_frame
     assert read(line) == frame
     assert b"\n" not in line
 

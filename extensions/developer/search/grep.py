@@ -176,9 +176,10 @@ async def _by_ripgrep(
     ).split()
     arguments += ["--ignore-case"] if query.ignore_case else []
     for batch in _batches(files):
-        by_file = await _searched(ripgrep, [*arguments, "--regexp", query.pattern], batch)
-        for path in batch:
-            if (hits := by_file.get(path)) and not await anyio.to_thread.run_sync(_left_out, workspace, path):
+        names = [workspace.below_root(path) for path in batch]
+        by_file = await _searched(ripgrep, [*arguments, "--regexp", query.pattern], names)
+        for path, name in zip(batch, names, strict=True):
+            if (hits := by_file.get(name)) and not await anyio.to_thread.run_sync(_left_out, workspace, path):
                 yield path, hits
 
 

@@ -19,7 +19,7 @@ _MAX_CHARS = 20_000
 
 
 def kind_at(workspace: Workspace, path: str) -> tuple[str, bool]:
-    """The relative path, and whether it is a folder. Raises Refused for what is neither a folder nor a regular file."""
+    """The path that was opened, and whether it is a folder. Raises Refused for what is neither a folder nor a regular file."""
     try:
         descriptor, name = workspace.open(path, getattr(os, "O_PATH", os.O_RDONLY | os.O_NONBLOCK))
     except OSError as error:
@@ -39,15 +39,16 @@ async def files_at(
     """The files at and beneath `path` that are not ignored, match `glob` (relative to `path`) and have no more than
     `max_bytes`, in `path_order`. A file that `path` itself names is given as it is.
 
-    Both engines give the same. Raises Refused.
+    Both engines give the same, and paths as `Workspace` does. Raises Refused.
     """
     name, is_folder = await anyio.to_thread.run_sync(kind_at, workspace, path)
     matcher = compile_glob(glob) if glob else None
     if not is_folder:
         return [name]
-    found = await _all_files(workspace, ripgrep, name, max_bytes)
-    start = 0 if name == "." else len(name) + 1
-    return [file for file in found if matcher is None or matcher.fullmatch(file[start:])]
+    folder = workspace.below_root(name)
+    found = await _all_files(workspace.whole, ripgrep, folder, max_bytes)
+    start = 0 if folder == "." else len(folder) + 1
+    return [workspace.named(file) for file in found if matcher is None or matcher.fullmatch(file[start:])]
 
 
 async def _all_files(workspace: Workspace, ripgrep: Ripgrep | None, folder: str, max_bytes: int | None) -> list[str]:
@@ -62,7 +63,8 @@ async def _all_files(workspace: Workspace, ripgrep: Ripgrep | None, folder: str,
 async def _by_ripgrep(workspace: Workspace, ripgrep: Ripgrep, folder: str, max_bytes: int | None) -> list[str]:
     ignored = await anyio.to_thread.run_sync(rules_at, workspace, folder) is None
     # From the top, so that the rules of the folders above count; but not for a folder that they would hide.
-    found = await ripgrep.files(folder if ignored else ".", max_bytes)
+    shared = () if ignored else tuple(one.path for one in workspace.shared)
+    found = await ripgrep.files(folder if ignored else ".", max_bytes, shared)
     beneath = "" if folder == "." else folder + "/"
     return sorted((file for file in found if file.startswith(beneath)), key=path_order)
 
@@ -96,9 +98,10 @@ def list_folder(workspace: Workspace, path: str, depth: int) -> str:
     name, is_folder = kind_at(workspace, path)
     if not is_folder:
         raise Refused(f"{printable(name)} is a file; use read.")
-    rules = rules_at(workspace, name)
-    tree = _Tree(workspace, depth)
-    tree.add(name, Rules() if rules is None else rules, 0)
+    folder = workspace.below_root(name)
+    rules = rules_at(workspace.whole, folder)
+    tree = _Tree(workspace.whole, depth)
+    tree.add(folder, Rules() if rules is None else rules, 0)
     return tree.text(name)
 
 
@@ -112,14 +115,14 @@ class _Tree:
 
     def add(self, folder: str, rules: Rules, level: int) -> None:
         entries, inner = entries_of(self._workspace, folder, rules)
-        shown = [entry for entry in entries if not entry.ignored]
+        shown = [entry for entry in entries if entry.shared or not entry.ignored]
         self._ignored += len(entries) - len(shown)
         for entry in shown:
             if len(self._lines) >= _MAX_LISTED:
                 self._cut += 1
                 continue
             self._lines.append("  " * level + _entry_line(entry))
-            if entry.is_folder and level + 1 < self._depth:
+            if entry.is_folder and not entry.shared and level + 1 < self._depth:
                 try:
                     self.add(entry.path, inner, level + 1)
                 except Refused:
@@ -139,4 +142,6 @@ def _entry_line(entry: Entry) -> str:
     name = printable(entry.path.rpartition("/")[2])
     if entry.link_to is not None:
         return f"{name} -> {printable(entry.link_to)}"
+    if entry.shared:
+        return f"{name}/ [shared with the user's checkout]"
     return name + ("/" if entry.is_folder else "" if entry.is_file else " [not a regular file]")

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -36,6 +37,10 @@ def installed() -> str | None:
     return next((place for place in _PLACES if os.access(place, os.X_OK)), None)
 
 
+def _literally(path: str) -> str:
+    return re.sub(r"([\\*?\[\]{}!])", r"\\\1", path)
+
+
 @dataclass
 class Failed(Exception):
     """ripgrep could not be started, or ended with an error (a pattern it cannot read)."""
@@ -52,15 +57,16 @@ class Ripgrep:
     cwd: Path
     env: Mapping[str, str] | None
 
-    async def files(self, folder: str, max_bytes: int | None = None) -> list[str]:
-        """The files beneath `folder` (relative to cwd, `.` for all) that are not ignored, nor larger than `max_bytes`,
-        in no order. Raises Failed.
+    async def files(self, folder: str, max_bytes: int | None = None, left_out: Sequence[str] = ()) -> list[str]:
+        """The files beneath `folder` (relative to cwd, `.` for all) that are not ignored, nor larger than `max_bytes`, nor
+        beneath one of the paths `left_out`, in no order. Raises Failed.
 
         Rules of folders above `folder` do not count.
         """
         pieces: list[bytes] = []
         size = [] if max_bytes is None else ["--max-filesize", str(max_bytes)]
-        async with aclosing(self._output([*_FILES, *size, "--", "./"], self.cwd / folder)) as output:
+        without = [word for path in left_out for word in ("--glob", f"!/{_literally(path)}")]
+        async with aclosing(self._output([*_FILES, *without, *size, "--", "./"], self.cwd / folder)) as output:
             async for piece in output:
                 pieces.append(piece)
         names = b"".join(pieces).split(b"\0")

@@ -1,6 +1,7 @@
 """The files of a workspace: everything but `.git` and what the .gitignore, .ignore and .rgignore files in it leave out.
 
-Two engines, ripgrep and this module's own, give the same paths in the same order.
+Two engines, ripgrep and this module's own, give the same paths in the same order. Paths here begin in the workspace's root
+(`Workspace.whole`): what the rules above a folder say is relative to the folders that they stand in.
 """
 
 import os
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 
 from ..files import read_head
 from ..refusal import Refused
+from ..shared import is_whiteout
 from ..workspace import Workspace, refusal_of
 from .gitignore import IgnoreFile, parse
 
@@ -64,7 +66,8 @@ def _patterns_of(workspace: Workspace, path: str) -> IgnoreFile | None:
 
 @dataclass(frozen=True)
 class Entry:
-    """Something in a folder; `path` is relative to the workspace."""
+    """Something in a folder; `path` is relative to the workspace. What is `shared` comes from elsewhere: it is ignored, since
+    git leaves it out."""
 
     path: str
     is_folder: bool
@@ -72,35 +75,51 @@ class Entry:
     ignored: bool
     link_to: str | None = None
     size: int = 0  # bytes, of regular files only
+    shared: bool = False
 
 
 def entries_of(workspace: Workspace, folder: str, rules: Rules) -> tuple[list[Entry], Rules]:
     """What is in a folder but `.git`, in order, and the rules in force in it. Raises Refused when it cannot be read."""
     try:
-        descriptor, _ = workspace.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        descriptors = workspace.folders(folder)
     except OSError as error:
         raise refusal_of(error, folder, "list") from error
+    shared = set(workspace.shared_in(folder))
     try:
-        with os.scandir(descriptor) as scan:
-            found = sorted(scan, key=lambda entry: os.fsencode(entry.name))
-            names = {entry.name for entry in found}
-            rules = rules.within(folder, names, workspace)
-            entries = []
-            for entry in found:
-                if entry.name == ".git":
-                    continue
-                path = entry.name if folder == "." else f"{folder}/{entry.name}"
-                is_folder = entry.is_dir(follow_symlinks=False)
-                is_file = entry.is_file(follow_symlinks=False)
-                link_to = os.readlink(entry.name, dir_fd=descriptor) if entry.is_symlink() else None
-                ignored = rules.ignores(path, is_folder)
-                size = entry.stat(follow_symlinks=False).st_size if is_file and not ignored else 0
-                entries.append(Entry(path, is_folder, is_file, ignored, link_to, size))
+        found = {name: (entry, descriptor) for name, entry, descriptor in _scanned(workspace, folder, descriptors)}
+        rules = rules.within(folder, set(found), workspace)
+        entries = []
+        for name in sorted({*found, *shared} - {".git"}, key=os.fsencode):
+            path = name if folder == "." else f"{folder}/{name}"
+            if name in shared:
+                entries.append(Entry(path, is_folder=True, is_file=False, ignored=True, shared=True))
+                continue
+            entry, descriptor = found[name]
+            is_folder = entry.is_dir(follow_symlinks=False)
+            is_file = entry.is_file(follow_symlinks=False)
+            link_to = os.readlink(name, dir_fd=descriptor) if entry.is_symlink() else None
+            ignored = rules.ignores(path, is_folder)
+            size = entry.stat(follow_symlinks=False).st_size if is_file and not ignored else 0
+            entries.append(Entry(path, is_folder, is_file, ignored, link_to, size))
     except OSError as error:
         raise refusal_of(error, folder, "list") from error
     finally:
-        os.close(descriptor)
+        for descriptor in descriptors:
+            os.close(descriptor)
     return entries, rules
+
+
+def _scanned(workspace: Workspace, folder: str, layers: list[int]) -> Iterator[tuple[str, os.DirEntry[str], int]]:
+    """The entries of a folder of several layers, topmost first: the first that has a name counts, or says that it is gone."""
+    seen: set[str] = set()
+    for layer in layers:
+        with os.scandir(layer) as scan:
+            for entry in scan:
+                if entry.name in seen or workspace.hides(f"{folder}/{entry.name}"):
+                    continue
+                seen.add(entry.name)
+                if not (len(layers) > 1 and is_whiteout(entry.stat(follow_symlinks=False))):
+                    yield entry.name, entry, layer
 
 
 def rules_at(workspace: Workspace, folder: str) -> Rules | None:

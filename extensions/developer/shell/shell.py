@@ -10,6 +10,7 @@ import anyio
 
 from ..display import size
 from ..refusal import Refused
+from ..workspace import Workspace
 from .capture import OUTPUT_LIMIT, Capture, Cleaner, Pump
 from .environment import command_environment, needs_terminal, refused_network
 from .jobs import Job, Jobs
@@ -46,13 +47,13 @@ class Outcome:
 
 
 class Shell:
-    """Runs commands in `cwd`, each in a session of its own, and keeps their logs in the folder `logs`, each through a
-    `cleaner` of its own."""
+    """Runs commands in the start folder of `workspace`, each in a session of its own, and keeps their logs in the folder
+    `logs`, each through a `cleaner` of its own."""
 
     def __init__(
         self,
         spawn: Spawn,
-        cwd: Path,
+        workspace: Workspace,
         env: Mapping[str, str] | None,
         logs: Path,
         jobs: Jobs,
@@ -60,7 +61,7 @@ class Shell:
     ) -> None:
         self._spawn = spawn
         self._contained = getattr(spawn, "contained", False) is True
-        self._cwd = cwd
+        self._workspace = workspace
         self._env = env
         self._logs = logs
         self._jobs = jobs
@@ -125,6 +126,11 @@ class Shell:
                 f"The command has {size(length)}; at most {size(_MAX_COMMAND)} can be run. Write it to a script with "
                 "write, and run that."
             )
+        if (name := self._workspace.misnamed_in(command)) is not None:
+            raise Refused(
+                f"The command names {name}, the user's checkout, where nothing of this task is done: its files are in "
+                f"{self._workspace.shown}. Say that path, or relative ones; the command was not run."
+            )
         self._count += 1
         marker = secrets.token_hex(8)
         log = self._logs / f"command-{self._count:04d}-{marker[:6]}.log"
@@ -135,7 +141,7 @@ class Shell:
             with anyio.CancelScope(shield=True):  # cancelled half-way, a process would be started and lost
                 process = await self._spawn(
                     [*shell, "-c", command],
-                    cwd=str(self._cwd),
+                    cwd=str(self._workspace.working_folder()[0]),
                     env=command_environment(self._env, marker),
                     stdout=pump.write_end,
                     stderr=pump.write_end,
@@ -170,6 +176,10 @@ class Shell:
             )
         if code and (refusal := refused_network(output[-4000:], self._env)):
             notes.append(refusal)
+        folder, is_gone = self._workspace.working_folder()
+        if is_gone:
+            where = self._workspace.named(folder.relative_to(self._workspace.root).as_posix())
+            notes.append(f"[the folder {self._workspace.start} that commands begin in is gone; they begin in {where}]")
         if job is not None:
             notes.append(
                 f"[still running in the background as job {job.id}: {describe(left)}; see or kill it with the job tool]"

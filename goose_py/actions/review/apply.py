@@ -40,6 +40,7 @@ class ApplyRequest:
     verify: bool = True
     again: bool = False
     send_back: bool = False
+    with_changes: bool = False
 
 
 def apply_kept(request: ApplyRequest) -> int:
@@ -62,6 +63,7 @@ async def _apply(host: Host, folder: TaskFolder, request: ApplyRequest) -> int:
         into=request.into,
         message=request.message,
         verify=request.verify,
+        with_changes=request.with_changes,
     )
     try:
         await send_command(host, folder, command)

@@ -13,7 +13,7 @@ from goose_py.actions.recipes.library import TaskOfRecipe, overrides_with_recipe
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.known_secrets import without_secrets
 from goose_py.bootstrap.settings import load_settings
-from goose_py.bootstrap.workspace.worktree import require_base
+from goose_py.bootstrap.workspace.base import CHANGES, recorded_base, repository_of
 from goose_py.config.load import Loaded
 from goose_py.headless.outputs import JsonOutput, Output, StreamJsonOutput
 from goose_py.headless.result import EXIT_PROVIDER, EXIT_USAGE
@@ -171,7 +171,9 @@ async def _new_task(
     if request.recipe is not None:
         recipe = await task_of_recipe(host, request.recipe, request.params, allow_exec=request.allow_exec)
     overrides = overrides_with_recipe(loaded, recipe.overrides, request.overrides)
-    base = await require_base(host, host.cwd, request.base, as_copy=request.as_copy)
+    base = request.base or CHANGES
+    repository = await repository_of(host, host.cwd, as_copy=request.as_copy)
+    start = None if repository is None else (await recorded_base(host, repository, base)).record
     folder = host.tasks.new(host.now)
     spec = TaskSpec(
         task_id=folder.task_id,
@@ -179,6 +181,7 @@ async def _new_task(
         title=recipe.title or _title(request.text or ""),
         prompt=(Text(request.text or recipe.prompt),),
         base=base,
+        start=start,
         isolation="copy" if request.as_copy else "worktree",
         interactive=False,
         overrides=overrides,

@@ -1,13 +1,15 @@
 """What the terminal interface is handed of the world: the tasks, their changes, and the user's own machine."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
 from goose_py.actions.review.inspection import inspect_task
 from goose_py.actions.screen.prompt_history import PromptHistory
 from goose_py.bootstrap.host import Host
+from goose_py.bootstrap.workspace.base import CHANGES
 from goose_py.bootstrap.workspace.existing_worktree import open_worktree
 from goose_py.config.settings import Settings
 from goose_py.protocol.changes import ChangeSet, FileChange, path_from_bytes
@@ -58,14 +60,22 @@ class _Tasks:
         self._reading = asyncio.Lock()
 
     async def connect(self, task_id: str, after: int) -> TaskClient:
-        return await connect(self._host, self._host.tasks.folder(task_id), after)
+        folder = self._host.tasks.folder(task_id)
+        if not folder.exists():
+            raise UserError(f"There is no task {task_id} any more: F2 shows those that there are, and /new begins another.")
+        with _as_sentence(f"Task {task_id} cannot be opened"):
+            return await connect(self._host, folder, after)
 
     async def start(self) -> str:
+        with _as_sentence("No task can be kept"):
+            return self._new_task()
+
+    def _new_task(self) -> str:
         folder = self._host.tasks.new(self._host.now)
         spec = TaskSpec(
             task_id=folder.task_id,
             folder=str(self._host.cwd),
-            base=self._flags.get("base") or "head",
+            base=self._flags.get("base") or CHANGES,
             interactive=True,
             overrides={key: value for key, value in self._flags.items() if key != "base"},
         )
@@ -85,6 +95,16 @@ class _Tasks:
             raise UserError("The task is still at work: stop it first (x), and close what shows it.")
         await discard_task(self._host, folder)
         return f"The worktree is gone, its files are kept: `goose-py task restore {task_id}` brings them back."
+
+
+@contextmanager
+def _as_sentence(what: str) -> Iterator[None]:
+    """A disk that is full or may not be written is nobody's bug."""
+    try:
+        yield
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        raise UserError(f"{what}: {error.strerror or error}{where}. `goose-py doctor` says what else is wrong here.") from None
 
 
 class _Changes:

@@ -9,7 +9,7 @@ from pathlib import Path
 from goose_py import __version__
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.known_secrets import known_secrets
-from goose_py.bootstrap.workspace.worktree import require_base
+from goose_py.bootstrap.workspace.base import CHANGES, repository_of
 from goose_py.protocol import events as ev
 from goose_py.protocol.messages import ModelRef, Text
 from goose_py.protocol.redact import redactor
@@ -27,8 +27,8 @@ def import_session(file: str, session: str | None, base: str | None) -> int:
     host = Host.here()
     path = Path(file).expanduser()
     imported = read_session(path if path.is_absolute() else host.cwd / path, session)
-    base = asyncio.run(require_base(host, host.cwd, base))
-    folder = _write(host, imported, base, redactor(known_secrets(host)))
+    asyncio.run(repository_of(host, host.cwd))
+    folder = _write(host, imported, base or CHANGES, redactor(known_secrets(host)))
     print(folder.task_id)
     calls = sum(isinstance(event, ev.ToolStarted) for _, event in imported.events)
     where = f", worked in {imported.folder}" if imported.folder else ""

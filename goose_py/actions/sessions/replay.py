@@ -12,13 +12,15 @@ from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.models import Models
 from goose_py.bootstrap.open_task import OpenTask, open_task
 from goose_py.bootstrap.settings import load_settings, secret_store
+from goose_py.git.errors import GitError
+from goose_py.git.worktrees.task_file import BaseRecord, TaskFile
 from goose_py.protocol import commands as cmd
 from goose_py.protocol import events as ev
 from goose_py.protocol.errors import GooseError, UserError
 from goose_py.protocol.events import Phase
 from goose_py.protocol.messages import ModelRef
 from goose_py.protocol.safe_text import safe_line
-from goose_py.providers.open_model import OpenModel
+from goose_py.providers.model_port import OpenModel
 from goose_py.providers.profile import Profile
 from goose_py.session.bus import Bus, Subscription
 from goose_py.session.log import LOG_NAME, read_log
@@ -92,6 +94,15 @@ async def replay(host: Host, source: Path, *, approve: bool) -> Replayed:
     )
 
 
+def _start(host: Host, source: Path, started: ev.SessionStarted) -> BaseRecord | None:
+    """What the recorded task began with, as long as it stands on it."""
+    try:
+        base = TaskFile.read(host.tasks.folder(source.name).store).base
+    except GitError:
+        return None
+    return base if base.tree == started.base_tree else None
+
+
 def _spec(host: Host, source: Path, recording: Recording, folder: TaskFolder) -> TaskSpec:
     """The task as it was asked to be, from the recorded base. The checkout may have moved: the one we stand in will do. Of
     somebody else's task nothing is believed but what was said: no settings, no extensions, and commands run in a full sandbox
@@ -109,6 +120,7 @@ def _spec(host: Host, source: Path, recording: Recording, folder: TaskFolder) ->
         title=f"Replay of {started.title or started.session_id}",
         prompt=(),
         base=started.base or "head",
+        start=_start(host, source, started) if own else None,
         isolation="worktree",
         interactive=started.interactive,
         checks=started.checks,

@@ -14,9 +14,7 @@ from goose_py.actions.recipes.library import overrides_with_recipe, task_of_reci
 from goose_py.actions.review.inspection import InspectedTask, inspect_task
 from goose_py.actions.tasks.start import TaskRequest, submit
 from goose_py.bootstrap.host import Host
-from goose_py.bootstrap.repository import open_repository
 from goose_py.bootstrap.settings import load_settings
-from goose_py.bootstrap.workspace.worktree import require_base
 from goose_py.git.trees.diff import changeset_summary
 from goose_py.protocol.amounts import counted, dollars
 from goose_py.protocol.errors import UserError
@@ -90,37 +88,25 @@ async def _start(host: Host, request: CompareRequest) -> str:
         raise UserError(
             "There is nothing to compare: name at least two models, or at least two recipes. Each model runs each recipe."
         )
-    base, branch = await _pinned(host, request.base)
     group = f"compare-{host.new_id()}"
     requests = []
     for variant in variants:
         flags = {**request.overrides, **variant}
-        common: dict[str, Any] = {"base_branch": branch, "group": group}
+        common: dict[str, Any] = {"group": group}
         if not request.recipes:
-            requests.append(TaskRequest(text=request.text, overrides=flags, base=base, spec=common))
+            requests.append(TaskRequest(text=request.text, overrides=flags, base=request.base, spec=common))
         for recipe in request.recipes:
-            requests.append(await _of_recipe(host, recipe, request.text, flags, base, common))
+            requests.append(await _of_recipe(host, recipe, request.text, flags, request.base, common))
     await submit(host, requests)
     return group
 
 
 async def _of_recipe(
-    host: Host, recipe: str, text: str, flags: Mapping[str, Any], base: str, common: Mapping[str, Any]
+    host: Host, recipe: str, text: str, flags: Mapping[str, Any], base: str | None, common: Mapping[str, Any]
 ) -> TaskRequest:
     found = await task_of_recipe(host, recipe, {})
     overrides = overrides_with_recipe(load_settings(host, flags=flags), found.overrides, flags)
     return TaskRequest(text=text or found.prompt, overrides=overrides, base=base, spec={**found.spec(), **common})
-
-
-async def _pinned(host: Host, base: str | None) -> tuple[str, str]:
-    """One commit for all of them, and its branch: they may begin at different times."""
-    chosen = await require_base(host, host.cwd, base)
-    repository = await open_repository(host, host.cwd)
-    if chosen == "changes":
-        return chosen, ""
-    if chosen == "head":
-        return repository.require_commit(), repository.head.branch or ""
-    return await repository.commit_of(chosen), chosen if await repository.branch_tip(chosen) else ""
 
 
 def _model_override(model: str) -> dict[str, str]:

@@ -27,7 +27,9 @@ def finish(task_id: str, delivery: Delivery) -> int:
     """Delivers (again) what a task made, from the command line."""
     host = Host.here()
     folder = host.task(task_id)
-    command = cmd.Deliver(push=delivery.push, remote=delivery.remote, into=delivery.into)
+    command = cmd.Deliver(
+        push=delivery.push, remote=delivery.remote, into=delivery.into, with_changes=delivery.with_changes
+    )
     asyncio.run(send_command(host, folder, command))
     summary = summary_of(folder)
     print(summary.delivered)

@@ -172,8 +172,7 @@ def discard(task_id: str, *, yes: bool) -> int:
 async def _withdraw(host: Host, folder: TaskFolder) -> None:
     """Take back a task whose log holds nothing yet: it waits for its turn, or its worker died while it opened the worktree."""
     folder.waiting.unlink(missing_ok=True)
-    if folder.store.is_dir():
-        await withdraw_worktree(host, folder)
+    await withdraw_worktree(host, folder)
     port_leases(host).release(folder.task_id)
     folder.spec.rename(folder.withdrawn)
 

@@ -10,10 +10,12 @@ from typing import Any
 
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.known_secrets import without_secrets
-from goose_py.bootstrap.repository import open_repository
 from goose_py.bootstrap.settings import load_settings
-from goose_py.bootstrap.workspace.worktree import require_base
-from goose_py.git.errors import GitError
+from goose_py.bootstrap.workspace.base import CHANGES, recorded_base, repository_of
+from goose_py.bootstrap.workspace.removal import withdraw_worktree
+from goose_py.git.repository import Repository
+from goose_py.git.worktrees.base import Base
+from goose_py.git.worktrees.worktree import pin_base
 from goose_py.protocol.errors import UserError
 from goose_py.protocol.messages import Text
 from goose_py.protocol.safe_text import safe_text
@@ -27,8 +29,8 @@ DASHES = "---"
 
 @dataclass(frozen=True)
 class TaskRequest:
-    """What a new background task is asked to be. `base` None: HEAD, which is refused where the checkout has uncommitted
-    changes. `spec` are further fields of the `TaskSpec`."""
+    """What a new background task is asked to be. `base` as in `TaskSpec`, by default the checkout as it is. `spec` are further
+    fields of the `TaskSpec`."""
 
     text: str
     overrides: Mapping[str, Any] = field(default_factory=dict)
@@ -44,9 +46,11 @@ async def submit(host: Host, requests: Sequence[TaskRequest]) -> tuple[list[Task
     """Puts tasks into the queue, all or none, and starts what may begin. Raises GooseError where one of them is refused; then
     there is no new task."""
     folders: list[TaskFolder] = []
+    starts = _Starts(host)
     try:
         for request in requests:
-            folders.append(await _written(host, request))
+            folders.append(await _written(host, request, starts))
+        await starts.pin()
     except BaseException:
         for folder in folders:
             shutil.rmtree(folder.path, ignore_errors=True)
@@ -58,27 +62,67 @@ async def submit_one(host: Host, request: TaskRequest) -> tuple[TaskFolder, Queu
     """As `submit`; a task that could not be started at all is no task. Raises WorkerFailed."""
     (folder,), queue = await submit(host, [request])
     if (problem := queue.failed.get(folder.task_id)) is not None:
+        await withdraw_worktree(host, folder)
         shutil.rmtree(folder.path, ignore_errors=True)
         raise WorkerFailed(problem)
     return folder, queue
 
 
-async def _written(host: Host, request: TaskRequest) -> TaskFolder:
+class _Starts:
+    """What the tasks of one command start from: the same for all that ask for the same, and kept until they begin."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._repository: Repository | None = None
+        self._recorded: dict[str, Base] = {}
+        self._tasks: dict[str, list[str]] = {}
+
+    async def root(self, request: TaskRequest) -> str:
+        repository = await self._opened(request)
+        return str(self._host.cwd if repository is None else repository.root)
+
+    async def of(self, request: TaskRequest) -> Base | None:
+        """None where it is to be seen when the task begins: that comes after others, whose work may be merged by then."""
+        wanted, repository = request.base or CHANGES, await self._opened(request)
+        if repository is None or (request.after and wanted in (CHANGES, "head")):
+            return None
+        if wanted not in self._recorded:
+            self._recorded[wanted] = await recorded_base(self._host, repository, wanted)
+        return self._recorded[wanted]
+
+    def begun_by(self, task_id: str, base: Base | None) -> None:
+        if base is not None:
+            self._tasks.setdefault(base.standing, []).append(task_id)
+
+    async def pin(self) -> None:
+        for base in self._recorded.values():
+            if self._repository is not None and (tasks := self._tasks.get(base.standing)):
+                await pin_base(self._repository, tasks, base)
+
+    async def _opened(self, request: TaskRequest) -> Repository | None:
+        if self._repository is None:
+            self._repository = await repository_of(self._host, self._host.cwd, as_copy=request.as_copy)
+        return self._repository
+
+
+async def _written(host: Host, request: TaskRequest, starts: _Starts) -> TaskFolder:
     if not request.text.strip():
         raise UserError("There is nothing to do: the text is empty.")
     load_settings(host, flags=request.overrides)
     after = tuple(host.task(task).task_id for task in request.after)
-    base = await require_base(host, host.cwd, request.base, as_copy=request.as_copy)
+    start = await starts.of(request)
     folder = host.tasks.new(host.now)
+    starts.begun_by(folder.task_id, start)
     spec = TaskSpec(
         task_id=folder.task_id,
         folder=str(host.cwd),
         title=" ".join(request.text.split())[:80],
         prompt=(Text(request.text),),
-        base=base,
+        base=request.base or CHANGES,
+        start=None if start is None else start.record,
         isolation="copy" if request.as_copy else "worktree",
         overrides=dict(request.overrides),
-        repository=await _root(host),
+        repository=await starts.root(request),
         created_at=host.now(),
         after=after,
         touches=request.touches,
@@ -89,13 +133,6 @@ async def _written(host: Host, request: TaskRequest) -> TaskFolder:
     folder.waiting.touch(mode=0o600)
     write_spec(folder.path, without_secrets(host, spec))
     return folder
-
-
-async def _root(host: Host) -> str:
-    try:
-        return str((await open_repository(host, host.cwd)).root)
-    except GitError:
-        return str(host.cwd)
 
 
 def start_task(request: TaskRequest, *, attach: bool) -> int:

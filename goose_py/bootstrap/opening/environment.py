@@ -44,7 +44,8 @@ async def prepare_environment(
     workspace = await open_workspace(host, folder, spec, settings, records)
     arriving = await opening.stack.enter_async_context(checkout(workspace.fill))
     listing = opening.meanwhile(workspace.worktree.base_files())
-    confinement = await confine(host, settings, folder, workspace.worktree, await probing)
+    confinement = await confine(host, settings, folder, workspace.worktree, await probing, workspace.copy_of)
+    warn(confinement.warnings)
     require(confinement, settings, interactive=spec.interactive)
     warn(_missing(confinement.granted, spec.overrides.get("sandbox.env", ())))
     confinement = await opening.stack.enter_async_context(

@@ -35,6 +35,7 @@ def session_started(spec: TaskSpec, settings: Settings, ref: ModelRef, environme
         base_tree=worktree.base.tree,
         base_branch=worktree.base.branch,
         includes_changes=worktree.base.includes_changes,
+        uncommitted=worktree.base.uncommitted,
         model=ref,
         mode=settings.mode,
         interactive=spec.interactive,

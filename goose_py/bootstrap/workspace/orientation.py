@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from goose_py.bootstrap.host import Host
-from goose_py.git.repository import Repository
 from goose_py.git.worktrees.worktree import TaskWorktree
 
 PROGRAMS = (
@@ -53,8 +52,10 @@ def describe(host: Host, worktree: TaskWorktree, files: Sequence[str], sandbox: 
 
 def _base(worktree: TaskWorktree) -> str:
     base = worktree.base
-    where = f" of {base.branch}" if base.branch else ""
-    return f"{base.commit[:12]}{where}{', with the uncommitted changes of the user' if base.includes_changes else ''}"
+    where = f"{base.commit[:12]} of {base.branch}" if base.branch else base.commit[:12]
+    if base.recorded:
+        return f"{where}; the user's uncommitted changes are there as such, `git status` and `git diff` show them"
+    return f"{where}, with the uncommitted changes of the user" if base.includes_changes else where
 
 
 def _languages(files: Sequence[str]) -> str:
@@ -70,12 +71,3 @@ def _top(files: Sequence[str]) -> str:
     shown = list(names)[:TOP_ENTRIES]
     more = f" and {len(names) - TOP_ENTRIES} more" if len(names) > TOP_ENTRIES else ""
     return " ".join(shown) + more
-
-
-def dirty_refusal(repository: Repository, paths: tuple[str, ...]) -> str:
-    """What a run without a screen says of a checkout with uncommitted changes."""
-    shown = ", ".join(paths[:5]) + (f" and {len(paths) - 5} more" if len(paths) > 5 else "")
-    return (
-        f"{repository.root} has uncommitted changes ({shown}). Say what the task starts from: "
-        "`--base head` leaves them out, `--base changes` takes them in; they stay as they are in both cases."
-    )

@@ -2,6 +2,7 @@
 
 import asyncio
 import filecmp
+from contextlib import suppress
 from pathlib import Path
 
 from goose_py.bootstrap.host import Host
@@ -12,10 +13,11 @@ from goose_py.git.repository import Repository
 from goose_py.git.runner import Git
 from goose_py.git.worktrees.cleanup import WorktreeStatus, worktree_status
 from goose_py.git.worktrees.task_file import TaskFile
-from goose_py.git.worktrees.worktree import TaskWorktree
+from goose_py.git.worktrees.worktree import TaskWorktree, unpin_base
 from goose_py.protocol.changes import path_from_bytes
 from goose_py.protocol.errors import GooseError
 from goose_py.session.log import Log
+from goose_py.tasks.spec import read_spec
 from goose_py.tasks.store import TaskFolder
 
 CACHES = frozenset({b"__pycache__", b".pytest_cache", b".mypy_cache", b".ruff_cache"})
@@ -34,13 +36,17 @@ async def remove_worktree(host: Host, folder: TaskFolder, worktree: TaskWorktree
 
 
 async def withdraw_worktree(host: Host, folder: TaskFolder) -> None:
-    """The same for a task that never wrote a log, whose worktree may be there in part or not at all."""
-    try:
-        _, worktree = await status_of(host, folder)
-    except GooseError:
+    """The same for a task that never wrote a log, whose worktree may be there in part or not at all. What it was to start from
+    is kept no longer."""
+    if folder.store.is_dir():
+        with suppress(GooseError):
+            _, worktree = await status_of(host, folder)
+            if worktree is not None:
+                await worktree.remove()
         return
-    if worktree is not None:
-        await worktree.remove()
+    with suppress(GooseError):
+        repository = await Repository.open(Git.create(host.which("git"), host.env), Path(read_spec(folder.path).folder))
+        await unpin_base(repository, [folder.task_id])
 
 
 async def status_of(host: Host, folder: TaskFolder) -> tuple[WorktreeStatus, TaskWorktree | None]:

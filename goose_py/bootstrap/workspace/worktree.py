@@ -9,15 +9,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from goose_py.bootstrap.host import Host
-from goose_py.bootstrap.workspace.orientation import dirty_refusal
+from goose_py.bootstrap.workspace.base import no_repository, recorded_base
 from goose_py.bootstrap.workspace.predecessors import base_after
 from goose_py.config.settings import Settings
 from goose_py.git.contents.lfs import mentions_lfs
-from goose_py.git.errors import GitError, NotARepository, UnbornHead
+from goose_py.git.errors import GitError, NotARepository
 from goose_py.git.paths import located
 from goose_py.git.repository import Repository
 from goose_py.git.runner import Git
-from goose_py.git.worktrees.base import Base, base_from_head, base_from_revision, base_with_changes, uncommitted_paths
+from goose_py.git.worktrees.base import Base
 from goose_py.git.worktrees.included import FILE_NAME, copy_included
 from goose_py.git.worktrees.task_file import TaskFile
 from goose_py.git.worktrees.worktree import TaskWorktree
@@ -75,7 +75,7 @@ async def open_workspace(
     copy_of = "" if source.is_relative_to(repository.root) else str(source)
     if made:
         return OpenWorkspace(await TaskWorktree.open(repository, folder.store), copy_of=copy_of)
-    base = await _base(host, repository, spec, folder)
+    base = await _base(host, repository, spec)
     where = place_of_worktree(folder, repository, settings)
     worktree = await TaskWorktree.begin(repository, spec.task_id, where=where, store=folder.store, base=base)
     opened = await _filled(worktree, folder, settings)
@@ -157,39 +157,14 @@ def start_of(records: Sequence[Record]) -> SessionStarted | None:
     return next((record.event for record in reversed(records) if isinstance(record.event, SessionStarted)), None)
 
 
-async def require_base(host: Host, folder: Path, base: str | None, *, as_copy: bool = False) -> str:
-    """The base of a run without a screen: given by flag where the checkout has changes of its own. A folder that is no
-    repository has none and, with `as_copy`, needs none. Raises UserError."""
-    if base is not None:
-        return base
-    try:
-        repository = await Repository.open(Git.create(host.which("git"), host.env), folder)
-    except NotARepository:
-        if as_copy:
-            return "head"
-        raise UserError(_no_repository(folder)) from None
-    scratch = host.paths.state / "tmp"
-    scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if repository.head.unborn:
-        return "changes"
-    paths = await uncommitted_paths(repository, scratch)
-    if paths:
-        raise UserError(dirty_refusal(repository, paths))
-    return "head"
-
-
 async def _repository(git: Git, folder: TaskFolder, spec: TaskSpec) -> Repository:
     source = Path(spec.folder)
     try:
         return await Repository.open(git, source)
     except NotARepository:
         if spec.isolation != "copy":
-            raise UserError(_no_repository(source)) from None
+            raise UserError(no_repository(source)) from None
     return await _copied(git, source, folder)
-
-
-def _no_repository(folder: Path) -> str:
-    return f"{folder} is not in a git repository. Run `git init` and commit there yourself, or say `--copy` to work on a copy."
 
 
 async def _copied(git: Git, source: Path, folder: TaskFolder) -> Repository:
@@ -213,19 +188,10 @@ async def _copied(git: Git, source: Path, folder: TaskFolder) -> Repository:
     return await Repository.open(git, target)
 
 
-async def _base(host: Host, repository: Repository, spec: TaskSpec, folder: TaskFolder) -> Base:
-    folder.scratch.mkdir(exist_ok=True, mode=0o700)
+async def _base(host: Host, repository: Repository, spec: TaskSpec) -> Base:
     if (base := await base_after(host, repository, spec)) is not None:
         return base
-    try:
-        if spec.base == "head":
-            return await base_from_head(repository)
-        if spec.base == "changes":
-            return await base_with_changes(repository, folder.scratch)
-        base = await base_from_revision(repository, spec.base)
-        return replace(base, branch=spec.base_branch) if spec.base_branch else base
-    except UnbornHead:
-        raise UserError(
-            f"{repository.root} has no commit yet. Commit something first, or say `--base changes` to start from the files as "
-            "they are."
-        ) from None
+    if spec.start is not None:
+        return Base.of(spec.start)
+    base = await recorded_base(host, repository, spec.base)
+    return replace(base, branch=spec.base_branch) if spec.base_branch else base

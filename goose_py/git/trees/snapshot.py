@@ -7,6 +7,7 @@ import itertools
 import os
 import re
 import stat
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -21,21 +22,29 @@ from goose_py.git.runner import Git, together
 from goose_py.git.trees.patch import RawChange, parse_raw
 from goose_py.git.untrusted import read_small
 from goose_py.protocol.changes import path_from_bytes, path_to_bytes
+from goose_py.protocol.redact import looks_secret
+from goose_py.protocol.secret_files import holds_secrets
 
 PIPE_PATIENCE = 4.0
 """Seconds after which a snapshot that is not done looks for what holds it up; doubled each time."""
 _RULES = frozenset({".gitignore", ".gitattributes"})
 _LARGE_INDEX = 1024 * 1024
+_SMALL_FILE = 64 * 1024
+INCLUDE = ".worktreeinclude"
+"""The file in which a user names what a task needs besides what git knows."""
 _SUBMODULE_PATH = re.compile(r"^\s*path\s*=\s*(.+?)\s*$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Caps:
-    """What a snapshot leaves out. A file above `file_bytes`, and new files beyond `new_files`, are reported instead of
-    recorded; they stay on disk, and a worktree that holds any is never removed without keeping them aside."""
+    """What a snapshot leaves out. A file above `file_bytes`, new files beyond `new_files` or beyond `new_bytes` together, and
+    with `without_secrets` new files that look as if they held credentials are reported instead of recorded; they stay on disk,
+    and a worktree that holds any is never removed without keeping them aside."""
 
     file_bytes: int = 64 * 1024 * 1024
     new_files: int = 100_000
+    new_bytes: int | None = None
+    without_secrets: bool = False
 
 
 @dataclass(frozen=True)
@@ -45,6 +54,15 @@ class Snapshot:
     tree: str
     left_out: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Differences:
+    """How files differ from an index, as git says it: the raw output of `diff-files -z`, and the paths that it does not have
+    and that no rule ignores."""
+
+    modified: bytes
+    untracked: tuple[bytes, ...]
 
 
 @dataclass
@@ -93,19 +111,20 @@ async def record(
     caps: Caps,
     submodules: Mapping[bytes, str | None] | None = None,
     also: Sequence[bytes] = (),
+    seen: Differences | None = None,
 ) -> Snapshot:
     """Bring the private index up to date with the files below `root` and write it as a tree. `on` is git bound to
     `store`, that index and `root`. `submodules` are those that were filled: linked to a commit, or None where the folder is
-    gone. `also` are files that are recorded although they are ignored. Runs no program of the repository: no filter, no
-    hook, no nested git. Raises WorktreeMissing, NoSpace."""
+    gone. `also` are files that are recorded although they are ignored; `seen` is what differs, where that was asked already.
+    Runs no program of the repository: no filter, no hook, no nested git. Raises WorktreeMissing, NoSpace."""
     async with _freed_from_pipes(root):
         await _settle(on)
-        found = await _find_changes(store, on, root, caps, submodules or {}, also)
+        found = await _find_changes(store, on, root, caps, submodules or {}, also, seen)
         try:
             await _update_index(store, on, found)
         except GitFailed:
             # A file changed or vanished while it was being read: look again, once.
-            found = await _find_changes(store, on, root, caps, submodules or {}, also)
+            found = await _find_changes(store, on, root, caps, submodules or {}, also, None)
             await _update_index(store, on, found)
         tree = await tree_of_index(on)
     return Snapshot(tree, tuple(path_from_bytes(path) for path in found.left_out), tuple(found.warnings))
@@ -195,38 +214,89 @@ def _beside(index: Path, what: str) -> Path:
     return index.with_name(f"{index.name}.{what}")
 
 
-async def _find_changes(
-    store: PrivateStore, on: Git, root: Path, caps: Caps, submodules: Mapping[bytes, str | None], also: Sequence[bytes]
-) -> _Found:
-    if not root.is_dir():
-        raise WorktreeMissing(root)
+async def _differences(on: Git) -> Differences:
     modified, untracked = await asyncio.gather(
         # "dirty" keeps git from starting a `git status` inside a submodule, whose configuration is not ours.
         on.out("diff-files", "-z", "--raw", "--ignore-submodules=dirty"),
         on.out("ls-files", "-z", "--others", "--exclude-standard"),
     )
+    return Differences(modified, tuple(path for path in untracked.split(b"\0") if path))
+
+
+async def _find_changes(
+    store: PrivateStore,
+    on: Git,
+    root: Path,
+    caps: Caps,
+    submodules: Mapping[bytes, str | None],
+    also: Sequence[bytes],
+    seen: Differences | None,
+) -> _Found:
+    if not root.is_dir():
+        raise WorktreeMissing(root)
+    seen = seen or await _differences(on)
     links = {path: commit for path, commit in submodules.items() if commit is not None}
     found = _Found([], [], [], [], await _moved_links(on, links) if links else {})
-    fresh = [path for path in untracked.split(b"\0") if path]
-    nested = [path for path in fresh if path.endswith(b"/")]
-    fresh = [path for path in fresh if not path.endswith(b"/")]
+    nested = [path for path in seen.untracked if path.endswith(b"/")]
+    fresh = [path for path in seen.untracked if not path.endswith(b"/")]
     fresh += sorted(set(also) - set(fresh))
     for folder in nested:
         fresh += await _files_of_nested_repository(on, root, folder, caps, found)
-    if len(fresh) > caps.new_files:
-        beyond = sorted(fresh)[caps.new_files :]
-        fresh = sorted(fresh)[: caps.new_files]
-        found.left_out += beyond
-        found.warnings.append(
-            f"{len(beyond)} of {len(beyond) + len(fresh)} new files are not recorded, the first is "
-            f"{path_from_bytes(beyond[0])}; add what is generated to .gitignore."
-        )
-    changes = list(parse_raw(iter(modified.split(b"\0"))))
+    if caps.without_secrets:
+        fresh = await asyncio.to_thread(_without_secrets, root, fresh, found)
+    fresh = await asyncio.to_thread(_bounded, root, fresh, caps, found)
+    changes = list(parse_raw(iter(seen.modified.split(b"\0"))))
     kept = (_empty_submodules(root, changes) - set(submodules)) | set(links)
     differing = {change.path for change in changes} - kept
     found.lfs = await known_contents(store, on, root, sorted(differing | set(fresh)))
     _sort_by_state(root, differing - set(found.lfs), (path for path in fresh if path not in found.lfs), caps, found)
     return found
+
+
+def _without_secrets(root: Path, fresh: Sequence[bytes], found: _Found) -> list[bytes]:
+    kept = []
+    for path in fresh:
+        name = path_from_bytes(path)
+        if holds_secrets(name):
+            reason = "files of this name usually hold secrets"
+        elif looks_secret(read_small(located(root, path), _SMALL_FILE) or ""):
+            reason = "something in it looks like a secret"
+        else:
+            kept.append(path)
+            continue
+        found.left_out.append(path)
+        found.warnings.append(f"{name} is left out: {reason}. Where the task needs it, `git add` it or name it in {INCLUDE}.")
+    return kept
+
+
+def _bounded(root: Path, fresh: Sequence[bytes], caps: Caps, found: _Found) -> list[bytes]:
+    """As many as may be recorded: what is generated comes by the folder, so files with few new ones beside them go first."""
+    beside = Counter(path.rpartition(b"/")[0] for path in fresh) if len(fresh) > caps.new_files or caps.new_bytes else {}
+    ordered = sorted(fresh, key=lambda path: (beside.get(path.rpartition(b"/")[0], 0), path))
+    kept, beyond = ordered[: caps.new_files], ordered[caps.new_files :]
+    if caps.new_bytes is not None:
+        room = caps.new_bytes
+        for path in kept:
+            size = _size(located(root, path))
+            if room < size <= caps.file_bytes:
+                beyond.append(path)
+            elif size <= caps.file_bytes:  # a larger one is said by itself
+                room -= size
+        kept = sorted(set(kept) - set(beyond)) if beyond else kept
+    if beyond:
+        found.left_out += sorted(beyond)
+        found.warnings.append(
+            f"{len(beyond)} of {len(fresh)} new files are not recorded, the first is {path_from_bytes(min(beyond))}; add what "
+            "is generated to .gitignore."
+        )
+    return sorted(kept)
+
+
+def _size(place: Path) -> int:
+    try:
+        return place.lstat().st_size
+    except OSError:
+        return 0
 
 
 async def _moved_links(on: Git, links: Mapping[bytes, str]) -> dict[bytes, str]:

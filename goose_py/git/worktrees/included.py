@@ -16,11 +16,11 @@ from pathlib import Path
 
 from goose_py.git.paths import located, parents
 from goose_py.git.repository import Repository
-from goose_py.git.trees.snapshot import ignored_paths
+from goose_py.git.trees.snapshot import INCLUDE, ignored_paths
 from goose_py.git.worktrees.checkout import viewed
 from goose_py.protocol.changes import path_from_bytes
 
-FILE_NAME = ".worktreeinclude"
+FILE_NAME = INCLUDE
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,18 @@ _VERSION = 1
 
 
 class BaseRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A `Base` as it is written; the fields are those of `git.worktrees.base`."""
+
     commit: str
     tree: str
     branch: str | None = None
     includes_changes: bool = False
     warnings: tuple[str, ...] = ()
+    index: str = ""
+    recorded: str = ""
+    uncommitted: int = 0
+    left_out: tuple[str, ...] = ()
+    marks: tuple[tuple[str, str], ...] = ()
 
 
 class TaskFile(msgspec.Struct, frozen=True, kw_only=True):

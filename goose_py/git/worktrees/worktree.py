@@ -7,13 +7,24 @@ import os
 import shutil
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
 
 from goose_py.git.contents.lfs import missing_contents, uses_lfs
-from goose_py.git.contents.submodules import LINK, Checkout, fill_submodules, fillable, filled_paths, links_in, links_of
+from goose_py.git.contents.submodules import (
+    LINK,
+    Checkout,
+    fill_submodules,
+    fillable,
+    filled_paths,
+    links_in,
+    links_of,
+    made_among,
+    made_commit,
+    readable_commits,
+)
 from goose_py.git.errors import GitError, MissingObjects, WorktreeExists, WorktreeMissing
 from goose_py.git.paths import below_symlink, located, relative
 from goose_py.git.private import PrivateStore
@@ -25,8 +36,9 @@ from goose_py.git.untrusted import put_in_place
 from goose_py.git.worktrees.base import Base
 from goose_py.git.worktrees.commits import CommitStore
 from goose_py.git.worktrees.linked import add_linked, admin_dir, attach_linked, forget_linked, head_of, remove_linked
-from goose_py.git.worktrees.task_file import NAME, BaseRecord, TaskFile
+from goose_py.git.worktrees.task_file import NAME, TaskFile
 from goose_py.git.worktrees.unrecordable import bring_back, move_aside, nested_git_dirs
+from goose_py.git.worktrees.user_index import make_user_index
 from goose_py.protocol.changes import path_from_bytes, path_to_bytes
 
 EMPTY_TREES = (
@@ -103,7 +115,7 @@ class TaskWorktree:
             _task_file(repository, task_id, where, made, base).write(store)
             # The first snapshot is the base, which the other ref keeps with all its objects.
             _, _, (files, links) = await together(
-                update_ref(repository.bound, _base_ref(task_id), base.commit, None),
+                pin_base(repository, [task_id], base),
                 update_ref(private.bound, "refs/goose/snapshots/1", base.tree, None),
                 _listing(private, base.tree),
             )
@@ -124,7 +136,7 @@ class TaskWorktree:
             if adding is not None:
                 await asyncio.shield(asyncio.wait([adding]))
             made_branch = adding.result() if adding is not None and adding.exception() is None else None
-            await asyncio.shield(_undo_creation(repository, where, made_branch, base.commit, task_id, store))
+            await asyncio.shield(_undo_creation(repository, where, made_branch, base, task_id, store))
             raise
         return worktree
 
@@ -135,7 +147,7 @@ class TaskWorktree:
         known = TaskFile.read(store)
         if known.ready or known.branch is None:
             raise GitError(f"the worktree of task {known.task_id} is not one that was only begun.")
-        base = Base(**msgspec.structs.asdict(known.base))
+        base = Base.of(known.base)
         return await cls.begin(
             repository, known.task_id, where=Path(known.path), store=store, base=base, branch=known.branch
         )
@@ -150,16 +162,27 @@ class TaskWorktree:
                 await checkout.on.run("read-tree", "-m", "-u", self.base.tree)
                 await checkout.put_contents(await self.base_files())
                 if self.submodules:
-                    await fill_submodules(checkout, await links_of(self.store, self.base.tree))
-                await self._adopt_index()
+                    await self._fill_submodules(checkout)
+                await self._show_staged(self.base.tree)
                 mark_fresh(self.store.index)
                 self._save()
             except BaseException:
-                undoing = _undo_creation(
-                    self.repository, self.path, self.branch, self.base.commit, self.task_id, self.store.path
-                )
+                undoing = _undo_creation(self.repository, self.path, self.branch, self.base, self.task_id, self.store.path)
                 await asyncio.shield(undoing)
                 raise
+
+    async def _fill_submodules(self, checkout: Checkout) -> None:
+        links = await links_of(self.store, self.base.tree)
+        await fill_submodules(checkout, links)
+        if not self.base.index:
+            return
+        # What the user changed in one is a commit of ours, in a store that knows nothing of this task.
+        before = await links_of(self.store, self.base.index)
+        made = await made_among(self.store, {path: (before[path], links[path]) for path in links if path in before})
+        trees = await readable_commits(self.store, sorted({new for _, new in made.values()}))
+        for old, new in made.values():
+            await self.store.own(trees[new], since=old)
+            await made_commit(self.store, trees[new])
 
     @classmethod
     async def open(cls, repository: Repository, store: Path, caps: Caps | None = None) -> TaskWorktree:
@@ -179,7 +202,7 @@ class TaskWorktree:
             task_id=known.task_id,
             path=Path(known.path),
             branch=known.branch,
-            base=Base(**msgspec.structs.asdict(known.base)),
+            base=Base.of(known.base),
             submodules=known.submodules,
             empty=known.empty,
             caps=caps or Caps(),
@@ -367,6 +390,8 @@ class TaskWorktree:
             links = await links_of(self.store, start_tree) if self.submodules else {}
             await fill_submodules(checkout, links)
             await switch(checkout, start_tree, tree)
+            if self.base.index and start == self.base.commit:
+                await worktree._show_staged(tree)
             await asyncio.to_thread(bring_back, self.store.path, self.path)
         worktree._save()
         return worktree
@@ -390,8 +415,8 @@ class TaskWorktree:
         await self.keep_tip()
         bound, tip = self.repository.bound, await self.tip()
         kept = await read_ref(bound, self._keep_ref)
-        if kept != base.commit:
-            await update_ref(bound, self._keep_ref, base.commit, kept)
+        if kept != base.standing:
+            await update_ref(bound, self._keep_ref, base.standing, kept)
         if tip != base.commit:
             await update_ref(bound, f"refs/heads/{self.branch}", base.commit, tip, "goose-py: rebase the task")
         worktree = replace(self, base=base)
@@ -401,11 +426,20 @@ class TaskWorktree:
         return worktree, before
 
     async def _show_changes_since_base(self) -> None:
-        """The agent's own index becomes the base's tree, with the times of the files that are the same."""
+        """The agent's own index becomes what is staged in the base, with the times of the files that are the same."""
         with self.store.scratch("index") as folder:
             index = Path(folder) / "index"
             await asyncio.to_thread(shutil.copy2, self.store.index, index)
-            await self.store.on(self.path, index=index).run("read-tree", "-m", self.base.tree)
+            await self.store.on(self.path, index=index).run("read-tree", "-m", self.base.index or self.base.tree)
+            await self._hand_out(index)
+
+    async def _show_staged(self, files: str) -> None:
+        """The agent's own index says what the user's did; the files are those of the tree `files`."""
+        if not self.base.index:
+            return await self._adopt_index()
+        with self.store.scratch("index") as folder:
+            index = Path(folder) / "index"
+            await make_user_index(self.store, self.path, self.base, files, index)
             await self._hand_out(index)
 
     @property
@@ -465,6 +499,17 @@ def _is_file(place: Path) -> bool:
     return place.is_symlink() or place.is_file()
 
 
+async def pin_base(repository: Repository, tasks: Sequence[str], base: Base) -> None:
+    """Keeps what these tasks start from, under `refs/goose/<task>/base`, from being pruned."""
+    lines = "".join(f"update {_base_ref(task)} {base.standing}\n" for task in tasks)
+    await repository.bound.run("update-ref", "--stdin", stdin=lines.encode())
+
+
+async def unpin_base(repository: Repository, tasks: Sequence[str]) -> None:
+    """For tasks that never began."""
+    await repository.bound.run("update-ref", "--stdin", stdin="".join(f"delete {_base_ref(t)}\n" for t in tasks).encode())
+
+
 def _base_ref(task_id: str) -> str:
     return f"refs/goose/{task_id}/base"
 
@@ -476,7 +521,7 @@ def _task_file(repository: Repository, task_id: str, where: Path, branch: str | 
         common_dir=str(repository.common_dir),
         path=os.fspath(where),
         branch=branch,
-        base=BaseRecord(**asdict(base)),
+        base=base.record,
     )
 
 
@@ -497,16 +542,16 @@ async def _clear_unfinished(repository: Repository, store: Path) -> None:
     if not known.ready:
         # Without a branch on record the crash came before or within `worktree add`.
         branch = known.branch or (head_of(repository, Path(known.path)) or "").removeprefix("refs/heads/") or None
-        await _undo_creation(repository, Path(known.path), branch, known.base.commit, known.task_id, store)
+        await _undo_creation(repository, Path(known.path), branch, Base.of(known.base), known.task_id, store)
 
 
 async def _undo_creation(
-    repository: Repository, where: Path, branch: str | None, commit: str, task_id: str, store: Path
+    repository: Repository, where: Path, branch: str | None, base: Base, task_id: str, store: Path
 ) -> None:
     """Only what `create` itself has made, and only while nobody else can have worked in it."""
     if branch is not None:
         await remove_linked(repository, where)
-        for name in (f"refs/heads/{branch}", _base_ref(task_id)):
+        for name, commit in ((f"refs/heads/{branch}", base.commit), (_base_ref(task_id), base.standing)):
             if await read_ref(repository.bound, name) == commit:
                 await delete_ref(repository.bound, name, commit)
     await asyncio.to_thread(shutil.rmtree, store, True)

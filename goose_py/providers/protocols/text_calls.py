@@ -23,7 +23,7 @@ from goose_py.providers.profile import Profile
 from goose_py.providers.protocols.assembly import CallIds, user_text
 
 if TYPE_CHECKING:
-    from goose_py.providers.open_model import OpenModel
+    from goose_py.providers.model_port import OpenModel
 
 _NAMES = ("name", "tool", "tool_name", "function", "function_name")
 _ARGUMENTS = ("arguments", "parameters", "args", "input", "tool_input")

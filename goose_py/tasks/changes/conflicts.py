@@ -41,11 +41,11 @@ async def conflicts_between(works: Sequence[Work]) -> tuple[TaskConflict, ...]:
         store = one.worktree.store.beside(other.worktree.store)
         preview = await preview_merge(
             store,
-            Side(one.tree, one.worktree.base.commit, name_in_markers(one.task_id)),
-            Side(other.tree, other.worktree.base.commit, name_in_markers(other.task_id)),
+            Side(one.tree, one.worktree.base.standing, name_in_markers(one.task_id)),
+            Side(other.tree, other.worktree.base.standing, name_in_markers(other.task_id)),
         )
         conflicting = {path for conflict in preview.conflicts for path in conflict.paths}
-        if one.worktree.base.commit != other.worktree.base.commit:
+        if one.worktree.base.standing != other.worktree.base.standing:
             # What the branch did between the two beginnings is the doing of neither.
             conflicting = {path for path in conflicting if all(_touch({path}, changed[each.task_id]) for each in (one, other))}
         paths = tuple(sorted(conflicting))

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from goose_py.git.errors import RefMoved
+from goose_py.git.worktrees.base import Base
 from goose_py.git.worktrees.worktree import TaskWorktree
 from goose_py.protocol.errors import UserError
 from goose_py.protocol.events import Record, SessionStarted, VerificationFinished
@@ -12,6 +13,7 @@ from goose_py.review.approval import Approval
 from goose_py.review.errors import BaseMoved
 from goose_py.review.landing import History, Landing, land, prepare_landing
 from goose_py.review.merge import merged_onto
+from goose_py.review.users_work import base_on
 from goose_py.tasks.changes.trial import on_trial
 
 ATTEMPTS = 5
@@ -27,12 +29,14 @@ class ChecksFail(UserError):
 
 @dataclass(frozen=True)
 class Merge:
-    """What was asked for: `message` of the commit, `branch` without refs/heads/; `verify`: run the checks first."""
+    """What was asked for: `message` of the commit, `branch` without refs/heads/; `verify`: run the checks first;
+    `with_changes`: what the user had not committed when the task began is committed too."""
 
     branch: str
     message: str
     history: History
     verify: bool = True
+    with_changes: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,9 @@ async def merge(
     meanwhile, that is done again on the new tip. Raises BaseMoved with the files that conflict, ChecksFail, and what
     `review.landing.land` raises; then the branch, its checkout and the worktree are as they were."""
     for _ in range(ATTEMPTS):
-        landing = await prepare_landing(worktree, approval, wanted.branch, wanted.message, wanted.history)
+        landing = await prepare_landing(
+            worktree, approval, wanted.branch, wanted.message, wanted.history, with_changes=wanted.with_changes
+        )
         if landing.tree == await worktree.repository.tree_of(landing.tip):
             # A crash after the merge and before it was logged, or somebody made the same change: it is there already, and the
             # commit that was prepared is nowhere.
@@ -67,15 +73,16 @@ async def merge(
     raise RefMoved(f"{wanted.branch} moved {ATTEMPTS} times while the result was checked; nothing was merged. Merge again.")
 
 
-async def rest_after(worktree: TaskWorktree, landing: Landing, edited: str) -> str | None:
-    """The tree that leaves in the worktree what was not approved, on top of what was merged; None where that conflicts.
-    `edited` are the task's files with what the reviewer edited."""
+async def rest_after(worktree: TaskWorktree, landing: Landing, edited: str) -> tuple[Base, str] | None:
+    """What the task stands on once that has landed, and the tree that leaves in the worktree what was not approved; None where
+    that conflicts. `edited` are the task's files with what the reviewer edited."""
     approval, store = landing.approval, worktree.store
+    base = await base_on(worktree, landing.commit, landing.tree, landing.branch)
     try:
-        rest = await merged_onto(store, approval.tree, edited, landing.tree)
+        rest = await merged_onto(store, approval.tree, edited, base.tree)
     except BaseMoved:
         return None
-    return await store.edited_tree(landing.tree, {change.path: change.new for change in rest.changes})
+    return base, await rest.on(store, base.tree)
 
 
 def _proven(records: Iterable[Record], tree: str) -> bool:

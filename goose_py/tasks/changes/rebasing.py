@@ -8,6 +8,7 @@ from goose_py.git.worktrees.worktree import TaskWorktree
 from goose_py.protocol.errors import UserError
 from goose_py.protocol.events import Rebased
 from goose_py.review.errors import listed
+from goose_py.review.users_work import base_on
 
 CONTEXT = 3
 SHOWN_PER_FILE = 6000
@@ -33,11 +34,11 @@ async def plan_rebase(worktree: TaskWorktree, branch: str) -> Rebasing | None:
         raise UserError(f"The branch {branch} no longer exists; name another one with --into.")
     if tip == worktree.base.commit:
         return None
-    base = Base(tip, await repository.tree_of(tip), branch)
+    base = await base_on(worktree, tip, await repository.tree_of(tip), branch)
     result = (await worktree.snapshot()).tree
     # What the task changed counts from its own base, wherever the branch has gone from there: it may have been rewritten, and
-    # the base may hold work of the user's that was never committed.
-    since = worktree.base.commit
+    # the base may hold work of the user's that was never committed: a commit of it stands for both.
+    since = worktree.base.standing
     preview = await preview_merge(
         store, Side(base.tree, since, branch), Side(result, since, name_in_markers(worktree.task_id))
     )

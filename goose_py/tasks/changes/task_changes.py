@@ -256,13 +256,19 @@ class TaskChanges:
         branch, history = self._branch(command.into), tuple(self._ports.history())
         message = (command.message.strip() or _title(history) or f"Task {self.worktree.task_id}") + "\n"
         assert command.how != "worktree"
-        wanted = Merge(branch=branch, message=message, history=command.how, verify=command.verify)
+        wanted = Merge(
+            branch=branch,
+            message=message,
+            history=command.how,
+            verify=command.verify,
+            with_changes=command.with_changes,
+        )
         landed = await merge(self.worktree, approval, wanted, history, self._ports.check, self._ports.scratch)
         landing = landed.landing
         self._applied(approval, how=command.how, target=branch, files=landed.files, commit=landing.commit)
         self._emit(ev.TaskEnded(state="merged", detail=f"{branch} is at {landing.commit[:12]}"))
         if (rest := await rest_after(self.worktree, landing, edited)) is not None:
-            await self._move(Base(landing.commit, landing.tree, branch), rest)
+            await self._move(*rest)
         else:
             await self._take_over(edited, approval.result_tree)
 
@@ -289,6 +295,8 @@ class TaskChanges:
         async with self._switching():
             worktree, moved = await rebase(self.worktree, base, tree, conflicts)
             self._emit(moved)
+        for warning in base.warnings:
+            self._emit(ev.Warned(text=warning))
         self.worktree = worktree
         left = resolving(self._ports.history())
         self._emit(await changes_recorded(self.worktree.store, base.tree, moved.undo, tree, resolving=left))

@@ -241,11 +241,11 @@ class TasksScreen(Screen[None]):
             self._goose.complain(error)
         self.draw()
 
-    def _tell(self, task_id: str, command: AnyCommand, told: str) -> None:
-        """Through a connection that is made for it; the task's worker is started where none runs."""
-        self.run_worker(partial(self._telling, task_id, command, told), group="tell")
+    def _tell(self, task_id: str | None, command: AnyCommand, told: str, on_refused: Callable[[], None] = lambda: None) -> None:
+        """Through a connection that is made for it; the task's worker is started where none runs. None: a new task."""
+        self.run_worker(partial(self._telling, task_id, command, told, on_refused), group="tell")
 
-    async def _telling(self, task_id: str | None, command: AnyCommand, told: str) -> None:
+    async def _telling(self, task_id: str | None, command: AnyCommand, told: str, on_refused: Callable[[], None]) -> None:
         try:
             task_id = task_id if task_id is not None else await self._goose.services.start_task()
             connection = await self._goose.services.connect(task_id, 1 << 62)
@@ -257,6 +257,7 @@ class TasksScreen(Screen[None]):
                 await reading.wait()
         except GooseError as error:
             self._goose.complain(error)
+            on_refused()
             return
         self._goose.say(told)
         self._goose.refresh_tasks()
@@ -265,17 +266,21 @@ class TasksScreen(Screen[None]):
         return Prompt(prompt_id=self._goose.services.new_id(), parts=(Text(text),))
 
     def action_new(self) -> None:
-        def begin(text: str) -> None:
-            told = "It has begun, in a worktree of its own."
-            self.run_worker(partial(self._telling, None, self._prompt(text), told), group="tell")
-
-        self._write("describe a task: it starts in its own worktree", begin)
+        self._write_to(None, "describe a task: it starts in its own worktree", "It has begun, in a worktree of its own.")
 
     def action_reply(self) -> None:
         task = self.task
         if task is not None:
             name = safe_line(task.title)
-            self._write(f"say to {name}", lambda text: self._tell(task.task_id, self._prompt(text), f"{name} was told."))
+            self._write_to(task.task_id, f"say to {name}", f"{name} was told.")
+
+    def _write_to(self, task_id: str | None, title: str, told: str, text: str = "") -> None:
+        """What is written becomes a prompt; where it is refused, it is there to be sent again."""
+
+        def send(text: str) -> None:
+            self._tell(task_id, self._prompt(text), told, partial(self._write_to, task_id, title, told, text))
+
+        self._write(title, send, text)
 
     def action_stop(self) -> None:
         task = self.task

@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from rich.text import Text
 from textual import events
 from textual.binding import Binding, BindingType
-from textual.message import Message
+from textual.document._document import EditResult
+from textual.document._edit import Edit
 from textual.widgets import TextArea
 
 from goose_py.protocol.safe_text import safe_text
+from goose_py.tui.appearance import Look
+from goose_py.tui.conversation.folding import chips, is_long, label_for, unfolded
 
 
 @dataclass(frozen=True)
@@ -41,8 +45,17 @@ class History:
         return replace(self, at=self.at + 1), self.entries[self.at + 1]
 
 
+def pasted_text(text: str) -> str:
+    """A paste as text: line ends are one kind, and what would act or hide is shown."""
+    return safe_text(text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
 class PromptArea(TextArea):
-    """Posts `Submitted` on Enter and `Queued` on Tab; ↑ in an empty prompt posts `EditQueued` first."""
+    """Runs actions of its screen: `submit` for Enter, `queue` for Tab, `edit_queued` for ↑ where nothing is written, `choose`
+    for the arrows while a menu is open. They are run at once and not told by a message, so that the next key finds the prompt
+    as they left it.
+
+    A long paste stands here as a chip. `text` is what is shown, `written` what it stands for."""
 
     DEFAULT_CSS = """
     PromptArea {
@@ -56,44 +69,52 @@ class PromptArea(TextArea):
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("shift+enter,ctrl+j,alt+enter", "newline", "New line", show=False),
-        Binding("tab", "queue", "Queue", show=False),
+        Binding("tab", "screen.queue", "Queue", show=False),
     ]
 
-    class Submitted(Message):
-        def __init__(self, text: str) -> None:
-            super().__init__()
-            self.text = text
-
-    class Queued(Submitted):
-        pass
-
-    class EditQueued(Message):
-        pass
-
-    class MenuMoved(Message):
-        """An arrow, while a menu is open below what is typed."""
-
-        def __init__(self, step: int) -> None:
-            super().__init__()
-            self.step = step
-
-    def __init__(self, *, id: str | None = None) -> None:
+    def __init__(self, look: Look, *, id: str | None = None) -> None:
         super().__init__(
             id=id, soft_wrap=True, show_line_numbers=False, tab_behavior="focus", highlight_cursor_line=False, compact=False
         )
+        self._chip = look["badge"]
+        self._pastes: dict[str, str] = {}
         self.earlier = History()
         self.last_key = 0.0
         self.menu_open = False
+        if look.ascii:
+            self.add_class("-ascii")
+
+    @property
+    def written(self) -> str:
+        return unfolded(self.text, self._pastes)
+
+    @property
+    def folded(self) -> bool:
+        """Whether something is shown as a chip."""
+        return self.written != self.text
 
     def take(self) -> str:
-        """The text, which is then gone from here."""
-        text = self.text
-        self.load_text("")
+        """What is written, which is then gone from here."""
+        written = self.written
+        self.put("")
         self.earlier = replace(self.earlier, at=None, draft="")
-        return text
+        return written
 
     def put(self, text: str) -> None:
+        """Write `text` and nothing else; pastes in it that were chips are chips again."""
+        for label, pasted in self._pastes.items():
+            text = text.replace(pasted, label)
         self.load_text(text)
+        self.move_cursor(self.document.end)
+
+    def give_back(self, text: str) -> None:
+        """What was taken comes back, before what has been written since."""
+        since = self.written
+        self.put(f"{text}\n{since}" if since else text)
+
+    def unfold(self) -> None:
+        """Show all that was pasted, to be read and edited."""
+        self.load_text(self.written)
         self.move_cursor(self.document.end)
 
     def remember(self, text: str) -> None:
@@ -102,29 +123,60 @@ class PromptArea(TextArea):
     def action_newline(self) -> None:
         self.insert("\n")
 
-    def action_queue(self) -> None:
-        self.post_message(self.Queued(self.text))
+    def paste(self, text: str) -> None:
+        text = pasted_text(text)
+        if is_long(text):
+            label = label_for(text, self._pastes)
+            self._pastes[label] = text
+            text = label
+        self.move_cursor(self.replace(text, *self.selection, maintain_selection_offset=False).end_location)
+
+    # A chip is one thing: it is not written into, and deleted whole.
+
+    def edit(self, edit: Edit) -> EditResult:
+        (first, _), (_, last) = self._chip_at(edit.top), self._chip_at(edit.bottom)
+        return super().edit(replace(edit, from_location=last if edit.top == edit.bottom else first, to_location=last))
+
+    def _chip_at(self, place: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Where the chip begins and ends within which `place` is; the place itself where it is within none."""
+        row, column = place
+        for start, end in chips(self.document.get_line(row), self._pastes):
+            if start < column < end:
+                return (row, start), (row, end)
+        return place, place
+
+    def get_line(self, line_index: int) -> Text:
+        line = super().get_line(line_index)
+        for start, end in chips(line.plain, self._pastes):
+            line.stylize(self._chip, start, end)
+        return line
+
+    # Keys.
 
     async def _on_key(self, event: events.Key) -> None:
         self.last_key = event.time
-        if event.key == "enter":
+        action = self._action_for(event.key)
+        if action:
             event.stop()
             event.prevent_default()
-            self._enter()
-            return
-        if event.key == "ctrl+d" and not self.text:
-            event.stop()
-            event.prevent_default()
-            await self.run_action("app.leave")
-        elif event.key in ("up", "down") and self.menu_open:
-            event.stop()
-            event.prevent_default()
-            self.post_message(self.MenuMoved(1 if event.key == "down" else -1))
-        elif event.key in ("up", "down") and self._walk(event.key):
-            event.stop()
-            event.prevent_default()
-            return
-        await self._edit_at_once(event)
+            await self.run_action(action)
+        else:
+            await self._edit_at_once(event)
+
+    def _action_for(self, key: str) -> str:
+        """What a key does that does not just write; "" for all others."""
+        row, column = self.cursor_location
+        if key == "enter":
+            return "continue_line" if self.document.get_line(row)[:column].endswith("\\") else "screen.submit"
+        if key == "ctrl+d" and not self.text:
+            return "app.leave"
+        if key in ("up", "down") and self.menu_open:
+            return f"screen.choose({1 if key == 'down' else -1})"
+        if key == "up" and row == 0:
+            return "older" if self.text else "screen.edit_queued"
+        if key == "down" and row == self.document.line_count - 1 and self.earlier.at is not None:
+            return "newer"
+        return ""
 
     async def _edit_at_once(self, event: events.Key) -> None:
         """Bound keys (backspace, arrows) take effect here and not after they have bubbled to the app, where the letters of a
@@ -135,50 +187,25 @@ class PromptArea(TextArea):
             event.prevent_default()
             await self.app.run_action(bound.binding.action, self)
 
-    def _enter(self) -> None:
+    def action_continue_line(self) -> None:
         row, column = self.cursor_location
-        if self.document.get_line(row)[:column].endswith("\\"):
-            self.replace("\n", (row, column - 1), (row, column))
-            return
-        self.post_message(self.Submitted(self.text))
+        self.replace("\n", (row, column - 1), (row, column))
 
-    def _walk(self, key: str) -> bool:
-        """↑ on the first line and ↓ on the last one go through the history; True where they did."""
-        row, _ = self.cursor_location
-        if key == "up" and row == 0:
-            if not self.text:
-                self.post_message(self.EditQueued())
-                return True
-            return self._older()
-        if key == "down" and row == self.document.line_count - 1:
-            step = self.earlier.newer()
-            if step is not None:
-                self.earlier, text = step
-                self.put(text)
-                return True
-        return False
-
-    def _older(self) -> bool:
+    def action_older(self) -> None:
+        """The prompt before this one; a text that is being written is first gone to the beginning of."""
         if self.text and self.earlier.at is None and self.cursor_location != (0, 0):
             self.move_cursor((0, 0))
-            return True
-        step = self.earlier.older(self.text)
-        if step is None:
-            return False
-        self.earlier, text = step
-        self.put(text)
-        return True
+        elif (step := self.earlier.older(self.written)) is not None:
+            self.earlier, text = step
+            self.put(text)
 
-    def older(self) -> None:
-        """What ↑ does where no queued prompt is there to be edited."""
-        self._older()
+    def action_newer(self) -> None:
+        if (step := self.earlier.newer()) is not None:
+            self.earlier, text = step
+            self.put(text)
 
-    async def _on_paste(self, event: events.Paste) -> None:
-        """Pasted text is text: line ends are unified, what would not show is shown, and nothing is sent."""
+    def _on_paste(self, event: events.Paste) -> None:
         event.stop()
         event.prevent_default()
-        if self.read_only:
-            return
-        text = safe_text(event.text.replace("\r\n", "\n").replace("\r", "\n"))
-        self.move_cursor(self.replace(text, *self.selection, maintain_selection_offset=False).end_location)
         self.last_key = event.time
+        self.paste(event.text)

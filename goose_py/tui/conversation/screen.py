@@ -14,7 +14,7 @@ from textual.screen import Screen
 
 from goose_py.protocol.errors import GooseError
 from goose_py.protocol.safe_text import safe_text
-from goose_py.tui.chrome import WIDE, header_rows, hint_row, panel_rows, plan_line, status_rows, welcome_rows
+from goose_py.tui.chrome import IN_PANEL, WIDE, header_rows, hint_row, panel_rows, plan_line, status_rows, welcome_rows
 from goose_py.tui.context import AppContext
 from goose_py.tui.conversation.completions import (
     Completion,
@@ -77,9 +77,7 @@ class ConversationScreen(Screen[None]):
         self.status = RowView(look, id="status")
         self.menu = RowView(look, id="menu")
         self.question = QuestionPanel(look, context.options.grace, id="question")
-        self.prompt = PromptArea(id="prompt")
-        if ascii_class:
-            self.prompt.add_class(ascii_class)
+        self.prompt = PromptArea(look, id="prompt")
         self.hints = RowView(look, id="hints")
         self._panel_wanted = True
         self._note_for: tuple[Question, Option, int] | None = None
@@ -89,6 +87,7 @@ class ConversationScreen(Screen[None]):
         self._completions: tuple[Completion, ...] = ()
         self._searching = False
         self._closed = ""
+        self._completed = ""
         self._files: tuple[str, ...] | None = None
         self._found_files: tuple[str, tuple[str, ...]] = ("", ())
         self._frame = 0
@@ -162,7 +161,8 @@ class ConversationScreen(Screen[None]):
     def _has_panel(self) -> bool:
         state, chrome = self.state, self._goose.chrome()
         changed = chrome.changes is not None and bool(chrome.changes.files)
-        return bool(state.plan or state.checks or state.context_tokens or chrome.tasks or changed)
+        others = any(task.need in IN_PANEL for task in chrome.tasks)
+        return bool(state.plan or state.checks or state.context_tokens or others or changed)
 
     def _draw_prompt(self, width: int) -> None:
         look = self._goose.look
@@ -175,9 +175,7 @@ class ConversationScreen(Screen[None]):
             modes = " → ".join(self._goose.options.modes)
             text = f"{self.state.mode} · shift+tab: {modes}" if width >= WIDE else f"{self.state.mode} (shift+tab)"
             self.prompt.border_subtitle = look.glyph(text)
-        found = self._completions = self._completions_now() if self._note_for is None else ()
-        self.prompt.menu_open = bool(found)
-        self._chosen = min(self._chosen, max(0, len(found) - 1))
+        found = self._find_completions()
         # What stands around the menu (header, plan, status, prompt, hints) and two rows of the log stay in view.
         room = max(2, min(8, self.app.size.height - 11))
         self.menu.show(completion_rows(found, self._chosen, width, look, limit=room))
@@ -210,7 +208,8 @@ class ConversationScreen(Screen[None]):
             left.append(("↑", "edit queued"))
         elif self.prompt.earlier.entries and not self.prompt.text:
             left.append(("↑", "history"))
-        left += [("/", "commands"), ("ctrl+o", "fold" if self.log_view.expand_all else "expand")]
+        opens = "open the paste" if self.prompt.folded else "fold" if self.log_view.expand_all else "expand"
+        left += [("/", "commands"), ("ctrl+o", opens)]
         if not self.log_view.following:
             left.insert(0, ("ctrl+end", "newest"))
         right = [("F1", "help"), ("F2", "tasks")]
@@ -282,8 +281,8 @@ class ConversationScreen(Screen[None]):
 
     # The prompt.
 
-    def on_prompt_area_submitted(self, event: PromptArea.Submitted) -> None:
-        event.stop()
+    def action_submit(self) -> None:
+        """Enter: what is written is sent, unless it answers something or is only being completed."""
         if self._note_for is not None:
             question, option, variant = self._note_for
             note = self.prompt.take().strip()
@@ -291,26 +290,40 @@ class ConversationScreen(Screen[None]):
             self._goose.answer(question, option, variant, note)
             self.draw()
             return
-        if self._completions:
-            completion = self._take_completion()
-            if not completion.complete:
-                return
-            event = PromptArea.Submitted(self.prompt.text)
-        self._goose.submit(event.text, queue=False)
+        self._find_completions()
+        if self._completions and not self._take_completion().complete:
+            return
+        self._goose.submit(self.prompt.written, queue=False)
 
-    def on_prompt_area_queued(self, event: PromptArea.Queued) -> None:
-        event.stop()
+    def action_queue(self) -> None:
+        self._find_completions()
         if self._completions:
             completion = self._take_completion()
             if completion.kind == "command" and completion.complete:
                 self.prompt.put(f"{completion.text} ")
-        elif event.text.strip() and self._note_for is None:
-            self._goose.submit(event.text, queue=True)
+        elif self._note_for is None:
+            self._goose.submit(self.prompt.written, queue=True)
+
+    def on_paste(self, event: events.Paste) -> None:
+        """What is pasted is written, wherever the keys go; a question waits until that is sent."""
+        if self.question.has_focus and self.question.question is not None:
+            self._put_off = self.question.question.id
+        self._focus_prompt()
+        self.prompt.last_key = event.time
+        self.prompt.paste(event.text)
 
     # What is offered while something is typed.
 
-    def _completions_now(self) -> tuple[Completion, ...]:
-        text = self.prompt.text
+    def _find_completions(self) -> tuple[Completion, ...]:
+        """For what is written at this moment: a key may be faster than the message that something was written."""
+        if self.prompt.text != self._completed:
+            self._completed, self._chosen = self.prompt.text, 0
+        self._completions = self._completions_for(self.prompt.text) if self._note_for is None else ()
+        self.prompt.menu_open = bool(self._completions)
+        self._chosen = min(self._chosen, max(0, len(self._completions) - 1))
+        return self._completions
+
+    def _completions_for(self, text: str) -> tuple[Completion, ...]:
         if self._searching:
             return earlier_completions(text, self.prompt.earlier.entries)
         if text and text == self._closed:
@@ -355,7 +368,7 @@ class ConversationScreen(Screen[None]):
         self.draw_chrome()
 
     def action_editor(self) -> None:
-        text = self.prompt.text
+        text = self.prompt.written
         try:
             written = self._goose.outside(lambda: self._goose.services.edit(text, "prompt.md"))
         except GooseError as error:
@@ -363,22 +376,19 @@ class ConversationScreen(Screen[None]):
             return
         self.prompt.put(safe_text(written.removesuffix("\n")))
 
-    def on_prompt_area_edit_queued(self, event: PromptArea.EditQueued) -> None:
-        event.stop()
+    def action_edit_queued(self) -> None:
         if self.state.queued:
             self._goose.take_back(self.state.queued[-1])
         else:
-            self.prompt.older()
+            self.prompt.action_older()
 
     def on_text_area_changed(self) -> None:
-        self._chosen = 0
         if self.is_mounted:
             self._draw_prompt(self.app.size.width)
 
-    def on_prompt_area_menu_moved(self, event: PromptArea.MenuMoved) -> None:
-        event.stop()
-        if self._completions:
-            self._chosen = (self._chosen + event.step) % len(self._completions)
+    def action_choose(self, step: int) -> None:
+        if self._find_completions():
+            self._chosen = (self._chosen + step) % len(self._completions)
             self._draw_prompt(self.app.size.width)
 
     def on_key(self, event: events.Key) -> None:
@@ -411,6 +421,10 @@ class ConversationScreen(Screen[None]):
             self._goose.interrupt()
 
     def action_expand(self) -> None:
+        """A paste in the prompt is what somebody wants to see who is writing; else the log."""
+        if self.prompt.has_focus and self.prompt.folded:
+            self.prompt.unfold()
+            return
         self.log_view.toggle_all()
         self.draw_chrome()
 

@@ -38,7 +38,7 @@ class DiffRow:
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """`hunk` None: the file's attributes, or, where hunks do not exist, all of it. RowView from `first` to `last`."""
+    """`hunk` None: the file's attributes, or, where hunks do not exist, all of it. Rows from `first` to `last`."""
 
     hunk: Hunk | None
     first: int

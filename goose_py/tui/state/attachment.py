@@ -42,17 +42,26 @@ class Attachment:
         self._connected.clear()
         self._set("connecting")
 
-    async def run(self) -> None:
-        """Returns when the worker is gone or could not be reached; `status` and `problem` say which and why."""
+    async def connect(self) -> None:
+        """Raises GooseError where the worker could not be reached; `status` and `problem` say so too."""
         self.restarting()
         try:
             self._connection = await self._connect(self.task_id, self.state.seq)
         except GooseError as error:
             self._set("failed", str(error))
+            raise
+        finally:
             self._connected.set()
-            return
         self._set("attached")
-        self._connected.set()
+
+    async def run(self) -> None:
+        """Returns when the worker is gone or could not be reached; `status` and `problem` say which and why."""
+        if self._connection is None:
+            try:
+                await self.connect()
+            except GooseError:
+                return
+        assert self._connection is not None
         try:
             await self._read(self._connection)
         finally:

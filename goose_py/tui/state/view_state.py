@@ -157,6 +157,7 @@ class ViewState(msgspec.Struct, frozen=True, kw_only=True):
     repository: str | None = None
     branch: str | None = None
     base_branch: str | None = None
+    starts_from: str = ""
     base_tree: str | None = None
     interactive: bool = True
     model: ModelRef | None = None

@@ -301,13 +301,14 @@ class QuestionPanel(Widget, can_focus=True):
             option = found
         if not self.gate.takes(event.time, option.assent):
             return
+        self._passed_on = math.inf
         self.post_message(self.Answered(self.question, option, self._variant.get(option.key, 0)))
 
     def _pass_on(self, event: events.Key) -> None:
         """A letter that answers nothing is the beginning of a message: it goes to the prompt, and so does what is typed right
-        after it, so that no letter in the midst of a sentence counts as an answer."""
+        after it, so that no letter in the midst of a sentence counts as an answer. So does what comes after an answer."""
         if self.question is not None and event.is_printable and event.character:
-            self._passed_on = event.time
+            self._passed_on = max(self._passed_on, event.time)
             self.post_message(self.PutOff(self.question, event.character))
 
     def on_click(self, event: events.Click) -> None:

@@ -19,6 +19,7 @@ from goose_py.protocol.events import (
     TitleSet,
     Warned,
 )
+from goose_py.protocol.starting import starting_point
 from goose_py.tui.state.cases.items import Cases, notice
 from goose_py.tui.state.view_state import ViewState
 
@@ -32,6 +33,9 @@ def _session_started(state: ViewState, event: SessionStarted) -> ViewState:
         repository=event.copy_of or event.repository,
         branch=event.branch,
         base_branch=event.base_branch,
+        starts_from=starting_point(
+            event.base_branch, event.base, event.uncommitted, includes_changes=event.includes_changes
+        ),
         base_tree=event.base_tree,
         interactive=event.interactive,
         model=event.model,

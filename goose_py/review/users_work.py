@@ -1,0 +1,96 @@
+"""The user's uncommitted work in what a task began with: told apart from the task's own, so that no commit holds it unasked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from goose_py.git.worktrees.base import Base
+from goose_py.git.worktrees.worktree import TaskWorktree
+from goose_py.protocol.changes import path_from_bytes
+from goose_py.review.errors import BaseMoved, UsersWork, listed
+from goose_py.review.merge import Merged, PathChange, merged_entry, merged_onto, path_changes
+
+_CHOICE = (
+    "nothing was changed. Commit your work first, apply the task's to your files (`goose-py apply`), or say "
+    "`--with-my-changes` to commit both."
+)
+
+
+async def head_tree(worktree: TaskWorktree) -> str:
+    """The tree of the commit that the task began at, without any uncommitted work that was recorded."""
+    base = worktree.base
+    return await worktree.repository.tree_of(base.commit) if base.recorded else base.tree
+
+
+async def with_users_work(worktree: TaskWorktree, tree: str) -> str:
+    """`tree`, which has none of it, with the user's uncommitted work on top. Raises UsersWork where that does not fit."""
+    base, start = worktree.base, await head_tree(worktree)
+    if start == base.tree:
+        return tree
+    try:
+        onto = await merged_onto(worktree.store, start, base.tree, tree)
+    except BaseMoved as conflict:
+        raise _same_lines(conflict.paths) from None
+    return await onto.on(worktree.store, tree)
+
+
+async def apart_from_users_work(worktree: TaskWorktree, since: str, tree: str, onto: str) -> Merged:
+    """The changes from `since` to `tree` on `onto`, which lacks the user's uncommitted work. Raises UsersWork where that is
+    what they conflict with, else BaseMoved."""
+    try:
+        return await merged_onto(worktree.store, since, tree, onto)
+    except BaseMoved as conflict:
+        theirs = {path_from_bytes(each.path) for each in await _users_changes(worktree)}
+        if set(conflict.paths) <= theirs:
+            raise _same_lines(conflict.paths) from None
+        raise
+
+
+async def refuse_users_work(worktree: TaskWorktree, commit: str) -> None:
+    """Raises UsersWork where this commit of the task holds some of it: where a file is another one without it."""
+    changes = await _users_changes(worktree)
+    if not changes:
+        return
+    store, start = worktree.store, await head_tree(worktree)
+    tree = await worktree.repository.tree_of(commit)
+    made = {each.path: each.new for each in await path_changes(store, start, tree)}
+    held = [
+        path_from_bytes(each.path)
+        for each in changes
+        if (entry := made.get(each.path)) is not None and await merged_entry(store, each.new, entry, each.old) != entry
+    ]
+    if held:
+        raise UsersWork(f"the task's commit {commit[:12]} holds your uncommitted work in {listed(held)}; {_CHOICE}", held)
+
+
+async def base_on(worktree: TaskWorktree, commit: str, tree: str, branch: str | None) -> Base:
+    """What the task stands on at another commit: the user's uncommitted work comes along where it fits there."""
+    base, store = worktree.base, worktree.store
+    clean = Base(commit, tree, branch)
+    if not base.recorded:
+        return clean
+    try:
+        files = await with_users_work(worktree, tree)
+    except UsersWork as conflict:
+        told = f"Your uncommitted work in {listed(conflict.paths)} is no longer in the task's files: it does not fit {branch}."
+        return Base(commit, tree, branch, warnings=(told,))
+    if files == tree:
+        return clean
+    recorded = await store.commit(files, [commit], "Uncommitted work, as it is on another commit\n")
+    await store.publish([recorded], [commit], worktree.repository)
+    return Base(
+        commit, files, branch, includes_changes=True, index=tree, recorded=recorded, uncommitted=base.uncommitted,
+        left_out=base.left_out,
+    )  # fmt: skip
+
+
+async def _users_changes(worktree: TaskWorktree) -> tuple[PathChange, ...]:
+    return await path_changes(worktree.store, await head_tree(worktree), worktree.base.tree)
+
+
+def _same_lines(paths: Sequence[str]) -> UsersWork:
+    return UsersWork(
+        f"the task changed lines in {listed(paths)} that you have changed too and not committed, so a commit of the one would "
+        f"hold the other; {_CHOICE}",
+        paths,
+    )
