@@ -41,11 +41,12 @@ async def run_setup(host: Host, folder: TaskFolder) -> VerificationFinished:
         raise UserError("There is no setup command: worktree.setup names one.")
     worktree = await open_worktree(host, folder, read_log(folder.path).records)
     runner = await _runner(host, folder, worktree)
-    return await runner.with_timeout(settings.worktree.setup_timeout).run(settings.worktree.setup, None)
+    return await runner.with_timeout(settings.worktree.setup_timeout, start=".").run(settings.worktree.setup, None)
 
 
 async def _runner(host: Host, folder: TaskFolder, worktree: TaskWorktree) -> CheckRunner:
     settings = load_settings(host, read_spec(folder.path)).settings
     started = start_of(read_log(folder.path).records)
     confinement = await confine(host, settings, folder, worktree, copy_of=started.copy_of if started is not None else "")
-    return check_runner(host, settings, folder, confinement, redaction(host))
+    start = (started.folder if started is not None else "") or "."
+    return check_runner(host, settings, folder, confinement, redaction(host), start)

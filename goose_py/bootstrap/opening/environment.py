@@ -1,18 +1,21 @@
 """Where a task works: its worktree, the sandbox around it, its checks."""
 
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 
 import msgspec
 
 from goose_py.bootstrap.check_runner import check_runner
 from goose_py.bootstrap.confinement import Confinement, confine, probe_here, require, way_out
+from goose_py.bootstrap.extension_specs import all_ours, extensions_of
 from goose_py.bootstrap.opening.opening import Opening
-from goose_py.bootstrap.tools import all_ours, extensions_of
 from goose_py.bootstrap.workspace.background_checkout import Checkout, checkout
-from goose_py.bootstrap.workspace.worktree import OpenWorkspace, open_workspace
+from goose_py.bootstrap.workspace.worktree import OpenWorkspace, open_workspace, start_of
 from goose_py.config.settings import Settings
 from goose_py.protocol import events as ev
 from goose_py.tasks.checks import CheckRunner
+from goose_py.tasks.spec import TaskSpec
 from goose_py.toolbox.spec import ExtensionSpec
 
 FEW_FILES = 500
@@ -21,7 +24,8 @@ FEW_FILES = 500
 
 class Environment(msgspec.Struct, frozen=True, kw_only=True):
     """`files` are those of the worktree's base. `files_follow`: they are still on their way, and the first request may leave
-    before they are there."""
+    before they are there. `start` is the folder that its user stood in, relative to the root of the workspace: relative paths
+    and commands begin there."""
 
     workspace: OpenWorkspace
     files: tuple[str, ...]
@@ -30,6 +34,12 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     checks: CheckRunner
     extensions: Sequence[ExtensionSpec]
     files_follow: bool
+    start: str
+
+    def on_host(self, path: str) -> Path:
+        """Where a path lies that the model speaks of."""
+        policy = self.confinement.policy
+        return policy.outside(policy.seen_at / self.start / path)
 
 
 async def prepare_environment(
@@ -50,18 +60,33 @@ async def prepare_environment(
         way_out(confinement, settings, folder, lambda text: warn((text,)))
     )
     files = await listing
-    files_follow = not files_first and len(files) > FEW_FILES and _needs_no_files(settings, workspace, extensions)
+    start, is_new = _start(spec, workspace, records)
+    has_start = start == "." or any(path.startswith(f"{start}/") for path in files)
+    files_follow = not files_first and len(files) > FEW_FILES and _needs_no_files(settings, workspace, extensions) and has_start
     if not files_follow:
         await arriving.done()
+    if is_new and not has_start:
+        with suppress(OSError):  # an empty folder is in no tree
+            (workspace.worktree.path / start).mkdir(parents=True, exist_ok=True)
     return Environment(
         workspace=workspace,
         files=files,
         checkout=arriving,
         confinement=confinement,
-        checks=check_runner(host, settings, folder, confinement, opening.redact),
+        checks=check_runner(host, settings, folder, confinement, opening.redact, start),
         extensions=extensions,
         files_follow=files_follow,
+        start=start,
     )
+
+
+def _start(spec: TaskSpec, workspace: OpenWorkspace, records: tuple[ev.Record, ...]) -> tuple[str, bool]:
+    """The folder that the task began in, or begins in now."""
+    started = start_of(records)
+    if started is not None and started.session_id == spec.task_id:
+        return started.folder or ".", False
+    here, root = Path(spec.folder).resolve(), workspace.worktree.repository.root
+    return (here.relative_to(root).as_posix() if here.is_relative_to(root) else "."), True
 
 
 def _needs_no_files(settings: Settings, workspace: OpenWorkspace, extensions: Sequence[ExtensionSpec]) -> bool:
