@@ -110,7 +110,8 @@ def test_no_sdk_is_imported_before_it_is_chosen(module, allowed):
 
 
 ROOMS = (SOURCE, ROOT / "extensions")
-STARTED_BY_NAME = {"__main__", "server", "match_worker", "confine", "reach", "anthropic", "chat", "ollama", "responses"}
+PROGRAMS_OF_THEIR_OWN = {"__main__", "server", "match_worker", "confine", "reach", "mount_shares"}
+STARTED_BY_NAME = PROGRAMS_OF_THEIR_OWN | {"anthropic", "chat", "ollama", "responses"}
 """Modules that no import names: programs of their own, a manifest's entry, and adapters, chosen by their protocol's name."""
 
 
