@@ -12,8 +12,14 @@ SHELL = "/bin/bash"
 
 
 def check_runner(
-    host: Host, settings: Settings, folder: TaskFolder, confinement: Confinement, redact: Callable[[str], str]
+    host: Host,
+    settings: Settings,
+    folder: TaskFolder,
+    confinement: Confinement,
+    redact: Callable[[str], str],
+    start: str = ".",
 ) -> CheckRunner:
+    """Checks begin in the folder `start` of the workspace."""
     return CheckRunner(
         confinement.spawn(),
         confinement.policy.workspace,
@@ -23,6 +29,7 @@ def check_runner(
         settings.check_timeout,
         host.monotonic,
         redact,
+        start,
     )
 
 

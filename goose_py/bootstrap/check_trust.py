@@ -5,6 +5,7 @@ task of the repository once `goose-py trust` has approved exactly these. A chang
 """
 
 import os
+import shlex
 from collections.abc import Collection
 from pathlib import Path
 
@@ -38,16 +39,31 @@ def find_checks(host: Host, root: Path) -> tuple[FoundCheck, ...]:
     return found_checks(project)
 
 
+def nearest_checks(host: Host, folder: Path, root: Path) -> tuple[FoundCheck, ...]:
+    """What is found in the nearest folder from `folder` up to `root`, as commands that begin in `folder`."""
+    for place in (folder, *folder.parents):
+        if found := find_checks(host, place):
+            return tuple(FoundCheck(begun_in(folder, place, check.command), check.because) for check in found)
+        if place == root:
+            break
+    return ()
+
+
+def begun_in(folder: Path, place: Path, command: str) -> str:
+    """A command that belongs to the folder `place`, for a shell that begins in `folder`."""
+    return command if folder == place else f"cd {shlex.quote(os.path.relpath(place, folder))} && {command}"
+
+
 def as_proposal(found: Collection[FoundCheck]) -> Executable:
     """What an approval of these commands is bound to."""
     return executable(("checks",), {"checks": [check.command for check in found]})
 
 
-def with_found_checks(host: Host, loaded: Loaded, root: Path) -> Loaded:
-    """The settings with what was found in `root`, where nobody has configured a check and these commands are approved. Where
-    they are not, a warning shows them."""
+def with_found_checks(host: Host, loaded: Loaded, folder: Path, root: Path) -> Loaded:
+    """The settings with what was found for `folder` of the project in `root`, where nobody has configured a check and these
+    commands are approved. Where they are not, a warning shows them."""
     configured = "checks" in loaded.origins() or any(wanted.key == "checks" for wanted in loaded.executables)
-    if configured or not (found := find_checks(host, root)):
+    if configured or not (found := nearest_checks(host, folder, root)):
         return loaded
     if as_proposal(found).sha256 in trust_store(host).approved(identify(root)):
         return _using(loaded, [check.command for check in found])
@@ -58,15 +74,15 @@ def with_found_checks(host: Host, loaded: Loaded, root: Path) -> Loaded:
     return msgspec.structs.replace(loaded, warnings=(*loaded.warnings, told))
 
 
-def with_auto_checks(host: Host, loaded: Loaded, root: Path) -> Loaded:
-    """The settings with what was found in the place of `auto`, where whoever starts the task said that. Raises UserError where
-    there is nothing to be found."""
+def with_auto_checks(host: Host, loaded: Loaded, folder: Path, root: Path) -> Loaded:
+    """The settings with what was found for `folder` in the place of `auto`, where whoever starts the task said that. Raises
+    UserError where there is nothing to be found."""
     checks = loaded.settings.checks
     if AUTO not in checks or loaded.origins().get("checks") not in ("flag", "environment"):
         return loaded
-    found = find_checks(host, root)
+    found = nearest_checks(host, folder, root)
     if not found:
-        raise UserError(f"`--check auto` finds no test command in {root}. Name one: `--check COMMAND`.")
+        raise UserError(f"`--check auto` finds no test command in {folder}. Name one: `--check COMMAND`.")
     expanded: list[str] = []
     for check in checks:
         expanded += [each.command for each in found] if check == AUTO else [check]

@@ -43,7 +43,7 @@ async def run_setup(host: Host, folder: TaskFolder) -> VerificationFinished:
         raise UserError("There is no setup command: worktree.setup names one.")
     worktree = await open_worktree(host, folder, read_log(folder.path).records)
     async with _runner(host, folder, worktree) as runner:
-        return await runner.with_timeout(settings.worktree.setup_timeout).run(settings.worktree.setup, None)
+        return await runner.with_timeout(settings.worktree.setup_timeout, start=".").run(settings.worktree.setup, None)
 
 
 @asynccontextmanager
@@ -51,9 +51,10 @@ async def _runner(host: Host, folder: TaskFolder, worktree: TaskWorktree) -> Asy
     settings = load_settings(host, read_spec(folder.path)).settings
     started = start_of(read_log(folder.path).records)
     confinement = await confine(host, settings, folder, worktree, copy_of=started.copy_of if started is not None else "")
+    start = (started.folder if started is not None else "") or "."
     folders = (await shares_of(host, settings, worktree)).folders
     if confinement.policy.place is None:
-        yield check_runner(host, settings, folder, confinement.reading(folders), redaction(host))
+        yield check_runner(host, settings, folder, confinement.reading(folders), redaction(host), start)
         return
     async with sharing(confinement, folders, folder, lambda text: None) as shared:
-        yield check_runner(host, settings, folder, shared, redaction(host))
+        yield check_runner(host, settings, folder, shared, redaction(host), start)

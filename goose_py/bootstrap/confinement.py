@@ -125,6 +125,9 @@ async def confine(
             f"{checkout} holds your home folder or the system, so commands see the task's files at {worktree.path} instead, "
             "without what git ignores.",
         )
+    elif found.backend != "bubblewrap" and can_be_covered(checkout, host.home):
+        # Nothing can be mounted: what means the checkout is mapped by our own tools.
+        policy = msgspec.structs.replace(policy, names=(checkout, *_spelled(host, checkout)))
     return Confinement(
         found=found,
         policy=policy,

@@ -5,6 +5,8 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from goose_py.bootstrap.host import Host
 from goose_py.config.errors import ConfigError
 from goose_py.config.load import Loaded, load
@@ -18,7 +20,8 @@ PROJECT_FILE = Path(".goose") / "config.toml"
 def load_settings(host: Host, spec: TaskSpec | None = None, flags: Mapping[str, Any] | None = None) -> Loaded:
     """The user's file, what a trusted repository's own file may say, the environment, and what this task was given. Raises
     ConfigError."""
-    root = project_root(Path(spec.folder) if spec is not None else host.cwd)
+    stands = (Path(spec.folder) if spec is not None else host.cwd).resolve()
+    root = project_root(stands)
     file = root / PROJECT_FILE
     trusted, approved = False, frozenset[str]()
     if file.is_file():
@@ -39,11 +42,17 @@ def load_settings(host: Host, spec: TaskSpec | None = None, flags: Mapping[str, 
     if not loaded.settings.checks and spec is not None and not spec.checks:
         from goose_py.bootstrap.check_trust import with_found_checks
 
-        return with_found_checks(host, loaded, root)
+        return with_found_checks(host, loaded, stands, root)
     if AUTO in loaded.settings.checks:
         from goose_py.bootstrap.check_trust import with_auto_checks
 
-        return with_auto_checks(host, loaded, root)
+        return with_auto_checks(host, loaded, stands, root)
+    if stands != root and loaded.origins().get("checks") == "project":
+        from goose_py.bootstrap.check_trust import begun_in
+
+        # Its file stands in the root, and says them for there.
+        checks = tuple(begun_in(stands, root, check) for check in loaded.settings.checks)
+        return msgspec.structs.replace(loaded, settings=msgspec.structs.replace(loaded.settings, checks=checks))
     return loaded
 
 

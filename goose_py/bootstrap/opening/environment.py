@@ -2,22 +2,25 @@
 
 import sys
 from collections.abc import Collection, Sequence
+from contextlib import suppress
+from pathlib import Path
 
 import msgspec
 
 from goose_py.bootstrap.check_runner import check_runner
 from goose_py.bootstrap.confinement import Confinement, confine, probe_here, require, sharing, way_out
+from goose_py.bootstrap.extension_specs import all_ours, extensions_of
 from goose_py.bootstrap.opening.opening import Opening
-from goose_py.bootstrap.tools import all_ours, extensions_of
 from goose_py.bootstrap.workspace.background_checkout import Checkout, checkout
 from goose_py.bootstrap.workspace.shares import shares_of
 from goose_py.bootstrap.workspace.unmounted_shares import bring
-from goose_py.bootstrap.workspace.worktree import OpenWorkspace, open_workspace
+from goose_py.bootstrap.workspace.worktree import OpenWorkspace, open_workspace, start_of
 from goose_py.config.settings import Settings
 from goose_py.protocol import events as ev
 from goose_py.sandbox.policy import Level
 from goose_py.sandbox.variables import Granted
 from goose_py.tasks.checks import CheckRunner
+from goose_py.tasks.spec import TaskSpec
 from goose_py.toolbox.spec import ExtensionSpec
 
 FEW_FILES = 500
@@ -26,7 +29,8 @@ FEW_FILES = 500
 
 class Environment(msgspec.Struct, frozen=True, kw_only=True):
     """`files` are those of the worktree's base. `files_follow`: they are still on their way, and the first request may leave
-    before they are there."""
+    before they are there. `start` is the folder that its user stood in, relative to the root of the workspace: relative paths
+    and commands begin there."""
 
     workspace: OpenWorkspace
     files: tuple[str, ...]
@@ -35,6 +39,12 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     checks: CheckRunner
     extensions: Sequence[ExtensionSpec]
     files_follow: bool
+    start: str
+
+    def on_host(self, path: str) -> Path:
+        """Where a path lies that the model speaks of."""
+        policy = self.confinement.policy
+        return policy.outside(policy.seen_at / self.start / path)
 
 
 async def prepare_environment(
@@ -68,17 +78,23 @@ async def prepare_environment(
         links, told = await bring(workspace.worktree, shares.folders, sys.platform, linked=held)
         confinement = confinement.reading(links)
         warn(told)
-    files_follow = not files_first and len(files) > FEW_FILES and _needs_no_files(settings, workspace, extensions)
+    start, is_new = _start(spec, workspace, records)
+    has_start = start == "." or any(path.startswith(f"{start}/") for path in files)
+    files_follow = not files_first and len(files) > FEW_FILES and _needs_no_files(settings, workspace, extensions) and has_start
     if not files_follow:
         await arriving.done()
+    if is_new and not has_start:
+        with suppress(OSError):  # an empty folder is in no tree
+            (workspace.worktree.path / start).mkdir(parents=True, exist_ok=True)
     return Environment(
         workspace=workspace,
         files=files,
         checkout=arriving,
         confinement=confinement,
-        checks=check_runner(host, settings, folder, confinement, opening.redact),
+        checks=check_runner(host, settings, folder, confinement, opening.redact, start),
         extensions=extensions,
         files_follow=files_follow,
+        start=start,
     )
 
 
@@ -86,6 +102,15 @@ def _missing(granted: Granted, asked_for: Collection[str]) -> tuple[str, ...]:
     """Of the variables that this very task was given, those that are not set where it is started."""
     names = [name for name in granted.missing if name in asked_for]
     return (f"Not set here, so commands go without: {', '.join(names)}.",) if names else ()
+
+
+def _start(spec: TaskSpec, workspace: OpenWorkspace, records: tuple[ev.Record, ...]) -> tuple[str, bool]:
+    """The folder that the task began in, or begins in now."""
+    started = start_of(records)
+    if started is not None and started.session_id == spec.task_id:
+        return started.folder or ".", False
+    here, root = Path(spec.folder).resolve(), workspace.worktree.repository.root
+    return (here.relative_to(root).as_posix() if here.is_relative_to(root) else "."), True
 
 
 def _needs_no_files(settings: Settings, workspace: OpenWorkspace, extensions: Sequence[ExtensionSpec]) -> bool:
