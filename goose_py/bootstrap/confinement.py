@@ -23,6 +23,7 @@ from goose_py.sandbox.policy import Commits, Level, Policy, Share
 from goose_py.sandbox.probe_cache import circumstances
 from goose_py.sandbox.spawn import BoundSpawn, bind
 from goose_py.sandbox.toolchains import home_toolchains, python_roots
+from goose_py.sandbox.variables import Granted, grant
 from goose_py.tasks.checks import Spawn
 from goose_py.tasks.store import TaskFolder
 
@@ -55,14 +56,20 @@ class _SpawnWhile(msgspec.Struct, frozen=True):
 
 
 class Confinement(msgspec.Struct, frozen=True):
-    """`found` is the backend with the verdict of its probe; `policy` what a task's processes may touch; `env` what they see.
-    `warnings` are sentences for a person; `before_each` is called before the model's commands."""
+    """`found` is the backend with the verdict of its probe; `policy` what a task's processes may touch; `env` what they see;
+    `granted` what commands see besides, because the user named it. `warnings` are sentences for a person; `before_each` is
+    called before the model's commands."""
 
     found: FoundSandbox
     policy: Policy
     env: Mapping[str, str]
+    granted: Granted = Granted()
     warnings: tuple[str, ...] = ()
     before_each: Callable[[], None] = lambda: None
+
+    @property
+    def env_of_commands(self) -> Mapping[str, str]:
+        return {**self.granted.values, **self.env}
 
     def spawn(self) -> BoundSpawn:
         """Starts processes that may write the workspace."""
@@ -129,6 +136,7 @@ async def confine(
             "PYTHONDONTWRITEBYTECODE": "1",
             **_network_said(settings, found),
         },
+        granted=grant(settings.sandbox.env, host.env),
         warnings=warnings,
     )
 

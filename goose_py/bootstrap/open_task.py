@@ -161,7 +161,7 @@ class _Steps:
         if begun:
             await session.recover()
         else:
-            session.emit(session_started(spec, settings, ref, environment.workspace))
+            session.emit(session_started(spec, settings, ref, environment))
         opening.coming.begin(session)
         opening.coming.warn((*told_of(loaded), *environment.workspace.warnings, *models.warnings))
         await fix_prefix(opening, session, toolbox, settings, profile)

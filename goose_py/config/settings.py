@@ -246,6 +246,7 @@ class SandboxSettings(Section, frozen=True, kw_only=True):
     network: Annotated[bool, user("Whether commands may reach the network")] = False
     allow_hosts: Annotated[tuple[str, ...], user("Hosts that commands may reach while the network is off")] = ()
     readable: Annotated[tuple[str, ...], user("Folders outside the workspace that commands may read")] = ()
+    env: Annotated[tuple[Name, ...], user("Variables of yours that commands get: names, or globs such as AWS_*")] = ()
 
 
 class UiSettings(Section, frozen=True, kw_only=True):

@@ -43,7 +43,7 @@ class SessionStarted(Event, frozen=True, kw_only=True, tag="session_started"):
     worktree, `repository` is the checkout it was made from, `base` the commit and `base_tree` the tree it started as, in which
     `uncommitted` files of the user's differ from the commit. `program` is the version that wrote it. `interactive`: somebody
     can answer questions. `copy_of` is the folder of the user's where `repository` is a copy of ours, made because that folder
-    is none."""
+    is none. `variables` are the names of those of the user's environment that commands get."""
 
     session_id: str
     title: str = ""
@@ -63,6 +63,7 @@ class SessionStarted(Event, frozen=True, kw_only=True, tag="session_started"):
     program: str = ""
     recipe: dict[str, Any] | None = None
     copy_of: str = ""
+    variables: tuple[str, ...] = ()
 
 
 class PrefixSet(Event, frozen=True, kw_only=True, tag="prefix_set"):
@@ -182,7 +183,8 @@ class PlanStepFinished(Event, frozen=True, kw_only=True, tag="plan_step_finished
 
 class ApprovalRequested(Event, frozen=True, kw_only=True, tag="approval_requested"):
     """A call waits for a person. `call` is the frozen object that will run if it is allowed; `reason` and `cause` are the
-    policy's; `patterns` are the grants that "always" would keep, editable. `snapshot` is the tree taken before."""
+    policy's; `patterns` are the grants that "always" would keep, editable. `snapshot` is the tree taken before. `variables` are
+    the names of the user's that the call would get."""
 
     approval_id: str
     call: ToolCall
@@ -190,6 +192,7 @@ class ApprovalRequested(Event, frozen=True, kw_only=True, tag="approval_requeste
     cause: str = ""
     patterns: tuple[str, ...] = ()
     snapshot: str | None = None
+    variables: tuple[str, ...] = ()
 
 
 class ApprovalResolved(Event, frozen=True, kw_only=True, tag="approval_resolved"):

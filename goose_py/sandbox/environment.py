@@ -31,22 +31,21 @@ _QUIET: Final = {
 
 
 def child_env(
-    parent: Mapping[str, str], grants: Iterable[str] = (), *, secrets: Iterable[str] = (), unsafe_path: Iterable[str] = ()
+    parent: Mapping[str, str], *, secrets: Iterable[str] = (), unsafe_path: Iterable[str] = ()
 ) -> dict[str, str]:
     """What a child of ours sees of `parent`.
 
     Kept are the names a program needs to run, unless the value has the shape of a credential or contains one of `secrets`
-    (known key values). `grants` are names that a person granted to this one child: they pass as they are. PATH loses its
-    relative and empty entries, which would make the working folder a place that programs come from, and those beneath
-    `unsafe_path` (folders the agent can write). No pager, editor or password prompt can start."""
+    (known key values). PATH loses its relative and empty entries, which would make the working folder a place that programs
+    come from, and those beneath `unsafe_path` (folders the agent can write). No pager, editor or password prompt can start.
+    What a person grants besides is in `variables`."""
     known = [secret for secret in secrets if len(secret) >= 8]
-    granted = set(grants)
     env = dict(_QUIET)
     for name, value in parent.items():
         needed = name in _NAMES or name.startswith(_PREFIXES)
-        if name in granted or (needed and not looks_secret(value) and not _contains(value, known)):
+        if needed and not looks_secret(value) and not _contains(value, known):
             env[name] = value
-    if "PATH" in env and "PATH" not in granted:
+    if "PATH" in env:
         env["PATH"] = safe_path(env["PATH"], unsafe_path)
     return env
 

@@ -1,7 +1,7 @@
 """Where a task works: its worktree, the sandbox around it, its checks."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 
@@ -16,6 +16,7 @@ from goose_py.bootstrap.workspace.worktree import OpenWorkspace, open_workspace
 from goose_py.config.settings import Settings
 from goose_py.protocol import events as ev
 from goose_py.sandbox.policy import Level
+from goose_py.sandbox.variables import Granted
 from goose_py.tasks.checks import CheckRunner
 from goose_py.toolbox.spec import ExtensionSpec
 
@@ -51,6 +52,7 @@ async def prepare_environment(
     confinement = await confine(host, settings, folder, workspace.worktree, await probing, workspace.copy_of)
     warn(confinement.warnings)
     require(confinement, settings, interactive=spec.interactive)
+    warn(_missing(confinement.granted, spec.overrides.get("sandbox.env", ())))
     confinement = await opening.stack.enter_async_context(
         way_out(confinement, settings, folder, lambda text: warn((text,)))
     )
@@ -78,6 +80,12 @@ async def prepare_environment(
         extensions=extensions,
         files_follow=files_follow,
     )
+
+
+def _missing(granted: Granted, asked_for: Collection[str]) -> tuple[str, ...]:
+    """Of the variables that this very task was given, those that are not set where it is started."""
+    names = [name for name in granted.missing if name in asked_for]
+    return (f"Not set here, so commands go without: {', '.join(names)}.",) if names else ()
 
 
 def _needs_no_files(settings: Settings, workspace: OpenWorkspace, extensions: Sequence[ExtensionSpec]) -> bool:

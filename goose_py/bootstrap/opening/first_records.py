@@ -9,7 +9,6 @@ from goose_py.bootstrap.opening.environment import Environment
 from goose_py.bootstrap.opening.opening import Opening
 from goose_py.bootstrap.tools import prefix_of
 from goose_py.bootstrap.workspace.orientation import describe
-from goose_py.bootstrap.workspace.worktree import OpenWorkspace
 from goose_py.config.settings import Settings
 from goose_py.protocol import events as ev
 from goose_py.protocol.messages import ModelRef
@@ -24,8 +23,8 @@ SETTLE_SECONDS = 10.0
 AT_ONCE = 0.02
 
 
-def session_started(spec: TaskSpec, settings: Settings, ref: ModelRef, workspace: OpenWorkspace) -> ev.SessionStarted:
-    worktree = workspace.worktree
+def session_started(spec: TaskSpec, settings: Settings, ref: ModelRef, environment: Environment) -> ev.SessionStarted:
+    workspace, worktree = environment.workspace, environment.workspace.worktree
     return ev.SessionStarted(
         session_id=spec.task_id,
         title=spec.title,
@@ -45,6 +44,7 @@ def session_started(spec: TaskSpec, settings: Settings, ref: ModelRef, workspace
         program=__version__,
         recipe=spec.recipe,
         copy_of=workspace.copy_of,
+        variables=environment.confinement.granted.names,
     )
 
 
