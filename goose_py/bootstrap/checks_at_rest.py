@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from goose_py.bootstrap.check_runner import check_runner
-from goose_py.bootstrap.confinement import confine, sharing
+from goose_py.bootstrap.confinement import confine, mounted_shares
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.known_secrets import redaction
 from goose_py.bootstrap.settings import load_settings
@@ -56,5 +56,6 @@ async def _runner(host: Host, folder: TaskFolder, worktree: TaskWorktree) -> Asy
     if confinement.policy.place is None:
         yield check_runner(host, settings, folder, confinement.reading(folders), redaction(host), start)
         return
-    async with sharing(confinement, folders, folder, lambda text: None) as shared:
+    async with mounted_shares(folder, worktree, folders) as found:
+        shared = confinement.sharing(found, lambda text: None)
         yield check_runner(host, settings, folder, shared, redaction(host), start)

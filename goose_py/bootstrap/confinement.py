@@ -18,7 +18,7 @@ from goose_py.git.worktrees.worktree import TaskWorktree
 from goose_py.protocol.errors import GooseError
 from goose_py.sandbox.detection import FoundSandbox, find_sandbox
 from goose_py.sandbox.environment import child_env, elsewhere
-from goose_py.sandbox.overlays import ShareWatch, mounted
+from goose_py.sandbox.overlays import Mounted, ShareWatch, mounted
 from goose_py.sandbox.policy import Commits, Level, Policy, Share
 from goose_py.sandbox.probe_cache import circumstances
 from goose_py.sandbox.spawn import BoundSpawn, bind
@@ -74,6 +74,14 @@ class Confinement(msgspec.Struct, frozen=True):
     def spawn(self) -> BoundSpawn:
         """Starts processes that may write the workspace."""
         return bind(self.found.sandbox, self.policy)
+
+    def sharing(self, found: Mounted, warn: Callable[[str], None]) -> "Confinement":
+        """With what is mounted seen inside."""
+        if found.reason:
+            warn(f"What is shared with the task is read-only there, so that nothing can be installed: {found.reason}.")
+        policy = found.seen_by(self.policy)
+        env, watch = {**self.env, **elsewhere(policy)}, ShareWatch(found.shares, warn)
+        return msgspec.structs.replace(self, policy=policy, env=env, before_each=watch.look)
 
     def reading(self, shares: Sequence[Share]) -> "Confinement":
         """With these folders of the user's readable, where a sandbox of permissions shows them under their own names."""
@@ -173,18 +181,10 @@ def _network_said(settings: Settings, found: FoundSandbox) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def sharing(
-    confinement: Confinement, shares: Sequence[Share], folder: TaskFolder, warn: Callable[[str], None]
-) -> AsyncIterator[Confinement]:
-    """The confinement with these shares seen inside, for as long as this lasts: copy-on-write where the kernel can, else
-    read-only."""
-    wanted = msgspec.structs.replace(confinement.policy, shares=tuple(shares))
-    async with mounted(wanted, layers_of(folder), Path(sys.executable)) as found:
-        if found.reason:
-            warn(f"What is shared with the task is read-only there, so that nothing can be installed: {found.reason}.")
-        env = {**confinement.env, **elsewhere(found.policy)}
-        watch = ShareWatch(found.policy.shares, warn)
-        yield msgspec.structs.replace(confinement, policy=found.policy, env=env, before_each=watch.look)
+async def mounted_shares(folder: TaskFolder, worktree: TaskWorktree, shares: Sequence[Share]) -> AsyncIterator[Mounted]:
+    """The task's shares, mounted for as long as this lasts: copy-on-write where the kernel can, else read-only."""
+    async with mounted(worktree.path, shares, layers_of(folder), Path(sys.executable)) as found:
+        yield found
 
 
 def layers_of(folder: TaskFolder) -> Path:

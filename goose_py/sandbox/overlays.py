@@ -31,10 +31,15 @@ _WATCHED: Final = 64
 
 
 class Mounted(msgspec.Struct, frozen=True):
-    """The policy as it can be kept, and why shares that were to be copy-on-write are read-only (one clause), or ""."""
+    """The shares as they can be had, where those with an upper layer are mounted, and why others that are seen in the workspace
+    are read-only (one clause), or ""."""
 
-    policy: Policy
+    shares: tuple[Share, ...] = ()
+    namespaces: Namespaces | None = None
     reason: str = ""
+
+    def seen_by(self, policy: Policy) -> Policy:
+        return msgspec.structs.replace(policy, shares=self.shares, namespaces=self.namespaces)
 
 
 class _Held(msgspec.Struct, frozen=True):
@@ -79,34 +84,32 @@ def _is_content(entry: "os.DirEntry[str]") -> bool:
 
 
 @asynccontextmanager
-async def mounted(policy: Policy, folder: Path, python: Path) -> AsyncIterator[Mounted]:
-    """Mounts the policy's shares for as long as this lasts; `folder` keeps their upper layers for the next time. Where it
-    cannot be done they are read-only. Raises nothing."""
-    shares = [share for share in policy.shares if share.path.is_absolute() or mount_point(policy.workspace, share.path)]
-    plain = msgspec.structs.replace(policy, shares=tuple(shares))
+async def mounted(workspace: Path, shares: Sequence[Share], folder: Path, python: Path) -> AsyncIterator[Mounted]:
+    """Mounts the shares for as long as this lasts; `folder` keeps their upper layers for the next time. Where it cannot be done
+    they are read-only. Shares in whose place the workspace has something are none. Raises nothing."""
+    shares = tuple(share for share in shares if share.path.is_absolute() or mount_point(workspace, share.path))
     if not shares:
-        yield Mounted(plain)
+        yield Mounted()
         return
     with contextlib.ExitStack() as stack:
         try:
-            held = await _hold(stack, policy.workspace, shares, folder, python)
-            found = _layered(plain, held, folder)
+            held = await _hold(stack, workspace, shares, folder, python)
+            found = _layered(shares, held, folder)
         except _Impossible as error:
-            found = Mounted(plain, str(error))
+            found = Mounted(shares, None, str(error))
         except OSError as error:
-            found = Mounted(plain, (error.strerror or str(error)).lower())
+            found = Mounted(shares, None, (error.strerror or str(error)).lower())
         yield found
 
 
-def _layered(policy: Policy, held: "_Held", folder: Path) -> Mounted:
-    shares = tuple(
+def _layered(shares: Sequence[Share], held: "_Held", folder: Path) -> Mounted:
+    layered = tuple(
         msgspec.structs.replace(share, upper=upper_layer(folder, share)) if os.fspath(share.path) in held.mounted else share
-        for share in policy.shares
+        for share in shares
     )
     names = Namespaces(*(f"/proc/{held.pid}/fd/{number}" for number in (held.user, held.mount)))
-    lacking = ", ".join(str(share.path) for share in shares if share.upper is None)
-    reason = f"nothing can be mounted over {lacking}" if lacking else ""
-    return Mounted(msgspec.structs.replace(policy, shares=shares, namespaces=names), reason)
+    lacking = ", ".join(str(share.path) for share in layered if share.upper is None)
+    return Mounted(layered, names, f"nothing can be mounted over {lacking}" if lacking else "")
 
 
 class ShareWatch:

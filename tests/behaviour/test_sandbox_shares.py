@@ -8,14 +8,17 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 import pytest
 from msgspec.structs import replace
 
+from goose_py.sandbox import overlays
 from goose_py.sandbox.detection import _make
-from goose_py.sandbox.overlays import Mounted, ShareWatch, changed_layers, mounted
+from goose_py.sandbox.overlays import ShareWatch, changed_layers
 from goose_py.sandbox.policy import Policy, SandboxError, Share
 from goose_py.sandbox.spawn import Sandbox, bind
 
@@ -52,6 +55,20 @@ def policy(tmp_path: Path) -> Policy:
     return Policy(
         workspace=tmp_path / "wt", home=tmp_path / "home", tmp=tmp_path / "tmp", place=tmp_path / "project", shares=shares
     )
+
+
+@dataclass(frozen=True)
+class Mounted:
+    """A policy with its shares, and why they are not copy-on-write."""
+
+    policy: Policy
+    reason: str
+
+
+@asynccontextmanager
+async def mounted(policy: Policy, folder: Path, python: Path) -> AsyncIterator[Mounted]:
+    async with overlays.mounted(policy.workspace, policy.shares, folder, python) as found:
+        yield Mounted(found.seen_by(policy), found.reason)
 
 
 @pytest.fixture
@@ -149,8 +166,8 @@ async def test_a_killed_process_leaves_no_mount_behind(policy: Policy, held: Mou
         "from goose_py.sandbox.overlays import mounted\n"
         "async def main():\n"
         "    policy = msgspec.json.decode(sys.argv[1], type=Policy, dec_hook=lambda kind, text: kind(text))\n"
-        "    async with mounted(policy, Path(sys.argv[2]), Path(sys.executable)) as found:\n"
-        "        print(found.reason or found.policy.namespaces.mount, flush=True)\n"
+        "    async with mounted(policy.workspace, policy.shares, Path(sys.argv[2]), Path(sys.executable)) as found:\n"
+        "        print(found.reason or found.namespaces.mount, flush=True)\n"
         "        await asyncio.sleep(600)\n"
         "asyncio.run(main())\n"
     )

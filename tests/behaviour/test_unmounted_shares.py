@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from goose_py.bootstrap.workspace.unmounted_shares import bring, leads_to
 from goose_py.sandbox.detection import _make
 from goose_py.sandbox.policy import Policy, SandboxError, Share
+from goose_py.tasks.caches import can_clone
 
 
 @pytest.fixture
@@ -58,6 +59,18 @@ async def test_an_editable_installation_that_leads_to_the_checkout_is_said(place
     worktree = await place.task()
     _, told = await bring(worktree, shares(place)[:1], "no such system", linked=True)
     assert len(told) == 1 and told[0].startswith(f".venv holds installations that lead to {place.root}: ")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the trial is Linux's")
+def test_a_clone_is_tried_with_one_file_and_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "from" / "a" / "b").mkdir(parents=True)
+    (tmp_path / "to").mkdir()
+    (tmp_path / "from" / "a" / "b" / "f").write_text("x")
+    control = subprocess.run(
+        ["cp", "--reflink=always", tmp_path / "from" / "a" / "b" / "f", tmp_path / "control"], capture_output=True, check=False
+    )
+    assert can_clone(tmp_path / "from", tmp_path / "to", "linux") == (control.returncode == 0)
+    assert list((tmp_path / "to").iterdir()) == [] and not can_clone(tmp_path / "from", tmp_path / "missing", "linux")
 
 
 def test_installations_that_lead_to_the_checkout_are_found(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Where a task works: its worktree, the sandbox around it, its checks."""
 
+import asyncio
 import sys
 from collections.abc import Collection, Sequence
 from contextlib import suppress
@@ -8,15 +9,17 @@ from pathlib import Path
 import msgspec
 
 from goose_py.bootstrap.check_runner import check_runner
-from goose_py.bootstrap.confinement import Confinement, confine, probe_here, require, sharing, way_out
+from goose_py.bootstrap.confinement import Confinement, confine, mounted_shares, probe_here, require, way_out
 from goose_py.bootstrap.extension_specs import all_ours, extensions_of
 from goose_py.bootstrap.opening.opening import Opening
 from goose_py.bootstrap.workspace.background_checkout import Checkout, checkout
-from goose_py.bootstrap.workspace.shares import shares_of
+from goose_py.bootstrap.workspace.shares import Shares, shares_of
 from goose_py.bootstrap.workspace.unmounted_shares import bring
 from goose_py.bootstrap.workspace.worktree import OpenWorkspace, open_workspace, start_of
 from goose_py.config.settings import Settings
 from goose_py.protocol import events as ev
+from goose_py.sandbox.detection import FoundSandbox
+from goose_py.sandbox.overlays import Mounted
 from goose_py.sandbox.policy import Level
 from goose_py.sandbox.variables import Granted
 from goose_py.tasks.checks import CheckRunner
@@ -59,6 +62,7 @@ async def prepare_environment(
     arriving = await opening.stack.enter_async_context(checkout(workspace.fill))
     listing = opening.meanwhile(workspace.worktree.base_files())
     finding = opening.meanwhile(shares_of(host, settings, workspace.worktree))
+    mounting = opening.meanwhile(_mount(opening, workspace, probing, finding))
     confinement = await confine(host, settings, folder, workspace.worktree, await probing, workspace.copy_of)
     warn(confinement.warnings)
     require(confinement, settings, interactive=spec.interactive)
@@ -69,9 +73,9 @@ async def prepare_environment(
     files = await listing
     shares = await finding
     warn(shares.sentences())
+    found = await mounting
     if confinement.policy.place is not None:
-        opened = sharing(confinement, shares.folders, folder, lambda text: warn((text,)))
-        confinement = await opening.stack.enter_async_context(opened)
+        confinement = confinement.sharing(found, lambda text: warn((text,)))
     elif confinement.found.backend != "bubblewrap":
         await arriving.done()
         held = confinement.found.level is not Level.NONE
@@ -96,6 +100,16 @@ async def prepare_environment(
         files_follow=files_follow,
         start=start,
     )
+
+
+async def _mount(
+    opening: Opening, workspace: OpenWorkspace, probing: asyncio.Task[FoundSandbox], finding: asyncio.Task[Shares]
+) -> Mounted:
+    """While the rest is still being put together."""
+    if (await probing).backend != "bubblewrap":
+        return Mounted()
+    mounting = mounted_shares(opening.folder, workspace.worktree, (await finding).folders)
+    return await opening.stack.enter_async_context(mounting)
 
 
 def _missing(granted: Granted, asked_for: Collection[str]) -> tuple[str, ...]:

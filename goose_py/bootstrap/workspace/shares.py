@@ -5,7 +5,6 @@ programs make anew, and secrets. Folders of it are mounted, single small files c
 """
 
 import asyncio
-import fcntl
 import itertools
 import os
 import shutil
@@ -27,6 +26,7 @@ from goose_py.protocol.changes import path_from_bytes, path_to_bytes
 from goose_py.protocol.redact import looks_secret
 from goose_py.protocol.secret_files import holds_secrets
 from goose_py.sandbox.policy import Share
+from goose_py.tasks.caches import share_blocks
 
 CACHES: Final = frozenset(
     {
@@ -42,7 +42,6 @@ MOST_BYTES: Final = 64 * 1024 * 1024
 _LOOKED_INTO: Final = 64 * 1024
 _NAMES_LOOKED_AT: Final = 2_000
 _INSTALLED: Final = frozenset({"site-packages", "node_modules", "dist-packages", ".git", "vendor", "lib64", "include"})
-_FICLONE: Final = 0x40049409  # linux/fs.h
 _ENVIRONMENTS: Final = ("VIRTUAL_ENV", "CONDA_PREFIX")
 
 
@@ -329,8 +328,6 @@ def copy_files(root: Path, worktree: Path, files: Iterable[str]) -> tuple[str, .
 
 def _copy(source: Path, copy: Path) -> None:
     with source.open("rb") as reading, copy.open("xb") as writing:
-        try:
-            fcntl.ioctl(writing.fileno(), _FICLONE, reading.fileno())
-        except OSError:  # this file system cannot share blocks
+        if not share_blocks(reading, writing):
             shutil.copyfileobj(reading, writing)
     shutil.copystat(source, copy)

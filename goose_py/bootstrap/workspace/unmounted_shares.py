@@ -13,7 +13,7 @@ from goose_py.git.trees.snapshot import ignored_paths
 from goose_py.git.worktrees.worktree import TaskWorktree
 from goose_py.protocol.changes import path_to_bytes
 from goose_py.sandbox.policy import Share
-from goose_py.tasks.caches import clone_caches
+from goose_py.tasks.caches import can_clone, clone_caches
 
 _POINTERS: Final = ("*.pth", "__editable__*", "*.dist-info/direct_url.json", "*.egg-link")
 _AT_MOST: Final = 2_000
@@ -33,14 +33,13 @@ async def bring(
         elif (worktree.path / share.path).is_symlink():
             links.append(share)
             there.append(share)
-        elif not (worktree.path / share.path).exists() and await clone_caches(root, worktree.path, (name,), platform):
-            if linked and await _linked(worktree, share):
-                links.append(share)
-                there.append(share)
-            else:
-                missing.append(name)
-        else:
+        elif (worktree.path / share.path).exists() or await _cloned(worktree, share, platform):
             there.append(share)
+        elif linked and await _linked(worktree, share):
+            links.append(share)
+            there.append(share)
+        else:
+            missing.append(name)
     told = []
     if missing:
         told.append(f"Not shared with the task, because nothing can be mounted or cloned here: {', '.join(missing)}.")
@@ -51,6 +50,12 @@ async def bring(
             "not the task's, until the task installs itself anew; in the sandbox of bubblewrap both have the same path."
         )
     return tuple(links), tuple(told)
+
+
+async def _cloned(worktree: TaskWorktree, share: Share, platform: str) -> bool:
+    if not await asyncio.to_thread(can_clone, share.source, worktree.path.parent, platform):
+        return False
+    return not await clone_caches(worktree.repository.root, worktree.path, (share.path.as_posix(),), platform)
 
 
 async def _linked(worktree: TaskWorktree, share: Share) -> bool:
