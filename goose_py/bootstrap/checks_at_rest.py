@@ -52,7 +52,7 @@ async def _runner(host: Host, folder: TaskFolder, worktree: TaskWorktree) -> Asy
     started = start_of(read_log(folder.path).records)
     confinement = await confine(host, settings, folder, worktree, copy_of=started.copy_of if started is not None else "")
     start = (started.folder if started is not None else "") or "."
-    folders = (await shares_of(host, settings, worktree)).folders
+    folders = (await shares_of(host, settings, worktree, start)).folders
     if confinement.policy.place is None:
         yield check_runner(host, settings, folder, confinement.reading(folders), redaction(host), start)
         return
