@@ -87,7 +87,9 @@ class Terminal:
 
     async def paste(self, text: str, *, brackets: bool = True) -> None:
         """As a terminal pastes: between the marks that the program has asked for, or as old ones do, without."""
-        await self._tmux("set-buffer", "-b", "pasted", text)
+        file = self._user.root / "pasted"
+        file.write_bytes(text.encode())
+        await self._tmux("load-buffer", "-b", "pasted", str(file))
         await self._tmux("paste-buffer", "-r", *(["-p"] if brackets else []), "-b", "pasted")
 
     async def copied(self) -> str:

@@ -12,9 +12,9 @@ from textual.document._document import EditResult
 from textual.document._edit import Edit
 from textual.widgets import TextArea
 
-from goose_py.protocol.safe_text import safe_text
 from goose_py.tui.appearance import Look
 from goose_py.tui.conversation.folding import chips, is_long, label_for, unfolded
+from goose_py.tui.input.pasted import pasted_text
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,6 @@ class History:
         if self.at + 1 >= len(self.entries):
             return replace(self, at=None, draft=""), self.draft
         return replace(self, at=self.at + 1), self.entries[self.at + 1]
-
-
-def pasted_text(text: str) -> str:
-    """A paste as text: line ends are one kind, and what would act or hide is shown."""
-    return safe_text(text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
 class PromptArea(TextArea):
