@@ -23,7 +23,7 @@ def check_runner(
     return CheckRunner(
         confinement.spawn(),
         confinement.policy.workspace,
-        confinement.env,
+        confinement.env_of_commands,
         folder.logs,
         SHELL,
         settings.check_timeout,

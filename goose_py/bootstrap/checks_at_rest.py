@@ -1,13 +1,15 @@
 """A task's checks without its session: the same commands in the same sandbox, for a merge that needs no model."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 
 from goose_py.bootstrap.check_runner import check_runner
-from goose_py.bootstrap.confinement import confine
+from goose_py.bootstrap.confinement import confine, mounted_shares
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.known_secrets import redaction
 from goose_py.bootstrap.settings import load_settings
 from goose_py.bootstrap.workspace.existing_worktree import open_worktree
+from goose_py.bootstrap.workspace.shares import shares_of
 from goose_py.bootstrap.workspace.worktree import start_of
 from goose_py.git.worktrees.worktree import TaskWorktree
 from goose_py.protocol.errors import UserError
@@ -25,12 +27,12 @@ async def run_checks(
     started = start_of(records)
     if started is None or not started.checks:
         return ()
-    runner = await _runner(host, folder, worktree)
-    tree = (await worktree.snapshot()).tree
     results: list[VerificationFinished] = []
-    for command in started.checks:
-        results.append(await runner.run(command, tree))
-        emit(results[-1])
+    async with _runner(host, folder, worktree) as runner:
+        tree = (await worktree.snapshot()).tree
+        for command in started.checks:
+            results.append(await runner.run(command, tree))
+            emit(results[-1])
     return results
 
 
@@ -40,13 +42,20 @@ async def run_setup(host: Host, folder: TaskFolder) -> VerificationFinished:
     if settings.worktree.setup is None:
         raise UserError("There is no setup command: worktree.setup names one.")
     worktree = await open_worktree(host, folder, read_log(folder.path).records)
-    runner = await _runner(host, folder, worktree)
-    return await runner.with_timeout(settings.worktree.setup_timeout, start=".").run(settings.worktree.setup, None)
+    async with _runner(host, folder, worktree) as runner:
+        return await runner.with_timeout(settings.worktree.setup_timeout, start=".").run(settings.worktree.setup, None)
 
 
-async def _runner(host: Host, folder: TaskFolder, worktree: TaskWorktree) -> CheckRunner:
+@asynccontextmanager
+async def _runner(host: Host, folder: TaskFolder, worktree: TaskWorktree) -> AsyncIterator[CheckRunner]:
     settings = load_settings(host, read_spec(folder.path)).settings
     started = start_of(read_log(folder.path).records)
     confinement = await confine(host, settings, folder, worktree, copy_of=started.copy_of if started is not None else "")
     start = (started.folder if started is not None else "") or "."
-    return check_runner(host, settings, folder, confinement, redaction(host), start)
+    folders = (await shares_of(host, settings, worktree, start)).folders
+    if confinement.policy.place is None:
+        yield check_runner(host, settings, folder, confinement.reading(folders), redaction(host), start)
+        return
+    async with mounted_shares(folder, worktree, folders) as found:
+        shared = confinement.sharing(found, lambda text: None)
+        yield check_runner(host, settings, folder, shared, redaction(host), start)

@@ -15,7 +15,7 @@ from goose_py.session.redaction import redacted
 from goose_py.tasks.spec import TaskSpec
 
 _SECRET_NAME: Final = re.compile(r"(?:^|_)(?:API_?KEY|KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASS|PAT|CREDENTIALS?)(?:_[0-9]+)?$")
-_TRIVIAL: Final = re.compile(r"[0-9.,:-]*|true|false|yes|no|none|null|enabled|disabled", re.IGNORECASE)
+_TRIVIAL: Final = re.compile(r"[0-9.,:-]*|[A-Za-z]?[a-z]{0,19}|[A-Z]{0,20}")
 
 
 def known_secrets(host: Host, store: SecretStore | None = None) -> frozenset[str]:
@@ -55,5 +55,5 @@ def without_secrets(host: Host, spec: TaskSpec) -> TaskSpec:
 
 
 def _could_be_secret(value: str) -> bool:
-    """A path, a number or a word of every text under a name such as `SSH_KEY` must not be struck out of the conversation."""
+    """A path, a number or a plain word under a name such as `SSH_KEY` must not be struck out of the conversation."""
     return not value.startswith(("/", "~", ".")) and _TRIVIAL.fullmatch(value) is None

@@ -1,13 +1,14 @@
 """Configuration of this machine, for one folder and one task."""
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from goose_py.bootstrap.host import Host
+from goose_py.config.errors import ConfigError
 from goose_py.config.load import Loaded, load
 from goose_py.config.secrets import SecretStore
 from goose_py.config.settings import AUTO
@@ -37,6 +38,7 @@ def load_settings(host: Host, spec: TaskSpec | None = None, flags: Mapping[str, 
         env=host.env,
         flags=dict(spec.overrides) if spec is not None else dict(flags or {}),
     )
+    _refuse_own(loaded.settings.sandbox.env)
     if not loaded.settings.checks and spec is not None and not spec.checks:
         from goose_py.bootstrap.check_trust import with_found_checks
 
@@ -52,6 +54,15 @@ def load_settings(host: Host, spec: TaskSpec | None = None, flags: Mapping[str, 
         checks = tuple(begun_in(stands, root, check) for check in loaded.settings.checks)
         return msgspec.structs.replace(loaded, settings=msgspec.structs.replace(loaded.settings, checks=checks))
     return loaded
+
+
+def _refuse_own(names: Collection[str]) -> None:
+    """Raises ConfigError where variables are granted that nobody can grant."""
+    if names:
+        from goose_py.sandbox.variables import refusal
+
+        if problems := tuple(why for name in names if (why := refusal(name))):
+            raise ConfigError(problems)
 
 
 def project_root(folder: Path) -> Path:

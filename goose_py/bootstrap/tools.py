@@ -61,7 +61,7 @@ async def start_tools(
             standing=_standing(policy, environment.start),
             spawn=confinement.spawn_while(ports.planning),
             state=folder.logs,
-            env=confinement.env,
+            env=confinement.env_of_commands,
             environment=confinement.env,
             launch=launch,
             secret=granted.get,

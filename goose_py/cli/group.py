@@ -1,6 +1,7 @@
 """The root command and its table of commands."""
 
 from importlib import import_module
+from typing import Any
 
 import click
 
@@ -70,8 +71,9 @@ class LazyGroup(click.Group):
 @click.option("--effort", help="How hard it thinks: off, minimal, low, medium, high, max.")
 @click.option("--mode", help="plan, ask, auto or chat.")
 @click.option("--base", help="Start from head or a revision instead of your checkout as it is.")
+@click.option("--env", multiple=True, metavar="NAME", help="Variable of yours that commands get, or a glob.")
 @click.pass_context
-def root(ctx: click.Context, new: bool, inline: bool, **flags: str | None) -> int | None:
+def root(ctx: click.Context, new: bool, inline: bool, env: tuple[str, ...], **flags: str | None) -> int | None:
     """A coding agent that works in a git worktree and lets you approve every change.
 
     Without a command it opens a conversation about the repository you are in.
@@ -79,6 +81,7 @@ def root(ctx: click.Context, new: bool, inline: bool, **flags: str | None) -> in
     if ctx.invoked_subcommand is None:
         from goose_py.cli.tui import open_conversation
 
-        given = {name: value for name, value in flags.items() if value is not None}
+        given: dict[str, Any] = {name: value for name, value in flags.items() if value is not None}
+        given |= {"sandbox.env": env} if env else {}
         return open_conversation(new=new, inline=inline, flags=given)
     return None

@@ -26,6 +26,7 @@ def limit_options(command: Any, *, model: bool = True, copy: bool = True) -> Any
             click.option("--max-seconds", type=float, help="Seconds it may work."),
             click.option("--max-cost", type=float, help="US dollars it may spend."),
             click.option("--max-tokens", type=int, help="Tokens it may use."),
+            click.option("--env", multiple=True, metavar="NAME", help="Variable of yours that commands get, or a glob."),
             click.option("--sandbox", help="Weakest sandbox to accept: full, partial or none."),
             *([click.option("--copy", "as_copy", is_flag=True, help=COPY)] if copy else []),
         ]
@@ -50,6 +51,8 @@ def overrides_of(options: dict[str, Any]) -> dict[str, Any]:
     found = {key: options[name] for name, key in keys.items() if options.get(name) is not None}
     if options.get("checks"):
         found["checks"] = tuple(options["checks"])
+    if options.get("env"):
+        found["sandbox.env"] = tuple(options["env"])
     return found
 
 

@@ -1,6 +1,6 @@
 """Files, environment and flags into one frozen `Settings`. Flags > environment > project > user > defaults."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -100,11 +100,15 @@ def _with_project(
 def _resolve(sources: tuple[Layer, ...]) -> Settings:
     merged: dict[str, Any] = {}
     rules: list[RuleEntry] = []
+    granted: list[Any] = []
     try:
         for layer in sources:
             own = dict(layer.values)
             rules += _rules(layer, own.pop("rules", ()))
             merge(merged, own)
+            granted += _granted(layer)
+        if granted:
+            merged["sandbox"]["env"] = granted
         if merged.get("mode") in layers.MODE_ALIASES:
             merged["mode"] = layers.MODE_ALIASES[merged["mode"]]
         settings = msgspec.convert({**merged, "rules": rules}, Settings)
@@ -139,6 +143,13 @@ def _rules(layer: Layer, tables: Any) -> list[RuleEntry]:
         )
         for index, table in enumerate(tables)
     ]
+
+
+def _granted(layer: Layer) -> Sequence[Any]:
+    """The variables that a layer lets commands have: who names one for a single task takes none of the others back."""
+    sandbox = layer.values.get("sandbox")
+    names = sandbox.get("env") if isinstance(sandbox, dict) else None
+    return names if isinstance(names, list | tuple) else ()
 
 
 def merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:

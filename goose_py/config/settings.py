@@ -225,6 +225,10 @@ class WorktreeSettings(Section, frozen=True, kw_only=True):
     caches: Annotated[
         tuple[str, ...], both("Ignored folders such as node_modules to clone into a worktree, where a copy costs no space")
     ] = ()
+    share: Annotated[
+        tuple[str, ...] | None,
+        user("Ignored files and folders to share besides those that are found, `!` before what is not; [] shares nothing"),
+    ] = None
     setup: Annotated[Name | None, executes("Shell command that makes a new worktree ready")] = None
     setup_timeout: Annotated[Seconds, both("Seconds that it may take")] = 600.0
 
@@ -242,6 +246,7 @@ class SandboxSettings(Section, frozen=True, kw_only=True):
     network: Annotated[bool, user("Whether commands may reach the network")] = False
     allow_hosts: Annotated[tuple[str, ...], user("Hosts that commands may reach while the network is off")] = ()
     readable: Annotated[tuple[str, ...], user("Folders outside the workspace that commands may read")] = ()
+    env: Annotated[tuple[Name, ...], user("Variables of yours that commands get: names, or globs such as AWS_*")] = ()
 
 
 class UiSettings(Section, frozen=True, kw_only=True):

@@ -154,6 +154,8 @@ class TextOutput:
         self._line("note", f"{event.model} · {event.mode} · {where}")
         if event.checks:
             self._line("note", f"checks: {'; '.join(event.checks)}")
+        if event.variables:
+            self._line("note", f"commands get of your variables: {', '.join(event.variables)}")
 
     def _plan_proposed(self, event: PlanProposed) -> None:
         before, self._plan = self._plan, event.plan
@@ -190,6 +192,8 @@ class TextOutput:
         self._requests[event.approval_id] = event
         self._line("asks", f"needs approval: {event.call.name}  ({event.reason})")
         self._block(full_call(event.call), "")
+        if event.variables:
+            self._block(f"it would get of your variables: {', '.join(event.variables)}", "dim")
 
     def _approval_resolved(self, event: ApprovalResolved) -> None:
         request = self._requests.pop(event.approval_id, None)

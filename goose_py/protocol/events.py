@@ -41,11 +41,11 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 class SessionStarted(Event, frozen=True, kw_only=True, tag="session_started"):
     """The first event of every log. `workspace` is the folder the tools are bound to, by the path that the model is told, and
     `folder` the one in it that relative paths and commands begin in ("" for itself). `worktree` is where it lies on this
-    machine, "" in older logs: at that path; `shared` are the folders of the user's that are seen in it. Where the session works
-    in a worktree, `repository` is the checkout it was made from, `base` the commit and `base_tree` the tree it started as, in
-    which `uncommitted` files of the user's differ from the commit. `program` is the version that wrote it. `interactive`:
-    somebody can answer questions. `copy_of` is the folder of the user's where `repository` is a copy of ours, made because that
-    folder is none."""
+    machine, "" in older logs: at that path; `shared` are the folders of the user's that are seen in it, `variables` the names
+    of those of the user's environment that commands get. Where the session works in a worktree, `repository` is the checkout it
+    was made from, `base` the commit and `base_tree` the tree it started as, in which `uncommitted` files of the user's differ
+    from the commit. `program` is the version that wrote it. `interactive`: somebody can answer questions. `copy_of` is the
+    folder of the user's where `repository` is a copy of ours, made because that folder is none."""
 
     session_id: str
     title: str = ""
@@ -65,6 +65,7 @@ class SessionStarted(Event, frozen=True, kw_only=True, tag="session_started"):
     program: str = ""
     recipe: dict[str, Any] | None = None
     copy_of: str = ""
+    variables: tuple[str, ...] = ()
     worktree: str = ""
     folder: str = ""
     shared: tuple[str, ...] = ()
@@ -187,7 +188,8 @@ class PlanStepFinished(Event, frozen=True, kw_only=True, tag="plan_step_finished
 
 class ApprovalRequested(Event, frozen=True, kw_only=True, tag="approval_requested"):
     """A call waits for a person. `call` is the frozen object that will run if it is allowed; `reason` and `cause` are the
-    policy's; `patterns` are the grants that "always" would keep, editable. `snapshot` is the tree taken before."""
+    policy's; `patterns` are the grants that "always" would keep, editable. `snapshot` is the tree taken before. `variables` are
+    the names of the user's that the call would get."""
 
     approval_id: str
     call: ToolCall
@@ -195,6 +197,7 @@ class ApprovalRequested(Event, frozen=True, kw_only=True, tag="approval_requeste
     cause: str = ""
     patterns: tuple[str, ...] = ()
     snapshot: str | None = None
+    variables: tuple[str, ...] = ()
 
 
 class ApprovalResolved(Event, frozen=True, kw_only=True, tag="approval_resolved"):

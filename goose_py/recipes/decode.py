@@ -32,7 +32,7 @@ _DESKTOP = ("name", "isGlobal", "lastModified", "isArchived")
 
 _RECIPE_FIELDS = (
     "version", "title", "description", "instructions", "prompt", "activities", "author", "settings", "parameters",
-    "extensions", "sub_recipes", "response", "retry", "checks", "limits", "mode",
+    "extensions", "sub_recipes", "response", "retry", "checks", "limits", "mode", "env",
 )  # fmt: skip
 _EXTENSION_FIELDS = (
     "type", "name", "display_name", "description", "cmd", "args", "envs", "env", "env_keys", "cwd", "uri", "headers",
@@ -71,6 +71,7 @@ class Decoder(Reader):
             checks=self._commands(fields, "checks"),
             limits=self._limits(fields.get("limits")),
             mode=self._mode(fields.get("mode")),
+            env=self._texts(fields, "env"),
         )
         if not (content.instructions or "").strip() and not (content.prompt or "").strip():
             self._problem(root, "a recipe needs `instructions` or `prompt`; both are missing or empty")

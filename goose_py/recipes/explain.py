@@ -47,6 +47,7 @@ def _contents(recipe: Recipe) -> list[str]:
             ("Checks", recipe.checks),
             ("Retried until", recipe.retry.checks if recipe.retry else ()),
             ("Limits", limits),
+            ("Needs of your variables", recipe.env),
             ("Answers with", ["JSON of its own schema"] if recipe.response else []),
         )
         if entries

@@ -1,5 +1,5 @@
 """A recipe as frozen values. Field names and rules are Goose's (its `recipe/mod.rs`, 1.47 to 1.52); `checks`, `limits`,
-`mode` and `settings.effort` are ours."""
+`mode`, `env` and `settings.effort` are ours."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -110,7 +110,8 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
 class Content(msgspec.Struct, frozen=True, kw_only=True):
     """What a recipe says. In a loaded recipe the texts are templates, in a rendered one they are final.
 
-    `extensions` None: the recipe does not name any, the session's own stay. `mode` and `limits` are wishes: a caller takes
+    `env` are names of variables that its commands need, which only the user can grant. `extensions` None: the recipe does not
+    name any, the session's own stay. `mode` and `limits` are wishes: a caller takes
     the stricter of them and of what the user allows."""
 
     title: str
@@ -129,6 +130,7 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
     checks: tuple[str, ...] = ()
     limits: Limits = Limits()
     mode: Mode | None = None
+    env: tuple[str, ...] = ()
 
 
 class Recipe(Content, frozen=True, kw_only=True):

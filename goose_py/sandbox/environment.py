@@ -1,9 +1,11 @@
 """The environment of every child process: a short list of names, and nothing that looks like a secret."""
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Final
 
 from goose_py.protocol.redact import looks_secret
+from goose_py.sandbox.policy import Policy
 
 _NAMES: Final = frozenset(
     {
@@ -29,24 +31,37 @@ _QUIET: Final = {
 
 
 def child_env(
-    parent: Mapping[str, str], grants: Iterable[str] = (), *, secrets: Iterable[str] = (), unsafe_path: Iterable[str] = ()
+    parent: Mapping[str, str], *, secrets: Iterable[str] = (), unsafe_path: Iterable[str] = ()
 ) -> dict[str, str]:
     """What a child of ours sees of `parent`.
 
     Kept are the names a program needs to run, unless the value has the shape of a credential or contains one of `secrets`
-    (known key values). `grants` are names that a person granted to this one child: they pass as they are. PATH loses its
-    relative and empty entries, which would make the working folder a place that programs come from, and those beneath
-    `unsafe_path` (folders the agent can write). No pager, editor or password prompt can start."""
+    (known key values). PATH loses its relative and empty entries, which would make the working folder a place that programs
+    come from, and those beneath `unsafe_path` (folders the agent can write). No pager, editor or password prompt can start.
+    What a person grants besides is in `variables`."""
     known = [secret for secret in secrets if len(secret) >= 8]
-    granted = set(grants)
     env = dict(_QUIET)
     for name, value in parent.items():
         needed = name in _NAMES or name.startswith(_PREFIXES)
-        if name in granted or (needed and not looks_secret(value) and not _contains(value, known)):
+        if needed and not looks_secret(value) and not _contains(value, known):
             env[name] = value
-    if "PATH" in env and "PATH" not in granted:
+    if "PATH" in env:
         env["PATH"] = safe_path(env["PATH"], unsafe_path)
     return env
+
+
+def elsewhere(policy: Policy) -> dict[str, str]:
+    """Variables for the commands: where tools write that would write into a folder of the user's that is read-only for the
+    task, or into a home that is gone with each command."""
+    if policy.cache is None:
+        return {}
+    cache = f"{policy.home}/.cache" if policy.home != Path("/") else "/home/sandbox/.cache"
+    env = {"npm_config_cache": f"{cache}/npm", "YARN_CACHE_FOLDER": f"{cache}/yarn"}
+    fixed = [str(share.path) for share in policy.shares if share.upper is None]
+    if "target" in fixed:
+        env["CARGO_TARGET_DIR"] = f"{cache}/cargo-target"
+    # What the shell tool tells a model whose command could not write there.
+    return {**env, "SANDBOX_READ_ONLY": ", ".join(fixed)} if fixed else env
 
 
 def safe_path(path: str, unsafe: Iterable[str] = ()) -> str:

@@ -27,12 +27,16 @@ class Judgement(Protocol):
 
 
 class Approvals:
-    """The open questions of one session. `nobody()` tells that no person can answer: then a question is denied at once."""
+    """The open questions of one session. `nobody()` tells that no person can answer: then a question is denied at once.
+    `variables` are the names of those of the user's that commands get."""
 
-    def __init__(self, emit: Emit, nobody: Callable[[], bool], new_id: Callable[[], str]) -> None:
+    def __init__(
+        self, emit: Emit, nobody: Callable[[], bool], new_id: Callable[[], str], variables: tuple[str, ...] = ()
+    ) -> None:
         self._emit = emit
         self._nobody = nobody
         self._new_id = new_id
+        self._variables = variables
         self._waiting: dict[str, asyncio.Future[ResolveApproval]] = {}
 
     async def ask(self, call: ToolCall, judgement: Judgement, snapshot: str | None) -> ResolveApproval:
@@ -46,6 +50,7 @@ class Approvals:
                 cause=judgement.cause,
                 patterns=tuple(judgement.patterns),
                 snapshot=snapshot,
+                variables=self._variables if "command" in call.arguments else (),
             )
         )
         if self._nobody():

@@ -53,7 +53,8 @@ class SessionPorts(msgspec.Struct, frozen=True, kw_only=True):
     where a person can answer. `planning`: nothing is changed before there is a plan. `warn` are the amounts at which a person
     is told what was spent. `check_unchanged`: the checks are part of what was asked for and run also where nothing was changed.
     `response_schema`: no turn is done before a final output that fits it was handed over. `redact` takes secrets out of a text
-    before it is logged. `now` is Unix time, `monotonic` seconds from anywhere."""
+    before it is logged. `variables` are the names of those of the user's that commands get. `now` is Unix time, `monotonic`
+    seconds from anywhere."""
 
     tools: Tools
     workspace: Workspace
@@ -68,6 +69,7 @@ class SessionPorts(msgspec.Struct, frozen=True, kw_only=True):
     around_tools: tuple[Callable[[Tools, Callable[[ev.DurableEvent], None]], Tools], ...] = ()
     warn: ev.Limits = ev.Limits()
     redact: Callable[[str], str] | None = None
+    variables: tuple[str, ...] = ()
     response_schema: dict[str, Any] | None = None
     checklist: bool = True
     check_unchanged: bool = False

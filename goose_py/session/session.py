@@ -48,7 +48,7 @@ class Session:
         self._held: frozenset[str] = frozenset()
         self._failure: BaseException | None = None
         self.state = SessionState(records)
-        self._approvals = Approvals(self.emit, lambda: not ports.attended(), ports.new_id)
+        self._approvals = Approvals(self.emit, lambda: not ports.attended(), ports.new_id, ports.variables)
 
     def emit(self, item: ev.DurableEvent | Delta) -> None:
         """Log first, then fan out; deltas are only fanned out. Raises GooseError where the log cannot be written, and says so

@@ -90,6 +90,7 @@ def _approvals(summary: TaskSummary, records: Iterable[ev.Record]) -> tuple[Ques
         assert isinstance(event, ev.ApprovalRequested)
         shown = event.call.arguments.get("command")
         details = tuple(str(shown).splitlines()) if shown else (" ".join(summarize_call(event.call)),)
+        details += (f"It would get of your variables: {', '.join(event.variables)}",) if event.variables else ()
         text = f"May it run {event.call.name}?"
         reason = f"{event.reason} ({event.cause})" if event.cause else event.reason
         found.append(

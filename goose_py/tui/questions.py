@@ -29,6 +29,7 @@ def approval_question(approval: Approval, waiting: int, workspace: str) -> Quest
     known = approval.reason + body
     why = approval.reason + (f"  ({approval.cause})" if approval.cause and approval.cause not in known else "")
     facts = [f"in {workspace}"] if workspace else []
+    facts += [f"gets of your variables: {', '.join(approval.variables)}"] if approval.variables else []
     options = [Option("y", "Allow once", assent=True)]
     if approval.patterns:
         options += [

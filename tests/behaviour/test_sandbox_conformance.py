@@ -189,9 +189,6 @@ async def test_no_secret_of_the_parent_reaches_a_child(inside: Inside, backend: 
     assert "PATH=" in output
     for secret in ("sk-ant-", "ghp_", "hunter2"):
         assert secret not in output
-    granted = child_env(parent, ["GITHUB_TOKEN"])
-    assert granted["GITHUB_TOKEN"] == parent["GITHUB_TOKEN"]
-    assert "FOO" not in granted and "ANTHROPIC_API_KEY" not in granted
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ extensions: [{type: builtin, name: developer}, {type: stdio, name: k8s, cmd: npx
 checks: ["curl {{ where }}"]
 retry: {max_retries: 1, checks: [{type: shell, command: test -f ok}]}
 limits: {max_cost: 2}
+env: [GH_TOKEN]
 response: {json_schema: {type: object}}
 sub_recipes: [{name: a, path: a.yaml}]
 """
@@ -52,6 +53,8 @@ Checks: curl {{ where }}
 Retried until: test -f ok
 
 Limits: max_cost 2.0
+
+Needs of your variables: GH_TOKEN
 
 Answers with: JSON of its own schema"""
 

@@ -86,6 +86,7 @@ async def task_of_recipe(
         "limits.max_seconds": rendered.limits.max_seconds,
         "limits.max_cost": rendered.limits.max_cost,
         "limits.max_tokens": rendered.limits.max_tokens,
+        "sandbox.env": rendered.env or None,
     }
     return TaskOfRecipe(
         title=rendered.title,
@@ -103,8 +104,8 @@ async def task_of_recipe(
 
 def overrides_with_recipe(loaded: Loaded, recipe: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str, Any]:
     """The task's own settings, where `loaded` are those with the flags. A recipe is somebody else's text: it may choose the
-    model, but only tighten the mode and the limits that the user set. Where nobody set a mode it is "auto": nobody can be
-    asked, and the sandbox is the boundary."""
+    model, but only tighten the mode and the limits that the user set, and name only variables that the user lets commands have.
+    Where nobody set a mode it is "auto": nobody can be asked, and the sandbox is the boundary. Raises NotAllowed."""
     origins = loaded.origins()
     overrides: dict[str, Any] = {"mode": "auto"} if "mode" not in origins else {}
     mode: Mode = loaded.settings.mode if "mode" in origins else "auto"
@@ -114,9 +115,22 @@ def overrides_with_recipe(loaded: Loaded, recipe: Mapping[str, Any], flags: Mapp
         elif key.startswith("limits."):
             own = getattr(loaded.settings.limits, key.removeprefix("limits."))
             overrides[key] = value if own is None else min(value, own)
+        elif key == "sandbox.env":
+            _require_granted(loaded, value)
         elif key not in flags:
             overrides[key] = value
     return {**flags, **overrides}
+
+
+def _require_granted(loaded: Loaded, names: Sequence[str]) -> None:
+    from goose_py.sandbox.variables import covers
+
+    if wanted := [name for name in names if not covers(loaded.settings.sandbox.env, name)]:
+        grants = " ".join(f"--env {name}" for name in wanted)
+        raise NotAllowed(
+            f"The recipe needs {', '.join(wanted)} of your environment, which you have not granted: `{grants}` grants it to "
+            "this task, sandbox.env to all."
+        )
 
 
 def _entry(entry: object) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from goose_py.protocol.errors import GooseError, ModelError
 from goose_py.protocol.messages import ModelRef
 from goose_py.protocol.safe_text import safe_text
 from goose_py.providers.catalogue import check_key
+from goose_py.sandbox.variables import grant
 from goose_py.tasks.summary import list_tasks
 
 OK, BAD, NOTE = "✓", "✗", "·"
@@ -39,6 +40,7 @@ async def _machine(host: Host) -> list[tuple[str, str]]:
         (OK if host.which("rg") else NOTE, "ripgrep: found" if host.which("rg") else "ripgrep: not found, searching is slower")
     )
     lines += await _model(host)
+    lines += _variables(host)
     lines += _tasks(host)
     return lines
 
@@ -83,6 +85,17 @@ async def _model(host: Host) -> list[tuple[str, str]]:
     lines += [(NOTE, warning) for warning in loaded.warnings]
     names = secret_store(host).names()
     return [*lines, (OK, f"keys: {', '.join(f'{name} ({place})' for name, place in names.items())}")] if names else lines
+
+
+def _variables(host: Host) -> list[tuple[str, str]]:
+    try:
+        granted = grant(load_settings(host).settings.sandbox.env, host.env)
+    except ConfigError:
+        return []  # said with the model
+    missing = f"; not set here: {', '.join(granted.missing)}" if granted.missing else ""
+    if not granted.names and not missing:
+        return []
+    return [(NOTE if missing else OK, f"commands get of your variables: {', '.join(granted.names) or 'none'}{missing}")]
 
 
 def _tasks(host: Host) -> list[tuple[str, str]]:

@@ -1,19 +1,27 @@
 """Where a task works: its worktree, the sandbox around it, its checks."""
 
-from collections.abc import Sequence
+import asyncio
+import sys
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
 from goose_py.bootstrap.check_runner import check_runner
-from goose_py.bootstrap.confinement import Confinement, confine, probe_here, require, way_out
+from goose_py.bootstrap.confinement import Confinement, confine, mounted_shares, probe_here, require, way_out
 from goose_py.bootstrap.extension_specs import all_ours, extensions_of
 from goose_py.bootstrap.opening.opening import Opening
 from goose_py.bootstrap.workspace.background_checkout import Checkout, checkout
+from goose_py.bootstrap.workspace.shares import Shares, shares_of
+from goose_py.bootstrap.workspace.unmounted_shares import bring
 from goose_py.bootstrap.workspace.worktree import OpenWorkspace, open_workspace, start_of
 from goose_py.config.settings import Settings
 from goose_py.protocol import events as ev
+from goose_py.sandbox.detection import FoundSandbox
+from goose_py.sandbox.overlays import Mounted
+from goose_py.sandbox.policy import Level
+from goose_py.sandbox.variables import Granted
 from goose_py.tasks.checks import CheckRunner
 from goose_py.tasks.spec import TaskSpec
 from goose_py.toolbox.spec import ExtensionSpec
@@ -53,14 +61,28 @@ async def prepare_environment(
     workspace = await open_workspace(host, folder, spec, settings, records)
     arriving = await opening.stack.enter_async_context(checkout(workspace.fill))
     listing = opening.meanwhile(workspace.worktree.base_files())
+    start, is_new = _start(spec, workspace, records)
+    finding = opening.meanwhile(shares_of(host, settings, workspace.worktree, start))
+    mounting = opening.meanwhile(_mount(opening, workspace, probing, finding))
     confinement = await confine(host, settings, folder, workspace.worktree, await probing, workspace.copy_of)
     warn(confinement.warnings)
     require(confinement, settings, interactive=spec.interactive)
+    warn(_missing(confinement.granted, spec.overrides.get("sandbox.env", ())))
     confinement = await opening.stack.enter_async_context(
         way_out(confinement, settings, folder, lambda text: warn((text,)))
     )
     files = await listing
-    start, is_new = _start(spec, workspace, records)
+    shares = await finding
+    warn(shares.sentences())
+    found = await mounting
+    if confinement.policy.place is not None:
+        confinement = confinement.sharing(found, lambda text: warn((text,)))
+    elif confinement.found.backend != "bubblewrap":
+        await arriving.done()
+        held = confinement.found.level is not Level.NONE
+        links, told = await bring(workspace.worktree, shares.folders, sys.platform, linked=held)
+        confinement = confinement.reading(links)
+        warn(told)
     has_start = start == "." or any(path.startswith(f"{start}/") for path in files)
     files_follow = not files_first and len(files) > FEW_FILES and _needs_no_files(settings, workspace, extensions) and has_start
     if not files_follow:
@@ -78,6 +100,22 @@ async def prepare_environment(
         files_follow=files_follow,
         start=start,
     )
+
+
+async def _mount(
+    opening: Opening, workspace: OpenWorkspace, probing: asyncio.Task[FoundSandbox], finding: asyncio.Task[Shares]
+) -> Mounted:
+    """While the rest is still being put together."""
+    if (await probing).backend != "bubblewrap":
+        return Mounted()
+    mounting = mounted_shares(opening.folder, workspace.worktree, (await finding).folders)
+    return await opening.stack.enter_async_context(mounting)
+
+
+def _missing(granted: Granted, asked_for: Collection[str]) -> tuple[str, ...]:
+    """Of the variables that this very task was given, those that are not set where it is started."""
+    names = [name for name in granted.missing if name in asked_for]
+    return (f"Not set here, so commands go without: {', '.join(names)}.",) if names else ()
 
 
 def _start(spec: TaskSpec, workspace: OpenWorkspace, records: tuple[ev.Record, ...]) -> tuple[str, bool]:

@@ -48,6 +48,7 @@ def session_started(spec: TaskSpec, settings: Settings, ref: ModelRef, environme
         program=__version__,
         recipe=spec.recipe,
         copy_of=workspace.copy_of,
+        variables=environment.confinement.granted.names,
         worktree=str(worktree.path),
         folder="" if environment.start == "." else environment.start,
         shared=tuple(str(share.path) for share in policy.shares),

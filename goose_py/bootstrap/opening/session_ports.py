@@ -43,6 +43,7 @@ def session_ports(
         around_tools=(lambda tools, emit: ConventionTools(tools, conventions, emit),),
         warn=settings.limits.soft(),
         redact=opening.redact,
+        variables=environment.confinement.granted.names,
         check_unchanged=bool(spec.checks) or "checks" in spec.overrides,
         response_schema=spec.response_schema,
         planning=settings.plan_approval != "off",

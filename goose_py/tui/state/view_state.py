@@ -121,6 +121,7 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     cause: str = ""
     patterns: tuple[str, ...] = ()
+    variables: tuple[str, ...] = ()
     asked: float = 0.0
 
 

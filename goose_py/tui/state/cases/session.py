@@ -25,7 +25,7 @@ from goose_py.tui.state.view_state import ViewState
 
 
 def _session_started(state: ViewState, event: SessionStarted) -> ViewState:
-    return replace(
+    state = replace(
         state,
         session_id=event.session_id,
         title=event.title,
@@ -44,6 +44,7 @@ def _session_started(state: ViewState, event: SessionStarted) -> ViewState:
         limits=event.limits,
         check_commands=event.checks,
     )
+    return notice(state, "info", f"commands get of your variables: {', '.join(event.variables)}") if event.variables else state
 
 
 def _prefix_set(state: ViewState, event: PrefixSet) -> ViewState:

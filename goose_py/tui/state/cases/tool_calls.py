@@ -22,6 +22,7 @@ def _approval_requested(state: ViewState, event: ApprovalRequested) -> ViewState
         reason=event.reason,
         cause=event.cause,
         patterns=event.patterns,
+        variables=event.variables,
         asked=state.at,
     )
     return _with_call(replace(state, approvals=(*state.approvals, approval)), event.call, state="asking")
