@@ -166,7 +166,7 @@ async def test_a_worktree_whose_git_pointer_was_changed_is_looked_at_without_run
     ]
     async with answered(user, turns, config='mode = "auto"'):
         ended = await user.goose("run", "-t", "Do it", "--output-format", "json", "--sandbox", level)
-    task_id, workspace = ended.json["session_id"], Path(ended.json["workspace"])
+    task_id, workspace = ended.json["session_id"], Path(ended.json["worktree"])
     if level == "full":
         assert (workspace / ".git").is_file(), "in the sandbox the change itself fails"
     else:

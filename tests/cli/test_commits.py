@@ -53,7 +53,7 @@ async def test_a_commit_in_a_task_reaches_its_branch_and_hooks_and_configuration
         f"refs/heads/{branch}",
         "refs/heads/main",
     ]
-    workspace = Path(ended.json["workspace"])
+    workspace = Path(ended.json["worktree"])
     assert user.git("-C", str(workspace), "status", "--porcelain") == ""
     assert user.git("fsck", "--strict") is not None
     # What was committed is reviewed and applied like everything else.

@@ -33,8 +33,8 @@ async def test_a_fork_goes_on_with_the_conversation_and_the_files_and_leaves_the
         asked = json.dumps(server.requests[-1].body)
         for said in ("Take the discount off", "It works now.", "And now?", "I look first."):
             assert said in asked, said
-        assert went_on.json["workspace"] != first["workspace"] and went_on.json["workspace"] in asked
-        assert "sum(prices) - discount" in (Path(went_on.json["workspace"]) / "cart.py").read_text()
+        assert went_on.json["worktree"] != first["worktree"] and went_on.json["workspace"] in asked
+        assert "sum(prices) - discount" in (Path(went_on.json["worktree"]) / "cart.py").read_text()
         assert log.read_bytes() == before
         seqs = [seq for seq, _ in events(user, fork)]
         assert seqs == list(range(1, len(seqs) + 1))

@@ -109,7 +109,7 @@ async def test_without_a_person_what_would_be_lost_is_refused_in_auto_mode_and_a
         async with answered(user, turns, config='mode = "auto"'):
             ended = await user.goose("run", "-t", "Clean up", "--output-format", "json", "--sandbox", level)
         assert ended.code == 3 and len(ended.json["denied"]) == len(commands), ended
-        assert (Path(ended.json["workspace"]) / "cart.py").exists()
+        assert (Path(ended.json["worktree"]) / "cart.py").exists()
 
 
 TRIES = [
@@ -149,7 +149,7 @@ async def test_in_plan_mode_nothing_is_written_whatever_the_model_tries_and_what
     async with answered(user, [*turns, *DONE], config=rules) as server:
         ended = await user.goose("run", "-t", "Plan it", "--mode", "plan", "--output-format", "json", "--sandbox", level)
     assert len(server.requests) > len(turns), ended
-    workspace = Path(ended.json["workspace"])
+    workspace = Path(ended.json["worktree"])
     task = read_log(user.state / "tasks" / ended.json["session_id"])
     finished = [record.event.result for record in task.records if isinstance(record.event, ev.ToolFinished)]
     assert len(finished) == len(TRIES)
@@ -168,7 +168,7 @@ async def test_the_same_attempts_do_write_where_plan_mode_is_off(user):
         user, [calls(PLAN), calls(*TRIES[:1], *TRIES[6:7], *TRIES[9:10]), calls(PLAN_DONE), *DONE], config='mode = "auto"'
     ):
         ended = await user.goose("run", "-t", "Do it", "--output-format", "json")
-    assert _files(Path(ended.json["workspace"])) != _files(user.repository)
+    assert _files(Path(ended.json["worktree"])) != _files(user.repository)
 
 
 def _files(folder: Path) -> dict[str, tuple[int, bytes]]:

@@ -46,7 +46,7 @@ async def test_ten_programs_at_once_leave_every_file_valid_and_the_users_own_unt
         assert isinstance(contents.records[0].event, ev.SessionStarted) and contents.records[0].event.session_id == task_id
         outcomes = [record.event.outcome for record in contents.records if isinstance(record.event, ev.TurnEnded)]
         assert outcomes == ["done"]
-    assert {len(one.json["workspace"]) for one in ended[:TEN]} and len({one.json["workspace"] for one in ended[:TEN]}) == TEN
+    assert {len(one.json["worktree"]) for one in ended[:TEN]} and len({one.json["worktree"] for one in ended[:TEN]}) == TEN
     for file in (user.root / "home").rglob("*.json"):
         if "tree" not in file.parts:
             msgspec.json.decode(file.read_bytes())

@@ -128,7 +128,7 @@ async def test_every_hunk_tells_which_turn_which_step_and_which_call_made_it(use
     turns = [calls(PLAN, FIX), calls(PLAN_DONE), {"text": "One."}, {"text": "One."}, *DONE]
     async with answered(user, turns):
         done = await user.goose("run", "-t", "Take it off", "--output-format", "json")
-        task, worktree = done.json["session_id"], Path(done.json["workspace"])
+        task, worktree = done.json["session_id"], Path(done.json["worktree"])
     (worktree / "test_cart.py").write_text((worktree / "test_cart.py").read_text() + "# by hand\n")
     why = await user.goose("review", task, "--why")
     assert why.code == 0, why

@@ -23,7 +23,7 @@ async def _two_turns(user: User) -> tuple[str, Path]:
     ]  # fmt: skip
     async with answered(user, turns, config='plan_approval = "off"'):
         done = await user.goose("run", "-t", "First thing", "--output-format", "json")
-        task, worktree = done.json["session_id"], Path(done.json["workspace"])
+        task, worktree = done.json["session_id"], Path(done.json["worktree"])
         (worktree / "cache").mkdir()
         (worktree / "cache" / "kept").write_text("ignored\n")
         assert (await user.goose("run", "--resume", task, "-t", "Second thing")).code == 0

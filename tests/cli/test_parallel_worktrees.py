@@ -62,7 +62,7 @@ async def test_what_a_worktree_needs_is_there_before_the_first_turn_or_the_task_
         assert "big.bin" in lacking and "git lfs fetch" in lacking
         (told,) = (text for text in missing if "submodule" in text)
         assert "submodule lacking is empty" in told and "git submodule update --init" in told
-        worktree = Path(done.json["workspace"])
+        worktree = Path(done.json["worktree"])
         cloned = (worktree / "node_modules" / "big.js").exists()
         assert cloned != any("node_modules was not cloned" in text for text in missing)
         assert (worktree / ".env").stat().st_mode & 0o077 == 0
@@ -75,7 +75,7 @@ async def test_what_a_worktree_needs_is_there_before_the_first_turn_or_the_task_
         task = done.json["session_id"]
         told = [text for text in summary_of(folder_of(user, task)).missing if "setup command" in text]
         assert len(told) == 1 and "exit code 3" in told[0] and "no such thing" in told[0] and "check-" in told[0]
-        worktree = Path(done.json["workspace"])
+        worktree = Path(done.json["worktree"])
         assert (worktree / "attempts").read_text() == "tried\n" * 2, "it is tried a second time"
         again = await user.goose("task", "setup", task)
         assert again.code == 1 and "no such thing" in again.out and "exit code 3" in again.err

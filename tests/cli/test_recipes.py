@@ -74,7 +74,7 @@ async def test_a_recipe_is_tried_again_from_its_first_messages_until_its_checks_
         digest = refused.err.split("--allow-exec=")[1].split()[0]
         ended = await user.goose("run", "recipe", path, f"--allow-exec={digest}", "--output-format", "json")
     assert ended.code == 0, ended
-    workspace = Path(ended.json["workspace"])
+    workspace = Path(ended.json["worktree"])
     assert (workspace / "made").exists() and (workspace / "failed-once").exists()
     tries = [json.dumps(request.body["messages"]) for request in server.requests[:3]]
     assert "First try." not in tries[1] and "Make it." in tries[1], "the conversation begins anew"

@@ -33,8 +33,8 @@ async def test_a_session_of_several_turns_is_repeated_to_the_byte_with_no_model_
     user.configure('provider = "anthropic"\nmodel = "claude-sonnet-5"\n')  # no key, no server: nobody could be asked
     code, result = await replayed(user, first["session_id"])
     assert (code, result["differences"], result["turns"]) == (0, [], 2), result
-    again = Path(next(r.event.workspace for r in records(user, result["task_id"]) if isinstance(r.event, ev.SessionStarted)))
-    assert (again / "cart.py").read_text() == (Path(first["workspace"]) / "cart.py").read_text()
+    again = Path(next(r.event.worktree for r in records(user, result["task_id"]) if isinstance(r.event, ev.SessionStarted)))
+    assert (again / "cart.py").read_text() == (Path(first["worktree"]) / "cart.py").read_text()
     said = [
         [r.event.message for r in records(user, task_id) if isinstance(r.event, ev.ModelReplied)]
         for task_id in (first["session_id"], result["task_id"])

@@ -157,7 +157,7 @@ async def test_a_task_starts_from_the_checkout_as_it_is_unless_another_base_is_n
     async with answered(user, [*FIXING, *FIXING]):
         from_head = await user.goose("run", "-t", "Fix it", "--base", "head", "--output-format", "json")
         with_changes = await user.goose("run", "-t", "Fix it", "--output-format", "json")
-    first, second = (Path(ended.json["workspace"]) / "cart.py" for ended in (from_head, with_changes))
+    first, second = (Path(ended.json["worktree"]) / "cart.py" for ended in (from_head, with_changes))
     assert "# mine" not in first.read_text() and "# mine" in second.read_text()
     assert user.git("rev-parse", "HEAD").strip() == head
     shown = json.loads((await user.goose("task", "show", from_head.json["session_id"], "--json")).out)
@@ -193,7 +193,7 @@ async def test_an_interrupt_ends_everything_keeps_everything_and_can_be_resumed(
         assert process.returncode == 130, err
         await until(lambda: not running("sleep", seconds))
         result = json.loads(out)
-        assert (Path(result["workspace"]) / "kept.txt").read_text() == "kept\n"
+        assert (Path(result["worktree"]) / "kept.txt").read_text() == "kept\n"
         resumed = await user.goose("run", "--resume", result["session_id"], "--output-format", "json")
         assert resumed.code == 0, resumed
         assert server.objections == []

@@ -158,7 +158,7 @@ async def test_what_holds_secrets_and_is_not_tracked_stays_out_and_is_named(user
         run = await user.goose("run", "-t", "Look", "--output-format", "json")
     assert run.code == 0, run
     task = run.json["session_id"]
-    worktree = Path(run.json["workspace"])
+    worktree = Path(run.json["worktree"])
     base = read_spec(user.state / "tasks" / task).start
     assert base is not None and base.left_out == (".env", "dump.txt") and len(base.warnings) == 2
     names = user.git("ls-tree", "-r", "--name-only", f"refs/goose/{task}/base").split()

@@ -186,7 +186,7 @@ async def test_every_byte_of_a_task_can_be_brought_back_after_it_was_discarded_o
     ]
     async with answered(user, turns):
         ended = await user.goose("run", "-t", "Do it", "--output-format", "json")
-    task_id, workspace = ended.json["session_id"], Path(ended.json["workspace"])
+    task_id, workspace = ended.json["session_id"], Path(ended.json["worktree"])
     wanted = {name: (workspace / name).read_bytes() for name in ("cart.py", "new.txt", "shell.txt")}
 
     refused = await user.goose("task", "discard", task_id)

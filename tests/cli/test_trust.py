@@ -161,7 +161,7 @@ async def test_instructions_in_files_and_results_change_no_decision(user, marker
 async def test_a_task_that_names_the_main_checkout_or_a_sibling_is_refused_with_the_right_path_and_changes_neither(user):
     sibling_turns = [calls(PLAN, ("write", {"path": "mine.txt", "content": "mine\n"})), calls(PLAN_DONE), *DONE]
     async with answered(user, sibling_turns):
-        sibling = Path((await user.goose("run", "-t", "Do it", "--output-format", "json")).json["workspace"])
+        sibling = Path((await user.goose("run", "-t", "Do it", "--output-format", "json")).json["worktree"])
     before = user.tree()
     main = user.repository
     turns = [
