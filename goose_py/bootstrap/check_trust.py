@@ -1,10 +1,12 @@
-"""When the checks that a project's files give away count.
+"""The checks that a project's files give away, and what a person's word on them changes.
 
-They are the repository's own code, so they run only where a person has seen them: for one task (`--check auto`), or for every
-task of the repository once `goose-py trust` has approved exactly these. A change of them is asked about again.
+They run in the sandbox like any command of the model's, with nothing that the user granted: no variables, no network. Where
+somebody has asked for them, for one task (`--check auto`) or for every task of the repository (`goose-py trust`, which approves
+exactly these; a change of them is asked about again), they count as if they had been configured.
 """
 
 import os
+import shlex
 from collections.abc import Collection
 from pathlib import Path
 
@@ -25,15 +27,23 @@ READABLE = 1 << 20
 """Bytes of a file that is looked at."""
 
 
-def find_checks(host: Host, root: Path) -> tuple[FoundCheck, ...]:
-    """What is found in a project's root folder."""
+def find_checks(host: Host, root: Path, folder: Path) -> tuple[FoundCheck, ...]:
+    """What is found in `folder`, where somebody works, else in the root of its project. The commands are for the root."""
+    own = _found_in(host, folder) if folder != root and folder.is_relative_to(root) else ()
+    below = folder.relative_to(root) if own else Path()
+    return tuple(
+        FoundCheck(f"cd {shlex.quote(str(below))} && {check.command}", str(below / check.because)) for check in own
+    ) or _found_in(host, root)
+
+
+def _found_in(host: Host, folder: Path) -> tuple[FoundCheck, ...]:
     try:
-        with os.scandir(root) as entries:
+        with os.scandir(folder) as entries:
             names = {entry.name + ("/" if entry.is_dir(follow_symlinks=False) else "") for entry in entries}
     except OSError:
         return ()
     project = Project(
-        names=names, read=lambda name: read_small(root / name, READABLE), has=lambda program: host.which(program) is not None
+        names=names, read=lambda name: read_small(folder / name, READABLE), has=lambda program: host.which(program) is not None
     )
     return found_checks(project)
 
@@ -43,28 +53,24 @@ def as_proposal(found: Collection[FoundCheck]) -> Executable:
     return executable(("checks",), {"checks": [check.command for check in found]})
 
 
-def with_found_checks(host: Host, loaded: Loaded, root: Path) -> Loaded:
-    """The settings with what was found in `root`, where nobody has configured a check and these commands are approved. Where
-    they are not, a warning shows them."""
+def with_found_checks(host: Host, loaded: Loaded, root: Path, folder: Path) -> Loaded:
+    """The settings with what was found in `root`, where nobody has configured a check: as checks like any other where these
+    commands are approved, else apart from them."""
     configured = "checks" in loaded.origins() or any(wanted.key == "checks" for wanted in loaded.executables)
-    if configured or not (found := find_checks(host, root)):
+    if configured or not (found := find_checks(host, root, folder)):
         return loaded
     if as_proposal(found).sha256 in trust_store(host).approved(identify(root)):
         return _using(loaded, [check.command for check in found])
-    told = (
-        f"No check is configured, so nothing will be verified. Found here: {shown(found)}. `--check auto` runs that for one "
-        "task, `goose-py trust` lets it count for all of this repository."
-    )
-    return msgspec.structs.replace(loaded, warnings=(*loaded.warnings, told))
+    return msgspec.structs.replace(loaded, found_checks={check.command: check.because for check in found})
 
 
-def with_auto_checks(host: Host, loaded: Loaded, root: Path) -> Loaded:
+def with_auto_checks(host: Host, loaded: Loaded, root: Path, folder: Path) -> Loaded:
     """The settings with what was found in the place of `auto`, where whoever starts the task said that. Raises UserError where
     there is nothing to be found."""
     checks = loaded.settings.checks
     if AUTO not in checks or loaded.origins().get("checks") not in ("flag", "environment"):
         return loaded
-    found = find_checks(host, root)
+    found = find_checks(host, root, folder)
     if not found:
         raise UserError(f"`--check auto` finds no test command in {root}. Name one: `--check COMMAND`.")
     expanded: list[str] = []

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from goose_py.bootstrap.check_runner import check_runner
+from goose_py.bootstrap.check_runner import Checks
 from goose_py.bootstrap.confinement import confine
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.known_secrets import redaction
@@ -13,7 +13,6 @@ from goose_py.git.worktrees.worktree import TaskWorktree
 from goose_py.protocol.errors import UserError
 from goose_py.protocol.events import DurableEvent, Record, VerificationFinished
 from goose_py.session.log import read_log
-from goose_py.tasks.checks import CheckRunner
 from goose_py.tasks.spec import read_spec
 from goose_py.tasks.store import TaskFolder
 
@@ -25,11 +24,11 @@ async def run_checks(
     started = start_of(records)
     if started is None or not started.checks:
         return ()
-    runner = await _runner(host, folder, worktree)
+    checks = await _checks(host, folder, worktree, records)
     tree = (await worktree.snapshot()).tree
     results: list[VerificationFinished] = []
     for command in started.checks:
-        results.append(await runner.run(command, tree))
+        results.append(await checks.run(command, tree))
         emit(results[-1])
     return results
 
@@ -39,13 +38,14 @@ async def run_setup(host: Host, folder: TaskFolder) -> VerificationFinished:
     settings = load_settings(host, read_spec(folder.path)).settings
     if settings.worktree.setup is None:
         raise UserError("There is no setup command: worktree.setup names one.")
-    worktree = await open_worktree(host, folder, read_log(folder.path).records)
-    runner = await _runner(host, folder, worktree)
-    return await runner.with_timeout(settings.worktree.setup_timeout).run(settings.worktree.setup, None)
+    records = read_log(folder.path).records
+    checks = await _checks(host, folder, await open_worktree(host, folder, records), records)
+    return await checks.commands.with_timeout(settings.worktree.setup_timeout).run(settings.worktree.setup, None)
 
 
-async def _runner(host: Host, folder: TaskFolder, worktree: TaskWorktree) -> CheckRunner:
+async def _checks(host: Host, folder: TaskFolder, worktree: TaskWorktree, records: Sequence[Record]) -> Checks:
     settings = load_settings(host, read_spec(folder.path)).settings
-    started = start_of(read_log(folder.path).records)
+    started = start_of(records)
     confinement = await confine(host, settings, folder, worktree, copy_of=started.copy_of if started is not None else "")
-    return check_runner(host, settings, folder, confinement, redaction(host))
+    found = started.found_checks if started is not None else {}
+    return Checks(host, settings, folder, confinement, worktree, redaction(host), found)

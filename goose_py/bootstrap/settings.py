@@ -5,11 +5,14 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from goose_py.bootstrap.host import Host
 from goose_py.config.errors import ConfigError
 from goose_py.config.load import Loaded, load
 from goose_py.config.secrets import SecretStore
-from goose_py.config.settings import AUTO
+from goose_py.config.settings import AUTO, NONE
+from goose_py.protocol.errors import UserError
 from goose_py.tasks.spec import TaskSpec
 
 PROJECT_FILE = Path(".goose") / "config.toml"
@@ -18,15 +21,16 @@ PROJECT_FILE = Path(".goose") / "config.toml"
 def load_settings(host: Host, spec: TaskSpec | None = None, flags: Mapping[str, Any] | None = None) -> Loaded:
     """The user's file, what a trusted repository's own file may say, the environment, and what this task was given. Raises
     ConfigError."""
-    root = project_root(Path(spec.folder) if spec is not None else host.cwd)
+    folder = Path(spec.folder) if spec is not None else host.cwd
+    root = project_root(folder)
     file = root / PROJECT_FILE
     trusted, approved = False, frozenset[str]()
     if file.is_file():
         from goose_py.bootstrap.trust_store import trust_store
         from goose_py.permissions.trust import identify
 
-        store, folder = trust_store(host), identify(root)
-        trusted, approved = store.trusts(folder), store.approved(folder)
+        store, place = trust_store(host), identify(root)
+        trusted, approved = store.trusts(place), store.approved(place)
     loaded = load(
         user=host.paths.config_file,
         project=file,
@@ -39,11 +43,13 @@ def load_settings(host: Host, spec: TaskSpec | None = None, flags: Mapping[str, 
     if not loaded.settings.checks and spec is not None and not spec.checks:
         from goose_py.bootstrap.check_trust import with_found_checks
 
-        return with_found_checks(host, loaded, root)
+        return with_found_checks(host, loaded, root, folder.resolve())
+    if NONE in loaded.settings.checks:
+        return without_checks(loaded)
     if AUTO in loaded.settings.checks:
         from goose_py.bootstrap.check_trust import with_auto_checks
 
-        return with_auto_checks(host, loaded, root)
+        return with_auto_checks(host, loaded, root, folder.resolve())
     return loaded
 
 
@@ -54,6 +60,13 @@ def _refuse_own(names: Collection[str]) -> None:
 
         if problems := tuple(why for name in names if (why := refusal(name))):
             raise ConfigError(problems)
+
+
+def without_checks(loaded: Loaded) -> Loaded:
+    """Raises UserError where `none` is not the only one."""
+    if loaded.settings.checks != (NONE,):
+        raise UserError(f"`{NONE}` is no check beside others: it says that none shall run.")
+    return msgspec.structs.replace(loaded, settings=msgspec.structs.replace(loaded.settings, checks=()))
 
 
 def project_root(folder: Path) -> Path:

@@ -31,7 +31,7 @@ def show_trust(*, approve: bool, revoke: bool) -> int:
         return 0
     loaded = _as_if_trusted(host, root, store)
     configured = "checks" in loaded.origins() or any(wanted.key == "checks" for wanted in loaded.executables)
-    found = () if configured else find_checks(host, root)
+    found = () if configured else find_checks(host, root, host.cwd.resolve())
     if not found and not (root / PROJECT_FILE).is_file():
         print(f"{safe_line(str(root))} has no configuration of its own ({PROJECT_FILE}): there is nothing to trust.")
         return 0

@@ -1,19 +1,20 @@
 """Where a task works: its worktree, the sandbox around it, its checks."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
-from goose_py.bootstrap.check_runner import check_runner
+from goose_py.bootstrap.check_runner import Checks
 from goose_py.bootstrap.confinement import Confinement, confine, probe_here, require, way_out
 from goose_py.bootstrap.opening.opening import Opening
 from goose_py.bootstrap.tools import all_ours, extensions_of
 from goose_py.bootstrap.workspace.background_checkout import Checkout, checkout
-from goose_py.bootstrap.workspace.worktree import OpenWorkspace, open_workspace
+from goose_py.bootstrap.workspace.worktree import OpenWorkspace, open_workspace, start_of
+from goose_py.config.load import Loaded
 from goose_py.config.settings import Settings
 from goose_py.protocol import events as ev
+from goose_py.sandbox.policy import Level
 from goose_py.sandbox.variables import Granted
-from goose_py.tasks.checks import CheckRunner
 from goose_py.toolbox.spec import ExtensionSpec
 
 FEW_FILES = 500
@@ -21,22 +22,24 @@ FEW_FILES = 500
 
 
 class Environment(msgspec.Struct, frozen=True, kw_only=True):
-    """`files` are those of the worktree's base. `files_follow`: they are still on their way, and the first request may leave
-    before they are there."""
+    """`files` are those of the worktree's base. `found_checks` run though nobody asked for them. `files_follow`: the files are
+    still on their way, and the first request may leave before they are there."""
 
     workspace: OpenWorkspace
     files: tuple[str, ...]
     checkout: Checkout
     confinement: Confinement
-    checks: CheckRunner
+    checks: Checks
+    found_checks: Mapping[str, str]
     extensions: Sequence[ExtensionSpec]
     files_follow: bool
 
 
 async def prepare_environment(
-    opening: Opening, settings: Settings, records: tuple[ev.Record, ...], *, files_first: bool
+    opening: Opening, loaded: Loaded, records: tuple[ev.Record, ...], *, files_first: bool
 ) -> Environment:
     """When this returns the files are there, unless nothing needs them yet. Raises GooseError."""
+    settings = loaded.settings
     host, folder, spec, warn = opening.host, opening.folder, opening.spec, opening.coming.warn
     extensions, warnings = extensions_of(spec, settings)
     warn(warnings)
@@ -55,12 +58,20 @@ async def prepare_environment(
     files_follow = not files_first and len(files) > FEW_FILES and _needs_no_files(settings, workspace, extensions)
     if not files_follow:
         await arriving.done()
+    started = start_of(records)
+    begun = started is not None and started.session_id == spec.task_id
+    found = started.found_checks if started is not None and begun else loaded.found_checks
+    found = found if begun or confinement.found.level is not Level.NONE else {}
+    checks = Checks(
+        host, settings, folder, confinement, workspace.worktree, opening.redact, found, opening.coming.base_tree
+    )
     return Environment(
         workspace=workspace,
         files=files,
         checkout=arriving,
         confinement=confinement,
-        checks=check_runner(host, settings, folder, confinement, opening.redact),
+        checks=checks,
+        found_checks=found,
         extensions=extensions,
         files_follow=files_follow,
     )

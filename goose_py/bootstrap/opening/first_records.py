@@ -40,7 +40,8 @@ def session_started(spec: TaskSpec, settings: Settings, ref: ModelRef, environme
         mode=settings.mode,
         interactive=spec.interactive,
         limits=settings.limits.hard(),
-        checks=tuple(dict.fromkeys((*settings.checks, *spec.checks))),
+        checks=tuple(dict.fromkeys((*settings.checks, *spec.checks, *environment.found_checks))),
+        found_checks=dict(environment.found_checks),
         program=__version__,
         recipe=spec.recipe,
         copy_of=workspace.copy_of,
@@ -79,7 +80,7 @@ async def add_context(
     sandbox = environment.confinement.found.sentence
     surroundings = describe(opening.host, environment.workspace.worktree, environment.files, sandbox)
     if settings.worktree.setup is not None:
-        runner = environment.checks.with_timeout(settings.worktree.setup_timeout)
+        runner = environment.checks.commands.with_timeout(settings.worktree.setup_timeout)
         went, failed = await set_up(settings.worktree.setup, runner)
         surroundings += f"\n{went}"
         opening.coming.warn(() if failed is None else (failed,))
