@@ -1,7 +1,8 @@
 """AGENTS.md and its like: which files apply, and what they say.
 
-Global ones first, then from the repository's root down to the working folder, the nearest last; those of deeper folders when
-something there is first touched. `@path` imports follow Goose's rules: relative, inside the root, at most three deep.
+Global ones first, then those of the folder that the user stands in and of each one above it up to the repository's root, the
+nearest first; those of other folders when something there is first touched. `@path` imports follow Goose's rules: relative,
+inside the root, at most three deep.
 """
 
 import os
@@ -37,8 +38,9 @@ class Conventions:
     """Reads convention files of one workspace, each at most once.
 
     `root` is the top of the repository (or the workspace where there is none); nothing outside it is read, also through
-    links, and nothing in `.git`. `ignored(path)` says that git ignores a path: such files are not imported. What stands in
-    `known` word for word is not said again: a resumed session hands in `conventions_in` its log."""
+    links, and nothing in `.git`. `ignored(path)` says that git ignores a path: such files are not imported.
+    `meant(path)` is where a path lies that a tool was given. What stands in `known` word for word is not said again: a resumed
+    session hands in `conventions_in` its log."""
 
     def __init__(
         self,
@@ -46,11 +48,13 @@ class Conventions:
         names: Sequence[str],
         ignored: Callable[[str], bool] = lambda path: False,
         known: Sequence[str] = (),
+        meant: Callable[[str], Path] = Path,
     ) -> None:
         self._root = root.resolve()
         self._names = tuple(names)
         self._ignored = ignored
         self._known = tuple(known)
+        self._meant = meant
         self._seen_folders: set[Path] = set()
         self._seen_files: set[Path] = set()
         self._warnings: list[str] = []
@@ -62,33 +66,33 @@ class Conventions:
         self._warnings.clear()
         return found
 
-    def at(self, root: Path) -> "Conventions":
+    def at(self, root: Path, meant: Callable[[str], Path]) -> "Conventions":
         """A reader of another copy of the same files, for which what was read here has been read already."""
-        moved = Conventions(root, self._names, self._ignored, self._known)
+        moved = Conventions(root, self._names, self._ignored, self._known, meant)
         moved._seen_folders = {moved._root / folder.relative_to(self._root) for folder in self._seen_folders}
         moved._seen_files = {moved._root / file.relative_to(self._root) for file in self._seen_files}
         moved._warnings = self._warnings
         return moved
 
     def initial(self, global_files: Sequence[Path], working: Path) -> str:
-        """What applies from the start: the global files that exist, then the root down to `working`."""
+        """What applies from the start: the global files that exist, then `working` up to the root."""
         texts = [(file.name, _read(file).strip()) for file in global_files]
         blocks = [f"Conventions of the user ({name}):\n{text}" for name, text in texts if text]
-        return "\n\n".join(blocks + self._down_to(working))
+        return "\n\n".join(blocks + self._up_from(working))
 
     def nested(self, path: str) -> str:
-        """What applies newly because `path` (relative to the root, or absolute inside it) was touched; "" if nothing."""
-        target = self._inside(path)
+        """What applies newly because a tool was given `path`; "" if nothing."""
+        target = self._inside(self._meant(path))
         if target is None:
             return ""
-        return "\n\n".join(self._down_to(target if _is_folder(target) else target.parent))
+        return "\n\n".join(self._up_from(target if _is_folder(target) else target.parent))
 
-    def _down_to(self, folder: Path) -> list[str]:
+    def _up_from(self, folder: Path) -> list[str]:
         folder = folder.resolve()
         if not folder.is_relative_to(self._root):
             return []
         blocks: list[str] = []
-        for place in reversed([folder, *folder.parents]):
+        for place in (folder, *folder.parents):
             if place.is_relative_to(self._root) and place not in self._seen_folders and _is_folder(place):
                 self._seen_folders.add(place)
                 for name in self._names:

@@ -11,7 +11,7 @@ from goose_py.config.settings import Settings
 from goose_py.git.worktrees.worktree import TaskWorktree
 from goose_py.protocol.events import VerificationFinished
 from goose_py.sandbox.policy import Level
-from goose_py.sandbox.spawn import bind
+from goose_py.sandbox.variables import Granted
 from goose_py.tasks.check_outcomes import NOT_STARTED, Hindrance, hindrance
 from goose_py.tasks.checks import CheckRunner
 from goose_py.tasks.found_check_runs import FoundCheckRuns
@@ -23,7 +23,9 @@ FOUND_SECONDS = 300.0
 
 
 class Checks:
-    """The checks of one task. `run` takes one of them and the tree of the present files; those in `found` nobody asked for."""
+    """The checks of one task, which begin in the folder `start` of its workspace. `run` takes one of them and the tree of the
+    present files; those in `found` nobody asked for. `base` is the tree that the work is measured from, None for the worktree's
+    own."""
 
     def __init__(
         self,
@@ -33,18 +35,19 @@ class Checks:
         confinement: Confinement,
         worktree: TaskWorktree,
         redact: Callable[[str], str],
+        start: str,
         found: Collection[str] = (),
         base: Callable[[], str | None] = lambda: None,
     ) -> None:
-        self.commands = _runner(host, settings, folder, confinement, redact)
+        self.commands = _runner(host, settings, folder, confinement, redact, start)
         self._found = frozenset(found)
         self._grants = partial(_what_grants, host)
         self._network = settings.sandbox.network
         self._sandboxed = confinement.found.level is not Level.NONE
         bare = msgspec.structs.replace(confinement.policy, network=False, proxy=None)
-        alone = msgspec.structs.replace(confinement, policy=bare, granted=type(confinement.granted)())
+        alone = msgspec.structs.replace(confinement, policy=bare, granted=Granted())
         limited = msgspec.structs.replace(settings, check_timeout=min(settings.check_timeout, FOUND_SECONDS))
-        runner = _runner(host, limited, folder, alone, redact)
+        runner = _runner(host, limited, folder, alone, redact, start)
         self._runs = FoundCheckRuns(
             runner, worktree, folder.scratch, base, _withheld(settings, confinement), partial(self._grants, found=True)
         )
@@ -72,10 +75,10 @@ class Checks:
 
 
 def _runner(
-    host: Host, settings: Settings, folder: TaskFolder, confinement: Confinement, redact: Callable[[str], str]
+    host: Host, settings: Settings, folder: TaskFolder, confinement: Confinement, redact: Callable[[str], str], start: str
 ) -> CheckRunner:
     return CheckRunner(
-        bind(confinement.found.sandbox, confinement.policy),
+        confinement.spawn(),
         confinement.policy.workspace,
         confinement.env_of_commands,
         folder.logs,
@@ -83,6 +86,7 @@ def _runner(
         settings.check_timeout,
         host.monotonic,
         redact,
+        start,
     )
 
 

@@ -27,25 +27,32 @@ READABLE = 1 << 20
 """Bytes of a file that is looked at."""
 
 
-def find_checks(host: Host, root: Path, folder: Path) -> tuple[FoundCheck, ...]:
-    """What is found in `folder`, where somebody works, else in the root of its project. The commands are for the root."""
-    own = _found_in(host, folder) if folder != root and folder.is_relative_to(root) else ()
-    below = folder.relative_to(root) if own else Path()
-    return tuple(
-        FoundCheck(f"cd {shlex.quote(str(below))} && {check.command}", str(below / check.because)) for check in own
-    ) or _found_in(host, root)
-
-
-def _found_in(host: Host, folder: Path) -> tuple[FoundCheck, ...]:
+def find_checks(host: Host, root: Path) -> tuple[FoundCheck, ...]:
+    """What is found in a project's root folder."""
     try:
-        with os.scandir(folder) as entries:
+        with os.scandir(root) as entries:
             names = {entry.name + ("/" if entry.is_dir(follow_symlinks=False) else "") for entry in entries}
     except OSError:
         return ()
     project = Project(
-        names=names, read=lambda name: read_small(folder / name, READABLE), has=lambda program: host.which(program) is not None
+        names=names, read=lambda name: read_small(root / name, READABLE), has=lambda program: host.which(program) is not None
     )
     return found_checks(project)
+
+
+def nearest_checks(host: Host, folder: Path, root: Path) -> tuple[FoundCheck, ...]:
+    """What is found in the nearest folder from `folder` up to `root`, as commands that begin in `folder`."""
+    for place in (folder, *folder.parents):
+        if found := find_checks(host, place):
+            return tuple(FoundCheck(begun_in(folder, place, check.command), check.because) for check in found)
+        if place == root:
+            break
+    return ()
+
+
+def begun_in(folder: Path, place: Path, command: str) -> str:
+    """A command that belongs to the folder `place`, for a shell that begins in `folder`."""
+    return command if folder == place else f"cd {shlex.quote(os.path.relpath(place, folder))} && {command}"
 
 
 def as_proposal(found: Collection[FoundCheck]) -> Executable:
@@ -53,26 +60,26 @@ def as_proposal(found: Collection[FoundCheck]) -> Executable:
     return executable(("checks",), {"checks": [check.command for check in found]})
 
 
-def with_found_checks(host: Host, loaded: Loaded, root: Path, folder: Path) -> Loaded:
-    """The settings with what was found in `root`, where nobody has configured a check: as checks like any other where these
-    commands are approved, else apart from them."""
+def with_found_checks(host: Host, loaded: Loaded, folder: Path, root: Path) -> Loaded:
+    """The settings with what was found for `folder` of the project in `root`, where nobody has configured a check: as checks
+    like any other where these commands are approved, else apart from them."""
     configured = "checks" in loaded.origins() or any(wanted.key == "checks" for wanted in loaded.executables)
-    if configured or not (found := find_checks(host, root, folder)):
+    if configured or not (found := nearest_checks(host, folder, root)):
         return loaded
     if as_proposal(found).sha256 in trust_store(host).approved(identify(root)):
         return _using(loaded, [check.command for check in found])
     return msgspec.structs.replace(loaded, found_checks={check.command: check.because for check in found})
 
 
-def with_auto_checks(host: Host, loaded: Loaded, root: Path, folder: Path) -> Loaded:
-    """The settings with what was found in the place of `auto`, where whoever starts the task said that. Raises UserError where
-    there is nothing to be found."""
+def with_auto_checks(host: Host, loaded: Loaded, folder: Path, root: Path) -> Loaded:
+    """The settings with what was found for `folder` in the place of `auto`, where whoever starts the task said that. Raises
+    UserError where there is nothing to be found."""
     checks = loaded.settings.checks
     if AUTO not in checks or loaded.origins().get("checks") not in ("flag", "environment"):
         return loaded
-    found = find_checks(host, root, folder)
+    found = nearest_checks(host, folder, root)
     if not found:
-        raise UserError(f"`--check auto` finds no test command in {root}. Name one: `--check COMMAND`.")
+        raise UserError(f"`--check auto` finds no test command in {folder}. Name one: `--check COMMAND`.")
     expanded: list[str] = []
     for check in checks:
         expanded += [each.command for each in found] if check == AUTO else [check]

@@ -1,13 +1,15 @@
 """A task's checks without its session: the same commands in the same sandbox, for a merge that needs no model."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 
 from goose_py.bootstrap.check_runner import Checks
-from goose_py.bootstrap.confinement import confine
+from goose_py.bootstrap.confinement import confine, mounted_shares
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.known_secrets import redaction
 from goose_py.bootstrap.settings import load_settings
 from goose_py.bootstrap.workspace.existing_worktree import open_worktree
+from goose_py.bootstrap.workspace.shares import shares_of
 from goose_py.bootstrap.workspace.worktree import start_of
 from goose_py.git.worktrees.worktree import TaskWorktree
 from goose_py.protocol.errors import UserError
@@ -24,12 +26,12 @@ async def run_checks(
     started = start_of(records)
     if started is None or not started.checks:
         return ()
-    checks = await _checks(host, folder, worktree, records)
-    tree = (await worktree.snapshot()).tree
     results: list[VerificationFinished] = []
-    for command in started.checks:
-        results.append(await checks.run(command, tree))
-        emit(results[-1])
+    async with _checks(host, folder, worktree, records) as checks:
+        tree = (await worktree.snapshot()).tree
+        for command in started.checks:
+            results.append(await checks.run(command, tree))
+            emit(results[-1])
     return results
 
 
@@ -39,13 +41,23 @@ async def run_setup(host: Host, folder: TaskFolder) -> VerificationFinished:
     if settings.worktree.setup is None:
         raise UserError("There is no setup command: worktree.setup names one.")
     records = read_log(folder.path).records
-    checks = await _checks(host, folder, await open_worktree(host, folder, records), records)
-    return await checks.commands.with_timeout(settings.worktree.setup_timeout).run(settings.worktree.setup, None)
+    async with _checks(host, folder, await open_worktree(host, folder, records), records) as checks:
+        return await checks.commands.with_timeout(settings.worktree.setup_timeout, start=".").run(settings.worktree.setup, None)
 
 
-async def _checks(host: Host, folder: TaskFolder, worktree: TaskWorktree, records: Sequence[Record]) -> Checks:
+@asynccontextmanager
+async def _checks(
+    host: Host, folder: TaskFolder, worktree: TaskWorktree, records: Sequence[Record]
+) -> AsyncIterator[Checks]:
     settings = load_settings(host, read_spec(folder.path)).settings
     started = start_of(records)
     confinement = await confine(host, settings, folder, worktree, copy_of=started.copy_of if started is not None else "")
+    start = (started.folder if started is not None else "") or "."
     found = started.found_checks if started is not None else {}
-    return Checks(host, settings, folder, confinement, worktree, redaction(host), found)
+    folders = (await shares_of(host, settings, worktree)).folders
+    if confinement.policy.place is None:
+        yield Checks(host, settings, folder, confinement.reading(folders), worktree, redaction(host), start, found)
+        return
+    async with mounted_shares(folder, worktree, folders) as mounted:
+        shared = confinement.sharing(mounted, lambda text: None)
+        yield Checks(host, settings, folder, shared, worktree, redaction(host), start, found)

@@ -17,8 +17,9 @@ from goose_py.git.worktrees.linked import admin_dir
 from goose_py.git.worktrees.worktree import TaskWorktree
 from goose_py.protocol.errors import GooseError
 from goose_py.sandbox.detection import FoundSandbox, find_sandbox
-from goose_py.sandbox.environment import child_env
-from goose_py.sandbox.policy import Commits, Level, Policy
+from goose_py.sandbox.environment import child_env, elsewhere
+from goose_py.sandbox.overlays import Mounted, ShareWatch, mounted
+from goose_py.sandbox.policy import Commits, Level, Policy, Share
 from goose_py.sandbox.probe_cache import circumstances
 from goose_py.sandbox.spawn import BoundSpawn, bind
 from goose_py.sandbox.toolchains import home_toolchains, python_roots
@@ -44,23 +45,27 @@ class _SpawnWhile(msgspec.Struct, frozen=True):
     reading: BoundSpawn
     read_only: Callable[[], bool]
     contained: bool
+    first: Callable[[], None]
 
     async def __call__(
         self, argv: Sequence[str], *, cwd: str, env: Mapping[str, str], stdout: int, stderr: int
     ) -> asyncio.subprocess.Process:
+        self.first()
         chosen = self.reading if self.read_only() else self.writing
         return await chosen(argv, cwd=cwd, env=env, stdout=stdout, stderr=stderr)
 
 
 class Confinement(msgspec.Struct, frozen=True):
     """`found` is the backend with the verdict of its probe; `policy` what a task's processes may touch; `env` what they see;
-    `granted` what commands see besides, because the user named it. `warnings` are sentences for a person."""
+    `granted` what commands see besides, because the user named it. `warnings` are sentences for a person; `before_each` is
+    called before the model's commands."""
 
     found: FoundSandbox
     policy: Policy
     env: Mapping[str, str]
     granted: Granted = Granted()
     warnings: tuple[str, ...] = ()
+    before_each: Callable[[], None] = lambda: None
 
     @property
     def env_of_commands(self) -> Mapping[str, str]:
@@ -70,10 +75,26 @@ class Confinement(msgspec.Struct, frozen=True):
         """Starts processes that may write the workspace."""
         return bind(self.found.sandbox, self.policy)
 
+    def sharing(self, found: Mounted, warn: Callable[[str], None]) -> "Confinement":
+        """With what is mounted seen inside."""
+        if found.reason:
+            warn(f"What is shared with the task is read-only there, so that nothing can be installed: {found.reason}.")
+        policy = found.seen_by(self.policy)
+        env, watch = {**self.env, **elsewhere(policy)}, ShareWatch(found.shares, warn)
+        return msgspec.structs.replace(self, policy=policy, env=env, before_each=watch.look)
+
+    def reading(self, shares: Sequence[Share]) -> "Confinement":
+        """With these folders of the user's readable, where a sandbox of permissions shows them under their own names."""
+        policy = self.policy
+        shown = (*policy.readable, *(share.source for share in shares))
+        changed = msgspec.structs.replace(policy, readable=shown, shares=tuple(shares))
+        return msgspec.structs.replace(self, policy=changed)
+
     def spawn_while(self, read_only: Callable[[], bool]) -> Spawn:
         """Starts processes that may write the workspace unless `read_only` says at that moment that nothing may."""
         reading = bind(self.found.sandbox, msgspec.structs.replace(self.policy, read_only=True))
-        return _SpawnWhile(self.spawn(), reading, read_only, contained=self.found.backend == "bubblewrap")
+        contained = self.found.backend == "bubblewrap"
+        return _SpawnWhile(self.spawn(), reading, read_only, contained=contained, first=self.before_each)
 
 
 async def probe_here(host: Host, *, none_chosen: bool = False, anew: bool = False) -> FoundSandbox:
@@ -112,6 +133,9 @@ async def confine(
             f"{checkout} holds your home folder or the system, so commands see the task's files at {worktree.path} instead, "
             "without what git ignores.",
         )
+    elif found.backend != "bubblewrap" and can_be_covered(checkout, host.home):
+        # Nothing can be mounted: what means the checkout is mapped by our own tools.
+        policy = msgspec.structs.replace(policy, names=(checkout, *_spelled(host, checkout)))
     return Confinement(
         found=found,
         policy=policy,
@@ -154,6 +178,18 @@ def _network_said(settings: Settings, found: FoundSandbox) -> dict[str, str]:
         return {}
     hosts = settings.sandbox.allow_hosts if found.backend == "bubblewrap" else ()
     return {"SANDBOX_NETWORK": ", ".join(hosts) or "off"}
+
+
+@asynccontextmanager
+async def mounted_shares(folder: TaskFolder, worktree: TaskWorktree, shares: Sequence[Share]) -> AsyncIterator[Mounted]:
+    """The task's shares, mounted for as long as this lasts: copy-on-write where the kernel can, else read-only."""
+    async with mounted(worktree.path, shares, layers_of(folder), Path(sys.executable)) as found:
+        yield found
+
+
+def layers_of(folder: TaskFolder) -> Path:
+    """Where what a task has changed of its shares is kept, with nothing else."""
+    return folder.path / "shares"
 
 
 @asynccontextmanager

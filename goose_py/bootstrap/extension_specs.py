@@ -7,6 +7,7 @@ import msgspec
 
 from goose_py.config.settings import ExtensionSettings, Settings
 from goose_py.protocol.errors import UserError
+from goose_py.tasks.spec import TaskSpec
 from goose_py.toolbox.spec import Builtin, ExtensionSpec, Stdio, StreamableHttp
 
 DEFAULT = "developer"
@@ -15,6 +16,17 @@ DEFAULT = "developer"
 GOOSE_PLATFORM = frozenset(
     {"analyze", "apps", "chatrecall", "code_execution", "extensionmanager", "skills", "summarize", "summon", "todo", "tom"}
 )
+
+
+def extensions_of(spec: TaskSpec, settings: Settings) -> tuple[list[ExtensionSpec], list[str]]:
+    """Those of the settings, unless a recipe brings its own, and those of the recipe, with warnings. Raises UserError."""
+    added, warnings = of_recipe(spec.extensions)
+    return [*([] if spec.own_extensions else configured(settings)), *added], warnings
+
+
+def all_ours(extensions: Iterable[ExtensionSpec]) -> bool:
+    """Whether none is a server of somebody else, which may read the workspace as soon as it starts."""
+    return all(isinstance(extension, Builtin) for extension in extensions)
 
 
 def configured(settings: Settings) -> list[ExtensionSpec]:

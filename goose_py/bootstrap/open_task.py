@@ -22,7 +22,7 @@ from goose_py.bootstrap.model_switch import check_switch
 from goose_py.bootstrap.models import Answers, Models, chosen_model, default_model
 from goose_py.bootstrap.opening.conventions import read_conventions
 from goose_py.bootstrap.opening.environment import Environment, prepare_environment
-from goose_py.bootstrap.opening.first_records import add_context, fix_prefix, session_started
+from goose_py.bootstrap.opening.first_records import add_context, fix_prefix, session_started, tell_where
 from goose_py.bootstrap.opening.opening import Opening
 from goose_py.bootstrap.opening.session_ports import session_ports
 from goose_py.bootstrap.settings import load_settings, told_of
@@ -153,13 +153,14 @@ class _Steps:
         environment = await prepare_environment(opening, loaded, self._records, files_first=self._files_first)
         self._environment = environment
         worktree = environment.workspace.worktree
-        models.values["workspace"] = str(worktree.path)
+        models.values["workspace"] = str(environment.confinement.policy.seen_at)
         toolbox = await self._start_tools(environment)
         conventions = await read_conventions(opening, settings, environment, self._records, begun=begun)
         ports = session_ports(opening, settings, environment, toolbox, models, conventions.reader, self._attended)
         session = Session(log, bus, ports, self._records)
         if begun:
             await session.recover()
+            tell_where(session, environment, self._records)
         else:
             session.emit(session_started(spec, settings, ref, environment))
         opening.coming.begin(session)
@@ -211,7 +212,7 @@ class _Steps:
             load=opening.later.load, planning=coming.planning, changed=coming.extension_changed, redact=opening.redact
         )
         toolbox, warnings = await start_tools(
-            opening.host, opening.folder, environment.extensions, environment.confinement, opening.secrets, ports
+            opening.host, opening.folder, environment, opening.secrets, ports
         )
         opening.stack.push_async_callback(toolbox.close)
         coming.warn(warnings)

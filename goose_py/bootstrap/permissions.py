@@ -24,6 +24,7 @@ from goose_py.protocol.messages import ToolCall
 from goose_py.protocol.modes import Mode
 from goose_py.protocol.tools import ToolSpec
 from goose_py.sandbox.detection import FoundSandbox
+from goose_py.sandbox.policy import Policy
 from goose_py.session.approvals import Judgement
 
 
@@ -73,11 +74,12 @@ class Judge:
         worktree: TaskWorktree,
         base_files: Iterable[str],
         checks: Iterable[str],
+        start: str,
     ) -> "Judge":
         """Raises UserError where a rule of the settings is wrong, with file and line."""
         rules = [*rules_of_settings(host, settings), *rules_of_checks(checks)]
         return cls(
-            place_of(host, settings, confinement, worktree, base_files),
+            place_of(host, settings, confinement, base_files, start),
             rules,
             grant_store(host),
             str(worktree.repository.common_dir),
@@ -121,24 +123,33 @@ def grant_store(host: Host) -> GrantStore:
     return GrantStore(host.paths.state / "grants.jsonl", host.now, host.new_id)
 
 
-def place_of(
-    host: Host, settings: Settings, confinement: Confinement, worktree: TaskWorktree, base_files: Iterable[str]
-) -> Place:
+def place_of(host: Host, settings: Settings, confinement: Confinement, base_files: Iterable[str], start: str) -> Place:
+    """Paths in it are those that commands see and the model speaks of."""
     level = confinement.found.sandbox.level.value
     path = confinement.env.get("PATH", "")
-    shown = tuple(str(folder) for folder in confinement.policy.readable)
+    policy = confinement.policy
+    shown = tuple(str(folder) for folder in policy.readable)
     return Place(
-        workspace=str(worktree.path),
+        workspace=str(policy.seen_at),
         home=str(host.home),
         sandbox=level,
         weakest=settings.sandbox.level,
-        realpath=os.path.realpath,
+        folder=start,
+        # Where nothing is mounted a command that says another name means what stands there.
+        names=tuple(map(str, policy.names)) if policy.place is None else (),
+        realpath=os.path.realpath if policy.place is None else lambda path: _real_inside(policy, path),
         which=lambda name: shutil.which(name, path=path),
-        exists=os.path.lexists,
+        exists=os.path.lexists if policy.place is None else lambda path: os.path.lexists(policy.outside(path)),
         readable=(*Place.__dataclass_fields__["readable"].default, *shown),
         writable=("/tmp",) if level == "full" else (),
-        created=Created(worktree.path, base_files),
+        created=Created(policy.seen_at, base_files),
     )
+
+
+def _real_inside(policy: Policy, path: str) -> str:
+    """Free of the symlinks that somebody inside meets. One that names the place leads to the workspace."""
+    real = policy.outside(os.path.realpath(policy.outside(path)))
+    return str(policy.inside(os.path.realpath(real)))
 
 
 def explain_command(command: str, mode: str) -> int:

@@ -21,16 +21,16 @@ PROJECT_FILE = Path(".goose") / "config.toml"
 def load_settings(host: Host, spec: TaskSpec | None = None, flags: Mapping[str, Any] | None = None) -> Loaded:
     """The user's file, what a trusted repository's own file may say, the environment, and what this task was given. Raises
     ConfigError."""
-    folder = Path(spec.folder) if spec is not None else host.cwd
-    root = project_root(folder)
+    stands = (Path(spec.folder) if spec is not None else host.cwd).resolve()
+    root = project_root(stands)
     file = root / PROJECT_FILE
     trusted, approved = False, frozenset[str]()
     if file.is_file():
         from goose_py.bootstrap.trust_store import trust_store
         from goose_py.permissions.trust import identify
 
-        store, place = trust_store(host), identify(root)
-        trusted, approved = store.trusts(place), store.approved(place)
+        store, folder = trust_store(host), identify(root)
+        trusted, approved = store.trusts(folder), store.approved(folder)
     loaded = load(
         user=host.paths.config_file,
         project=file,
@@ -43,13 +43,19 @@ def load_settings(host: Host, spec: TaskSpec | None = None, flags: Mapping[str, 
     if not loaded.settings.checks and spec is not None and not spec.checks:
         from goose_py.bootstrap.check_trust import with_found_checks
 
-        return with_found_checks(host, loaded, root, folder.resolve())
+        return with_found_checks(host, loaded, stands, root)
     if NONE in loaded.settings.checks:
         return without_checks(loaded)
     if AUTO in loaded.settings.checks:
         from goose_py.bootstrap.check_trust import with_auto_checks
 
-        return with_auto_checks(host, loaded, root, folder.resolve())
+        return with_auto_checks(host, loaded, stands, root)
+    if stands != root and loaded.origins().get("checks") == "project":
+        from goose_py.bootstrap.check_trust import begun_in
+
+        # Its file stands in the root, and says them for there.
+        checks = tuple(begun_in(stands, root, check) for check in loaded.settings.checks)
+        return msgspec.structs.replace(loaded, settings=msgspec.structs.replace(loaded.settings, checks=checks))
     return loaded
 
 

@@ -1,6 +1,6 @@
 """The tools of one task: its extensions started, and what of them the model is offered."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import msgspec
 
@@ -8,9 +8,8 @@ from goose_py import __version__, bundled
 from goose_py.agent.final_output import final_output_spec
 from goose_py.agent.planner import UPDATE_PLAN_SPEC
 from goose_py.agent.prompts import system_prompt
-from goose_py.bootstrap.confinement import Confinement
-from goose_py.bootstrap.extension_specs import configured, of_recipe
 from goose_py.bootstrap.host import Host
+from goose_py.bootstrap.opening.environment import Environment
 from goose_py.bootstrap.server_processes import ProcessList
 from goose_py.config.secrets import SecretStore
 from goose_py.config.settings import Settings
@@ -18,9 +17,10 @@ from goose_py.protocol import events as ev
 from goose_py.protocol.redact import RedactingStream
 from goose_py.protocol.tools import ToolSpec
 from goose_py.providers.profile import Profile
+from goose_py.sandbox.policy import Policy
 from goose_py.tasks.spec import TaskSpec
 from goose_py.tasks.store import TaskFolder
-from goose_py.toolbox import Builtin, ExtensionHost, ExtensionSpec, Places, StateChange, Toolbox
+from goose_py.toolbox import ExtensionHost, Places, StateChange, Toolbox
 
 
 class ToolPorts(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,26 +33,15 @@ class ToolPorts(msgspec.Struct, frozen=True, kw_only=True):
     redact: Callable[[str], str]
 
 
-def extensions_of(spec: TaskSpec, settings: Settings) -> tuple[list[ExtensionSpec], list[str]]:
-    """Those of the settings, unless a recipe brings its own, and those of the recipe, with warnings. Raises UserError."""
-    added, warnings = of_recipe(spec.extensions)
-    return [*([] if spec.own_extensions else configured(settings)), *added], warnings
-
-
-def all_ours(extensions: Iterable[ExtensionSpec]) -> bool:
-    """Whether none is a server of somebody else, which may read the workspace as soon as it starts."""
-    return all(isinstance(extension, Builtin) for extension in extensions)
-
-
 async def start_tools(
     host: Host,
     folder: TaskFolder,
-    extensions: Sequence[ExtensionSpec],
-    confinement: Confinement,
+    environment: Environment,
     secrets: SecretStore,
     ports: ToolPorts,
 ) -> tuple[Toolbox, tuple[str, ...]]:
     """The open connections, to be closed by the caller, and what a person should know of how it went."""
+    confinement, extensions = environment.confinement, environment.extensions
     sandbox, policy = confinement.found.sandbox, confinement.policy
 
     def launch(argv: Sequence[str], env: Mapping[str, str], cwd: str) -> tuple[Sequence[str], Mapping[str, str]]:
@@ -68,6 +57,8 @@ async def start_tools(
         extensions,
         host=ExtensionHost(
             workspace=policy.workspace,
+            shown=policy.seen_at,
+            standing=_standing(policy, environment.start),
             spawn=confinement.spawn_while(ports.planning),
             state=folder.logs,
             env=confinement.env_of_commands,
@@ -86,6 +77,18 @@ async def start_tools(
     )
     toolbox.start()
     return toolbox, warnings
+
+
+def _standing(policy: Policy, start: str) -> dict[str, object]:
+    """How our own tools know the workspace. A folder that is shared from elsewhere is none of their affair."""
+    within = [share for share in policy.shares if not share.path.is_absolute()]
+    layers = [tuple(layer for layer in (share.upper, share.source) if layer is not None) for share in within]
+    return {
+        "shown": policy.seen_at,
+        "aliases": policy.names,
+        "start": start,
+        "shared": [(str(share.path), found, share.hidden) for share, found in zip(within, layers, strict=True)],
+    }
 
 
 def prefix_of(spec: TaskSpec, settings: Settings, profile: Profile, tools: Sequence[ToolSpec]) -> ev.PrefixSet:

@@ -225,6 +225,10 @@ class WorktreeSettings(Section, frozen=True, kw_only=True):
     caches: Annotated[
         tuple[str, ...], both("Ignored folders such as node_modules to clone into a worktree, where a copy costs no space")
     ] = ()
+    share: Annotated[
+        tuple[str, ...] | None,
+        user("Ignored files and folders to share besides those that are found, `!` before what is not; [] shares nothing"),
+    ] = None
     setup: Annotated[Name | None, executes("Shell command that makes a new worktree ready")] = None
     setup_timeout: Annotated[Seconds, both("Seconds that it may take")] = 600.0
 

@@ -224,9 +224,12 @@ class PrivateStore:
         fresh = {change.new_oid for change in parse_raw(iter(output.split(b"\0"))) if change.new_mode not in _ELSEWHERE}
         objects = self.path / "objects"
         borrowed = [oid for oid in (*fresh, tree) if not (objects / oid[:2] / oid[2:]).exists()]
-        if not borrowed:
-            return
-        pack = await self.bound.out("pack-objects", "--stdout", "-q", stdin="".join(f"{oid}\n" for oid in borrowed).encode())
+        if borrowed:
+            await self.copy(borrowed)
+
+    async def copy(self, oids: Sequence[str]) -> None:
+        """These objects, and nothing that they lead to, into this store itself."""
+        pack = await self.bound.out("pack-objects", "--stdout", "-q", stdin="".join(f"{oid}\n" for oid in oids).encode())
         await self.bound.run("index-pack", "--stdin", stdin=pack)
 
     async def take(self, other: PrivateStore, tree: str, since: str) -> None:

@@ -86,6 +86,7 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     session_id: str = ""
     title: str = ""
     workspace: str = ""
+    worktree: str = ""
     branch: str | None = None
     model: ModelRef | None = None
     limits: Limits = Limits()
@@ -150,6 +151,7 @@ def _fold_event(run: RunResult, event: DurableEvent, at: float) -> RunResult:
                 session_id=event.session_id,
                 title=event.title,
                 workspace=event.workspace,
+                worktree=event.worktree or event.workspace,
                 branch=event.branch,
                 model=event.model,
                 mode=event.mode,
@@ -304,6 +306,7 @@ def envelope(run: RunResult, *, code: int, error: str = "") -> dict[str, Any]:
         "session_id": run.session_id,
         "title": run.title,
         "workspace": run.workspace,
+        "worktree": run.worktree,
         "branch": run.branch,
         "provider": run.model.provider if run.model else None,
         "model": run.model.model if run.model else None,

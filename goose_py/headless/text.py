@@ -6,6 +6,7 @@ Foreign text (the model's, a tool's, a file's name) is made safe and never read 
 import json
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, ClassVar, TextIO
 
 from goose_py.headless.result import EXIT_DONE, RunResult, ending_code, fold
@@ -147,7 +148,9 @@ class TextOutput:
         )
         if start:
             self._line("note", f"starts from {start}")
-        where = event.workspace + (f" ({event.branch})" if event.branch else "")
+        worktree = event.worktree if event.worktree != event.workspace else ""
+        beside = ", ".join(filter(None, (f"worktree {worktree}" if worktree else "", event.branch or "")))
+        where = str(PurePosixPath(event.workspace, event.folder)) + (f" ({beside})" if beside else "")
         self._line("note", f"{event.model} · {event.mode} · {where}")
         if event.checks:
             self._line("note", f"checks: {'; '.join(_named(check, event.found_checks) for check in event.checks)}")

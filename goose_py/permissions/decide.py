@@ -56,5 +56,5 @@ def _folder(call: ToolCall, place: Place) -> str:
     for name in FOLDER_ARGUMENTS:
         folder = call.arguments.get(name)
         if isinstance(folder, str) and folder:
-            return paths.resolve(place, place.workspace, folder)
-    return place.workspace
+            return paths.resolve(place, place.start, folder)
+    return place.start

@@ -16,19 +16,22 @@ _STRENGTH: Final[dict[SandboxLevel, int]] = {"none": 0, "partial": 1, "full": 2}
 class Place:
     """Where a call would run: data, and three functions that tell about the machine without changing it.
 
-    `workspace` and `home` are absolute and free of symlinks. `sandbox` is the level that a probe found to hold, `weakest`
-    the one the user asks for: below it every shell command is asked about ("none" is only ever a person's choice).
-    `realpath` resolves symlinks of an absolute path, existing or not. `which` finds a bare program name along the PATH that
-    the command will have, or answers None. `exists` tells whether an absolute path is there.
-    `system_path` holds the folders whose programs are taken for what their names say: nobody but root writes them.
-    `readable` and `writable` are the folders besides the workspace that the sandbox shows and lets be written (its /tmp).
-    `created` holds the resolved paths that the agent itself made in this task. `protected` are names that no tool writes
-    at or below, wherever they stand."""
+    `workspace` and `home` are absolute and free of symlinks. `folder` is the one in the workspace that relative paths and
+    commands begin in; `names` are further absolute paths that our own tools take for the workspace. `sandbox` is the level that
+    a probe found to hold, `weakest` the one the user asks for: below it every shell command is asked about ("none" is only ever
+    a person's choice). `realpath` resolves symlinks of an absolute path, existing or not. `which` finds a bare program name
+    along the PATH that the command will have, or answers None. `exists` tells whether an absolute path is there. `system_path`
+    holds the folders whose programs are taken for what their names say: nobody but root writes them. `readable` and `writable`
+    are the folders besides the workspace that the sandbox shows and lets be written (its /tmp). `created` holds the resolved
+    paths that the agent itself made in this task. `protected` are names that no tool writes at or below, wherever they
+    stand."""
 
     workspace: str
     home: str
     sandbox: SandboxLevel
     weakest: SandboxLevel = "partial"
+    folder: str = "."
+    names: tuple[str, ...] = ()
     realpath: Callable[[str], str] = posixpath.normpath
     which: Callable[[str], str | None] = lambda name: f"/usr/bin/{name}"
     exists: Callable[[str], bool] = lambda path: False
@@ -37,6 +40,11 @@ class Place:
     writable: tuple[str, ...] = ()
     created: Collection[str] = frozenset()
     protected: frozenset[str] = frozenset({".git", ".goose", ".goose-py"})
+
+    @property
+    def start(self) -> str:
+        """Where relative paths begin."""
+        return self.workspace if self.folder == "." else f"{self.workspace}/{self.folder}"
 
     @property
     def confined(self) -> bool:

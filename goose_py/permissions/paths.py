@@ -35,6 +35,16 @@ def resolve(place: Place, cwd: str, path: str) -> str:
     return place.realpath("/" + joined.lstrip("/"))
 
 
+def named(place: Place, path: str) -> str:
+    """The resolved path that one of our own tools takes `path` for: relative to where the user stands, or below any of the
+    names of the workspace."""
+    absolute = posixpath.normpath(posixpath.join(place.start, path))
+    for name in place.names:
+        if is_inside(absolute, name):
+            return resolve(place, place.workspace, f"{place.workspace}{absolute[len(name) :]}")
+    return resolve(place, place.start, path)
+
+
 def is_inside(path: str, folder: str) -> bool:
     """Whether `path` is `folder` or beneath it; both absolute and normal. `/w/proj-evil` is not inside `/w/proj`."""
     return path == folder or folder == "/" or path.startswith(folder + "/")

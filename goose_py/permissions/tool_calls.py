@@ -66,10 +66,10 @@ def judge_tool(call: ToolCall, spec: ToolSpec, rules: Sequence[Rule], mode: Mode
         return (Part(call.name, "deny", found.rule.reason or f"The rule “{found.rule.pattern}” denies it."),)
     if mode == "plan" and not spec.read_only:
         return (Part(call.name, "deny", f"plan mode: propose instead. {call.name} may change something."),)
-    resolved = [paths.resolve(place, place.workspace, path) for path in named_paths(call.arguments)]
+    resolved = [_resolved(spec, place, path) for path in named_paths(call.arguments)]
     parts = [_path_part(spec, rules, mode, place, path) for path in resolved]
     if not spec.read_only:
-        parts += _deletions(call, mode, place)
+        parts += _deletions(call, spec, mode, place)
     return (_own_part(call, spec, found.rule if found else None, mode, bool(resolved)), *parts)
 
 
@@ -114,9 +114,13 @@ def _path_part(spec: ToolSpec, rules: Sequence[Rule], mode: Mode, place: Place, 
     return Part(path, "allow", "It is inside the workspace.")
 
 
-def _deletions(call: ToolCall, mode: Mode, place: Place) -> Iterator[Part]:
+def _resolved(spec: ToolSpec, place: Place, path: str) -> str:
+    return paths.named(place, path) if spec.trusted else paths.resolve(place, place.workspace, path)
+
+
+def _deletions(call: ToolCall, spec: ToolSpec, mode: Mode, place: Place) -> Iterator[Part]:
     for path in deleted_paths(call.arguments):
-        resolved = paths.resolve(place, place.workspace, path)
+        resolved = _resolved(spec, place, path)
         if resolved not in place.created:
             verdict: Verdict = "deny" if mode == "plan" else "ask"
             yield Part(resolved, verdict, f"It deletes {resolved}, which the agent did not create.", destructive=True)

@@ -39,12 +39,14 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SessionStarted(Event, frozen=True, kw_only=True, tag="session_started"):
-    """The first event of every log. `workspace` is the folder the tools are bound to; where the session works in a
-    worktree, `repository` is the checkout it was made from, `base` the commit and `base_tree` the tree it started as, in which
-    `uncommitted` files of the user's differ from the commit. `program` is the version that wrote it. `interactive`: somebody
-    can answer questions. `copy_of` is the folder of the user's where `repository` is a copy of ours, made because that folder
-    is none. `found_checks` are those of `checks` that nobody asked for, with the files that gave them away. `variables` are the
-    names of those of the user's environment that commands get."""
+    """The first event of every log. `workspace` is the folder the tools are bound to, by the path that the model is told, and
+    `folder` the one in it that relative paths and commands begin in ("" for itself). `worktree` is where it lies on this
+    machine, "" in older logs: at that path; `shared` are the folders of the user's that are seen in it, `variables` the names
+    of those of the user's environment that commands get. Where the session works in a worktree, `repository` is the checkout it
+    was made from, `base` the commit and `base_tree` the tree it started as, in which `uncommitted` files of the user's differ
+    from the commit. `program` is the version that wrote it. `interactive`: somebody can answer questions. `copy_of` is the
+    folder of the user's where `repository` is a copy of ours, made because that folder is none. `found_checks` are those of
+    `checks` that nobody asked for, with the files that gave them away."""
 
     session_id: str
     title: str = ""
@@ -64,8 +66,11 @@ class SessionStarted(Event, frozen=True, kw_only=True, tag="session_started"):
     program: str = ""
     recipe: dict[str, Any] | None = None
     copy_of: str = ""
-    found_checks: dict[str, str] = {}
     variables: tuple[str, ...] = ()
+    worktree: str = ""
+    folder: str = ""
+    shared: tuple[str, ...] = ()
+    found_checks: dict[str, str] = {}
 
 
 class PrefixSet(Event, frozen=True, kw_only=True, tag="prefix_set"):

@@ -5,7 +5,7 @@ from typing import Final
 
 _SECRET_NAMES: Final = re.compile(
     r"\.env(\..+)?|\.envrc|.*\.(pem|key|p12|pfx|keystore|jks|tfvars)|.*\.tfvars\.json|id_(rsa|dsa|ecdsa|ed25519)(_.*)?"
-    r"|\.(netrc|pgpass|npmrc|pypirc)|credentials(\.json)?|\.git-credentials|secrets?\.(json|ya?ml|toml)"
+    r"|\.(netrc|pgpass|npmrc|pypirc)|credentials(\.json)?|\.git-credentials|secrets?(\.(json|ya?ml|toml))?"
 )
 _EXAMPLE_NAMES: Final = re.compile(r".*[._-](example|sample|template|dist|defaults?)|.*\.pub")
 

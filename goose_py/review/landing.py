@@ -84,8 +84,9 @@ async def prepare_landing(
     if history == "commits":
         commit, tree, merged = await _replayed(worktree, approval, tip, tip_tree, message, with_changes=with_changes)
     else:
-        since = await head_tree(worktree) if with_changes else approval.base_tree
-        base, wanted = [await _as_committed(worktree, each, since) for each in (since, approval.tree)]
+        start = await head_tree(worktree) if with_changes else worktree.base.tree
+        since = start if with_changes else approval.base_tree
+        base, wanted = [await _as_committed(worktree, each, start) for each in (since, approval.tree)]
         onto = await _merged(worktree, base, wanted, tip_tree, with_changes=with_changes)
         tree = await onto.on(store, tip_tree)
         commit, merged = await store.commit(tree, [tip], message), onto.merged

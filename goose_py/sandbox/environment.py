@@ -1,9 +1,11 @@
 """The environment of every child process: a short list of names, and nothing that looks like a secret."""
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Final
 
 from goose_py.protocol.redact import looks_secret
+from goose_py.sandbox.policy import Policy
 
 _NAMES: Final = frozenset(
     {
@@ -46,6 +48,20 @@ def child_env(
     if "PATH" in env:
         env["PATH"] = safe_path(env["PATH"], unsafe_path)
     return env
+
+
+def elsewhere(policy: Policy) -> dict[str, str]:
+    """Variables for the commands: where tools write that would write into a folder of the user's that is read-only for the
+    task, or into a home that is gone with each command."""
+    if policy.cache is None:
+        return {}
+    cache = f"{policy.home}/.cache" if policy.home != Path("/") else "/home/sandbox/.cache"
+    env = {"npm_config_cache": f"{cache}/npm", "YARN_CACHE_FOLDER": f"{cache}/yarn"}
+    fixed = [str(share.path) for share in policy.shares if share.upper is None]
+    if "target" in fixed:
+        env["CARGO_TARGET_DIR"] = f"{cache}/cargo-target"
+    # What the shell tool tells a model whose command could not write there.
+    return {**env, "SANDBOX_READ_ONLY": ", ".join(fixed)} if fixed else env
 
 
 def safe_path(path: str, unsafe: Iterable[str] = ()) -> str:

@@ -9,10 +9,11 @@ import asyncio
 import contextlib
 import fcntl
 import hashlib
+import itertools
 import json
 import os
 import shutil
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Final
@@ -26,13 +27,19 @@ NSENTER: Final = Path("/usr/bin/nsenter")
 
 _PROGRAM: Final = Path(__file__).with_name("mount_shares.py")
 _DEADLINE: Final = 20.0
+_WATCHED: Final = 64
 
 
 class Mounted(msgspec.Struct, frozen=True):
-    """The policy as it can be kept, and why shares that were to be copy-on-write are read-only (one clause), or ""."""
+    """The shares as they can be had, where those with an upper layer are mounted, and why others that are seen in the workspace
+    are read-only (one clause), or ""."""
 
-    policy: Policy
+    shares: tuple[Share, ...] = ()
+    namespaces: Namespaces | None = None
     reason: str = ""
+
+    def seen_by(self, policy: Policy) -> Policy:
+        return msgspec.structs.replace(policy, shares=self.shares, namespaces=self.namespaces)
 
 
 class _Held(msgspec.Struct, frozen=True):
@@ -50,35 +57,90 @@ def upper_layer(folder: Path, share: Share) -> Path:
     return folder / hashlib.sha256(os.fsencode(share.path)).hexdigest()[:16] / "upper"
 
 
-@asynccontextmanager
-async def mounted(policy: Policy, folder: Path, python: Path) -> AsyncIterator[Mounted]:
-    """Mounts the policy's shares for as long as this lasts; `folder` keeps their upper layers for the next time. Where it
-    cannot be done they are read-only. Raises nothing."""
-    shares = [share for share in policy.shares if share.path.is_absolute() or mount_point(policy.workspace, share.path)]
-    plain = msgspec.structs.replace(policy, shares=tuple(shares))
-    if not shares:
-        yield Mounted(plain)
-        return
-    with contextlib.ExitStack() as stack:
+def changed_layers(folder: Path) -> tuple[str, ...]:
+    """The paths of those shares that a task with this `folder` has put something into, also when nothing is mounted."""
+    names = []
+    for name in sorted(folder.glob("*/name")):
+        if any(any(map(_is_content, entries)) for entries in _listings(name.with_name("upper"))):
+            names.append(os.fsdecode(name.read_bytes()))
+    return tuple(names)
+
+
+def _listings(folder: Path) -> Iterator[list["os.DirEntry[str]"]]:
+    waiting = [folder]
+    while waiting:
         try:
-            held = await _hold(stack, policy.workspace, shares, folder, python)
-            found = _layered(plain, held, folder)
-        except _Impossible as error:
-            found = Mounted(plain, str(error))
-        except OSError as error:
-            found = Mounted(plain, (error.strerror or str(error)).lower())
+            with os.scandir(waiting.pop()) as entries:
+                found = list(entries)
+        except OSError:
+            continue
+        waiting += [Path(entry.path) for entry in found if entry.is_dir(follow_symlinks=False)]
         yield found
 
 
-def _layered(policy: Policy, held: "_Held", folder: Path) -> Mounted:
-    shares = tuple(
+def _is_content(entry: "os.DirEntry[str]") -> bool:
+    """Not what only says that something is hidden."""
+    return entry.is_symlink() or entry.is_file(follow_symlinks=False)
+
+
+@asynccontextmanager
+async def mounted(workspace: Path, shares: Sequence[Share], folder: Path, python: Path) -> AsyncIterator[Mounted]:
+    """Mounts the shares for as long as this lasts; `folder` keeps their upper layers for the next time. Where it cannot be done
+    they are read-only. Shares in whose place the workspace has something are none. Raises nothing."""
+    shares = tuple(share for share in shares if share.path.is_absolute() or mount_point(workspace, share.path))
+    if not shares:
+        yield Mounted()
+        return
+    with contextlib.ExitStack() as stack:
+        try:
+            held = await _hold(stack, workspace, shares, folder, python)
+            found = _layered(shares, held, folder)
+        except _Impossible as error:
+            found = Mounted(shares, None, str(error))
+        except OSError as error:
+            found = Mounted(shares, None, (error.strerror or str(error)).lower())
+        yield found
+
+
+def _layered(shares: Sequence[Share], held: "_Held", folder: Path) -> Mounted:
+    layered = tuple(
         msgspec.structs.replace(share, upper=upper_layer(folder, share)) if os.fspath(share.path) in held.mounted else share
-        for share in policy.shares
+        for share in shares
     )
     names = Namespaces(*(f"/proc/{held.pid}/fd/{number}" for number in (held.user, held.mount)))
-    lacking = ", ".join(str(share.path) for share in shares if share.upper is None)
-    reason = f"nothing can be mounted over {lacking}" if lacking else ""
-    return Mounted(msgspec.structs.replace(policy, shares=shares, namespaces=names), reason)
+    lacking = ", ".join(str(share.path) for share in layered if share.upper is None)
+    return Mounted(layered, names, f"nothing can be mounted over {lacking}" if lacking else "")
+
+
+class ShareWatch:
+    """Notices that the user has changed what a task shares, which no overlay shows in one piece: by the times of the folder, of
+    what is directly in it, and of the packages of a virtual environment."""
+
+    def __init__(self, shares: Sequence[Share], say: Callable[[str], None]) -> None:
+        self._say = say
+        self._known = {share.path: (share.source, _times(share.source)) for share in shares}
+
+    def look(self) -> None:
+        """Says what is different; of each share once."""
+        for path, (source, known) in tuple(self._known.items()):
+            if _times(source) != known:
+                del self._known[path]
+                state = "were changed" if source.is_dir() else "are gone"
+                self._say(f"The contents of {path} {state} in your checkout while the task works with them: it may see both.")
+
+
+def _times(folder: Path) -> tuple[tuple[str, int], ...]:
+    try:
+        with os.scandir(folder) as entries:
+            names = sorted(entry.path for entry in itertools.islice(entries, _WATCHED))
+    except OSError:
+        return ()
+    packages = sorted(map(str, folder.glob("lib/python*/site-packages"))) if (folder / "pyvenv.cfg").is_file() else []
+    found = []
+    for name in (str(folder), *names, *packages):
+        with contextlib.suppress(OSError):
+            found.append((name, os.lstat(name).st_mtime_ns))
+    return tuple(found)
 
 
 class _Impossible(Exception):
@@ -111,6 +173,7 @@ async def _make(stack: contextlib.ExitStack, workspace: Path, shares: Sequence[S
         work = upper.with_name("work")
         if not upper.is_dir():
             upper.mkdir(parents=True, mode=0o700)
+            upper.with_name("name").write_bytes(os.fsencode(share.path))
             with contextlib.suppress(OSError):
                 shutil.copystat(share.source, upper)  # the merged folder has the mode and the times of this one
         work.mkdir(exist_ok=True, mode=0o700)
@@ -179,6 +242,8 @@ def mount_point(workspace: Path, part: Path) -> bool:
     """Makes the empty folder that a mount at `part` of the workspace hangs on. False where something of the task's stands
     there, or something that it has put in the way."""
     place = workspace
+    if not workspace.is_dir():
+        return False
     for name in part.parts:
         place /= name
         if place.is_symlink() or (place.exists() and not place.is_dir()):

@@ -76,7 +76,7 @@ def _cleaner(records: Sequence[ev.Record]) -> Callable[[str], str]:
     own: dict[str, str] = {}
     for record in records:
         if isinstance(record.event, ev.SessionStarted):
-            own[record.event.workspace] = "<workspace>"
+            own[record.event.workspace] = own[record.event.worktree] = "<workspace>"
             own[record.event.session_id] = "<task>"
 
     def clean(text: str) -> str:

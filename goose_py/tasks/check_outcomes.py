@@ -72,6 +72,7 @@ _FAILURE: Final = re.compile(
     re.IGNORECASE,
 )
 _CHANGING: Final = re.compile(r"0x[0-9a-fA-F]+|\d+(?:\.\d+)?")
+_GOOD: Final = re.compile(r"\b0 (?:pass\w*|ok|skipped|xfailed|deselected|pending|ignored|warnings?)\b[ ,;.]*")
 
 
 def same_way(before: VerificationFinished, after: VerificationFinished, outputs: tuple[str, str]) -> bool:
@@ -85,4 +86,9 @@ def same_way(before: VerificationFinished, after: VerificationFinished, outputs:
 
 def _failures(output: str) -> frozenset[str]:
     lines = (line.strip() for line in output.splitlines())
-    return frozenset(" ".join(_CHANGING.sub("0", line).split()) for line in lines if _FAILURE.search(line))
+    return frozenset(_shape(line) for line in lines if _FAILURE.search(line))
+
+
+def _shape(line: str) -> str:
+    """Without what differs from run to run, and what a new test that passes adds."""
+    return re.sub(r"[\s,;]+", " ", _GOOD.sub("", _CHANGING.sub("0", line)))

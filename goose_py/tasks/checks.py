@@ -24,8 +24,9 @@ class Spawn(Protocol):
 
 
 class CheckRunner:
-    """Runs checks in `workspace`, each for at most `timeout` seconds; full output goes to `logs`. `shell` is the absolute path
-    of the shell; `now` a monotonic clock; `redact` takes secrets out of that output."""
+    """Runs checks in the folder `start` of `workspace`, or the nearest one above it that there is, each for at most
+    `timeout` seconds; full output goes to `logs`. `shell` is the absolute path of the shell; `now` a monotonic clock; `redact`
+    takes secrets out of that output."""
 
     def __init__(
         self,
@@ -37,19 +38,30 @@ class CheckRunner:
         timeout: float,
         now: Callable[[], float],
         redact: Callable[[str], str] = str,
+        start: str = ".",
     ) -> None:
         self._redact = redact
         self._spawn = spawn
         self._workspace = workspace
+        self._start = start
         self._env = env
         self._logs = logs
         self._shell = shell
         self._timeout = timeout
         self._now = now
 
-    def with_timeout(self, timeout: float) -> "CheckRunner":
-        """The same runner with another time limit."""
-        return CheckRunner(self._spawn, self._workspace, self._env, self._logs, self._shell, timeout, self._now, self._redact)
+    def with_timeout(self, timeout: float, start: str | None = None) -> "CheckRunner":
+        """The same runner with another time limit, and in another folder where `start` names one."""
+        start = self._start if start is None else start
+        return CheckRunner(
+            self._spawn, self._workspace, self._env, self._logs, self._shell, timeout, self._now, self._redact, start
+        )
+
+    def _folder(self) -> str:
+        folder = self._workspace / self._start
+        while folder != self._workspace and not folder.is_dir():
+            folder = folder.parent
+        return str(folder)
 
     async def run(self, command: str, tree: str | None) -> VerificationFinished:
         """Never raises but for cancellation, which kills the check. `exit_code` is None where it could not be started or had
@@ -60,7 +72,7 @@ class CheckRunner:
         reader, writer = os.pipe()
         try:
             process = await self._spawn(
-                [self._shell, "-c", command], cwd=str(self._workspace), env=self._env, stdout=writer, stderr=writer
+                [self._shell, "-c", command], cwd=self._folder(), env=self._env, stdout=writer, stderr=writer
             )
         except OSError as error:
             os.close(reader)

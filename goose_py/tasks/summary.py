@@ -120,7 +120,7 @@ class _Fold:
                     removed=0,
                     title=event.title,
                     repository=event.repository or event.workspace,
-                    workspace=event.workspace,
+                    workspace=event.worktree or event.workspace,
                     copy_of=event.copy_of,
                     branch=event.branch,
                     base=event.base,

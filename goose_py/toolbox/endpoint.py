@@ -68,7 +68,7 @@ class _Way(msgspec.Struct, frozen=True, kw_only=True):
             target(),
             extension=extension,
             version=self.version or "0",
-            workspace_uri=self.host.workspace.absolute().as_uri(),
+            workspace_uri=(self.host.shown or self.host.workspace).absolute().as_uri(),
             ask=self.ask,
             era=era,
         )
@@ -111,7 +111,7 @@ def _builtin(spec: Builtin, bundled: Mapping[str, Path], way: _Way) -> Endpoint:
         create = await way.load(manifest.load_entry)
         host = way.host
         more = {} if host.cleaner is None else {"cleaner": host.cleaner}
-        server = create(host.workspace, host.spawn, state=host.state, env=host.env, **more)
+        server = create(host.workspace, host.spawn, state=host.state, env=host.env, **host.standing, **more)
         return await way.session(spec.key, lambda: server, era)
 
     return Endpoint(

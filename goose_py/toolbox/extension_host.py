@@ -22,8 +22,9 @@ def no_secret(name: str) -> str | None:
 
 
 class ExtensionHost(msgspec.Struct, frozen=True, kw_only=True):
-    """`workspace` is the folder that tools work in. `spawn`, `state` and `env` are handed to bundled servers as they
-    are: how they start processes, the folder for their own files, the environment of what they start.
+    """`workspace` is the folder that tools work in, `shown` what it is called inside `launch`, where that is another path.
+    `standing`, `spawn`, `state` and `env` are handed to bundled servers as they are: how they know it, how they start
+    processes, the folder for their own files, the environment of what they start.
 
     `environment` is the scrubbed base environment of third-party servers (PATH at least); `secret` finds the value of a
     name that an extension declared in `env_keys`; `on_process(record, alive)` hears of every server process, so that a
@@ -31,6 +32,8 @@ class ExtensionHost(msgspec.Struct, frozen=True, kw_only=True):
     `cleaner` makes what does so for the output of one command, as it arrives: `feed(bytes)` and `end()` return bytes."""
 
     workspace: Path
+    shown: Path | None = None
+    standing: Mapping[str, Any] = {}
     spawn: Any = None
     state: Path | None = None
     env: Mapping[str, str] | None = None

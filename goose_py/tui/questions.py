@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
+
 from goose_py.protocol.call_summary import full_call
 from goose_py.protocol.commands import AnyCommand, DecidePlan, Interrupt, ResolveApproval
 from goose_py.tui.state.view_state import Approval, ViewState
@@ -13,8 +15,12 @@ SCOPES = {"y": "once", "s": "task", "p": "project", "a": "always"}
 def question_of(state: ViewState) -> Question | None:
     """The oldest approval that waits, else the plan that waits. One at a time, in order."""
     if state.approvals:
-        return approval_question(state.approvals[0], len(state.approvals), state.workspace)
+        return approval_question(state.approvals[0], len(state.approvals), _place(state))
     return plan_question(state) if state.plan_waits else None
+
+
+def _place(state: ViewState) -> str:
+    return str(PurePosixPath(state.workspace, state.folder)) if state.workspace else ""
 
 
 def approval_question(approval: Approval, waiting: int, workspace: str) -> Question:

@@ -185,8 +185,8 @@ async def test_changes_land_in_a_commit_as_pointers_with_their_contents_stored(p
     assert place.sh("git status --porcelain") == "", "as the filter sees it"
 
     rest = await rest_after(worktree, landing, landing.approval.result_tree)
-    assert rest == landing.tree
-    await worktree.restore(rest)
+    assert rest is not None and rest[1] == landing.tree
+    await worktree.restore(rest[1])
     assert tree_of_folder(place.root) == tree_of_folder(worktree.path)
 
 

@@ -8,14 +8,17 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 import pytest
 from msgspec.structs import replace
 
+from goose_py.sandbox import overlays
 from goose_py.sandbox.detection import _make
-from goose_py.sandbox.overlays import Mounted, mounted
+from goose_py.sandbox.overlays import ShareWatch, changed_layers
 from goose_py.sandbox.policy import Policy, SandboxError, Share
 from goose_py.sandbox.spawn import Sandbox, bind
 
@@ -52,6 +55,20 @@ def policy(tmp_path: Path) -> Policy:
     return Policy(
         workspace=tmp_path / "wt", home=tmp_path / "home", tmp=tmp_path / "tmp", place=tmp_path / "project", shares=shares
     )
+
+
+@dataclass(frozen=True)
+class Mounted:
+    """A policy with its shares, and why they are not copy-on-write."""
+
+    policy: Policy
+    reason: str
+
+
+@asynccontextmanager
+async def mounted(policy: Policy, folder: Path, python: Path) -> AsyncIterator[Mounted]:
+    async with overlays.mounted(policy.workspace, policy.shares, folder, python) as found:
+        yield Mounted(found.seen_by(policy), found.reason)
 
 
 @pytest.fixture
@@ -149,8 +166,8 @@ async def test_a_killed_process_leaves_no_mount_behind(policy: Policy, held: Mou
         "from goose_py.sandbox.overlays import mounted\n"
         "async def main():\n"
         "    policy = msgspec.json.decode(sys.argv[1], type=Policy, dec_hook=lambda kind, text: kind(text))\n"
-        "    async with mounted(policy, Path(sys.argv[2]), Path(sys.executable)) as found:\n"
-        "        print(found.reason or found.policy.namespaces.mount, flush=True)\n"
+        "    async with mounted(policy.workspace, policy.shares, Path(sys.argv[2]), Path(sys.executable)) as found:\n"
+        "        print(found.reason or found.namespaces.mount, flush=True)\n"
         "        await asyncio.sleep(600)\n"
         "asyncio.run(main())\n"
     )
@@ -225,3 +242,31 @@ async def test_a_share_that_has_vanished_leaves_the_others(sandbox: Sandbox, pol
     async with mounted(replace(policy, shares=(gone, *policy.shares)), tmp_path / "layers", PYTHON) as found:
         assert "gone" in found.reason
         assert (await run(sandbox, found.policy, "cat .venv/lib/module.py; ls -A gone"))[1] == "installed\n"
+
+
+async def test_what_a_task_put_into_a_share_is_named_afterwards(sandbox: Sandbox, policy: Policy, tmp_path: Path) -> None:
+    layers = tmp_path / "layers"
+    async with mounted(policy, layers, PYTHON) as found:
+        if found.reason:
+            missing(f"overlays: {found.reason}")
+        await run(sandbox, found.policy, "ls .venv; rm -r pkg/node_modules/left-pad")
+        assert changed_layers(layers) == ()
+        await run(sandbox, found.policy, "mkdir -p .venv/bin; ln -s x .venv/bin/python")
+    assert changed_layers(layers) == (".venv",)
+
+
+async def test_a_share_that_its_user_changes_under_a_running_task_is_noticed_once(
+    sandbox: Sandbox, policy: Policy, held: Mounted, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    watch = ShareWatch(held.policy.shares, said.append)
+    await run(sandbox, held.policy, "echo x > .venv/own; cat .venv/lib/module.py")
+    watch.look()
+    assert said == [], "what the task does itself is nothing to tell"
+    os.utime(tmp_path / "project" / ".venv" / "lib", ns=(1, 1))
+    watch.look()
+    watch.look()
+    assert len(said) == 1 and said[0].startswith("The contents of .venv were changed in your checkout")
+    shutil.rmtree(tmp_path / "project" / "pkg" / "node_modules")
+    watch.look()
+    assert len(said) == 2 and "pkg/node_modules are gone" in said[1]

@@ -13,6 +13,8 @@ import time
 from functools import lru_cache
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from goose_py.permissions.decide import decide
 from goose_py.permissions.decision import Place
 from goose_py.permissions.rules import parse_rule
@@ -22,7 +24,8 @@ from goose_py.protocol.safe_text import safe_text
 from goose_py.protocol.tools import ToolSpec
 from goose_py.sandbox.detection import _make, find_sandbox
 from goose_py.sandbox.environment import child_env
-from goose_py.sandbox.policy import Policy, SandboxError
+from goose_py.sandbox.overlays import mounted
+from goose_py.sandbox.policy import Policy, SandboxError, Share
 from goose_py.sandbox.probe_cache import circumstances
 from goose_py.sandbox.spawn import bind
 from goose_py.sandbox.toolchains import python_roots
@@ -81,6 +84,38 @@ async def measure_starts(folder: Path) -> None:
     print(f"  overhead of the sandbox found {overhead:6.2f} ms")
 
 
+async def measure_shares(folder: Path) -> None:
+    """Ten shared folders, one of them with 30,000 files, beside none: the mounting, once a task, and each command."""
+    for name in ("checkout", "worktree", "sandbox", "home"):
+        (folder / name).mkdir()
+    for number in range(10):
+        for package in range(300 if number == 0 else 1):
+            place = folder / "checkout" / f"share{number}" / f"package{package}"
+            place.mkdir(parents=True)
+            for file in range(100):
+                (place / f"{file}.js").touch()
+    shares = tuple(Share(folder / "checkout" / f"share{number}", Path(f"share{number}")) for number in range(10))
+    sandbox = _make("bubblewrap", platform.machine(), folder / "sandbox", PYTHON)
+    policy = Policy(workspace=folder / "worktree", home=folder / "home", place=folder / "checkout")
+    begun = time.perf_counter()
+    async with mounted(folder / "worktree", shares, folder / "layers", PYTHON) as found:
+        print("ten shared folders, one of 30,000 files")
+        print(f"  mounting them                 {(time.perf_counter() - begun) * 1000:6.2f} ms, once a task ({found.reason})")
+        kinds = {
+            "at its own path": replace(policy, place=None),
+            "at the checkout's": policy,
+            "with ten overlays": found.seen_by(policy),
+            "read-only instead": replace(policy, shares=shares),
+        }
+        samples: dict[str, list[float]] = {name: [] for name in kinds}
+        env = child_env(os.environ)
+        for _ in range(REPEATS):
+            for name, chosen in kinds.items():
+                samples[name].append(await start_once(bind(sandbox, chosen), chosen, env))
+    for name, taken in samples.items():
+        print(f"  bash -c true, {name:<18} {median(taken)}, least {min(taken):.2f}")
+
+
 def measure_decisions(folder: Path) -> None:
     spec = ToolSpec(name="developer__shell", description="", input_schema={}, extension="developer", trusted=True)
     place = Place(
@@ -121,5 +156,7 @@ def measure_text() -> None:
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as name:
         asyncio.run(measure_starts(Path(name).resolve()))
-        measure_decisions(Path(name).resolve())
+    with tempfile.TemporaryDirectory() as name:
+        asyncio.run(measure_shares(Path(name).resolve()))
+    measure_decisions(Path("/tmp"))
     measure_text()

@@ -157,7 +157,7 @@ async def test_what_is_found_where_the_user_stands_comes_first(user):
     user.commit("A part of it")
     async with answered(user, WRITING):
         ended = await user.goose("run", "-t", "Write notes", cwd=user.repository / "sub")
-    assert "checks: cd sub && make test (found: sub/Makefile)" in ended.err and "✓ check  cd sub && make test" in ended.err
+    assert "checks: make test (found: Makefile)" in ended.err and "✓ check  make test" in ended.err
 
 
 async def test_killed_while_the_first_files_are_back_everything_is_there_again(user):

@@ -16,6 +16,7 @@ from command import CHECK, FIX, FIXING, GOOSE, PLAN, PLAN_DONE, Ended, User, ans
 from parallel import ended, folder_of, until
 
 from goose_py.tasks.store import TaskFolder
+from goose_py.tasks.summary import summary_of
 
 DONE = [{"text": "Done."}] * 4
 GO = "until [ -e /tmp/go ]; do sleep 0.02; done"
@@ -207,7 +208,10 @@ async def test_tasks_of_one_repository_stand_at_the_same_path_and_each_sees_its_
         started = await user.goose("task", "start", "--each", "-", "--mode", "auto", stdin="one\ntwo\n")
         ids = started.out.split()
         tasks = [folder_of(user, task) for task in ids]
-        await until(lambda: all((task.tmp / "begun").exists() for task in tasks), seconds=60)
+        waiting = ("awaiting approval", "awaiting review", "failed")
+        settled = [lambda task=task: (task.tmp / "begun").exists() or summary_of(task).state in waiting for task in tasks]
+        await until(lambda: all(is_so() for is_so in settled), seconds=60)
+        assert all((task.tmp / "begun").exists() for task in tasks), [summary_of(task) for task in tasks]
         for task in tasks:
             (task.tmp / "go").touch()
         for task in ids:

@@ -30,15 +30,15 @@ def initial(root, **options):
     return Conventions(root, NAMES, **options).initial([], root)
 
 
-def test_global_files_come_first_and_the_nearest_last(root, tmp_path):
+def test_global_files_come_first_and_then_the_nearest(root, tmp_path):
     write(tmp_path, **{"home.md": "mine"})
     write(root, **{"AGENTS.md": "top", "a/AGENTS.md": "middle", "a/b/AGENTS.md": "near", "c/AGENTS.md": "aside"})
     said = Conventions(root, NAMES).initial([tmp_path / "absent.md", tmp_path / "home.md"], root / "a" / "b")
     assert [line for line in said.splitlines() if line in ("mine", "top", "middle", "near", "aside")] == [
         "mine",
-        "top",
-        "middle",
         "near",
+        "middle",
+        "top",
     ]
     assert "Conventions of this project (a/b/AGENTS.md):\nnear" in said
 

@@ -38,12 +38,12 @@ def ended(code: int) -> VerificationFinished:
 @pytest.mark.parametrize(
     ("codes", "before", "after", "same"),
     [
-        ((1, 1), "FAILED test_a.py::one - 0.31s\n3 failed, 9 passed in 1.1s", "FAILED test_a.py::one - 0.4s\n3 failed in 2s", True),
+        ((1, 1), "FAILED a.py::one - 0.31s\n3 failed in 1.1s", "FAILED a.py::one - 0.4s\n3 failed, 9 passed in 2s", True),
         ((1, 1), "FAILED test_a.py::one", "FAILED test_a.py::one\nFAILED test_a.py::two", False),
         ((1, 1), "FAILED test_a.py::one\nFAILED test_a.py::two", "FAILED test_a.py::one", True),
         ((1, 2), "FAILED test_a.py::one", "FAILED test_a.py::one", False),
         ((1, 1), "ok 1\nnot ok 2 - adds", "ok 1\nnot ok 2 - adds\nnot ok 3 - takes", False),
-        ((1, 1), "", "anything that is no failure", True),
+        ((1, 1), "", "what went well", True),
     ],
 )
 def test_it_fails_as_before_where_no_failure_is_new(codes, before, after, same):

@@ -120,6 +120,18 @@ def refused_network(output: str, environment: Mapping[str, str] | None) -> str:
     return f"[policy: commands reach only these hosts here: {given}; that will not change by trying again]"
 
 
+READ_ONLY = "SANDBOX_READ_ONLY"
+"""In this variable such a host names the folders of the workspace that belong to the user and cannot be changed."""
+
+
+def refused_write(output: str, environment: Mapping[str, str] | None) -> str:
+    """What to say of a command that failed because it wanted to change such a folder; empty where it did not."""
+    given = (environment or {}).get(READ_ONLY)
+    if not given or "read-only file system" not in output.lower():
+        return ""
+    return f"[policy: {given} cannot be changed here, being the user's own; install into a folder of another name instead]"
+
+
 def needs_terminal(output: str) -> bool:
     """Whether the output of a command that failed says that it wanted a terminal, an editor or an answer."""
     lowered = output.lower()

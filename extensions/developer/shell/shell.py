@@ -12,7 +12,7 @@ from ..display import size
 from ..refusal import Refused
 from ..workspace import Workspace
 from .capture import OUTPUT_LIMIT, Capture, Cleaner, Pump
-from .environment import command_environment, needs_terminal, refused_network
+from .environment import command_environment, needs_terminal, refused_network, refused_write
 from .jobs import Job, Jobs
 from .processes import Family, Spawn, describe
 from .running_command import DRAIN_QUIET, Running
@@ -174,8 +174,9 @@ class Shell:
                 "[hint: there is no terminal, editor or input here and nobody to answer; "
                 "give the answer as an option (-y, -m TEXT, --no-edit), an environment variable or a pipe]"
             )
-        if code and (refusal := refused_network(output[-4000:], self._env)):
-            notes.append(refusal)
+        if code:
+            end = output[-4000:]
+            notes += [said for said in (refused_network(end, self._env), refused_write(end, self._env)) if said]
         folder, is_gone = self._workspace.working_folder()
         if is_gone:
             where = self._workspace.named(folder.relative_to(self._workspace.root).as_posix())

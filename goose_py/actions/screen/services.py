@@ -1,6 +1,7 @@
 """What the terminal interface is handed of the world: the tasks, their changes, and the user's own machine."""
 
 import asyncio
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
@@ -143,13 +144,16 @@ class _Machine:
         self._host = host
 
     async def files(self) -> tuple[str, ...]:
+        """Named from the folder that the user stands in, as a task takes them."""
         from goose_py.git.repository import Repository
         from goose_py.git.runner import Git
 
         repository = await Repository.open(Git.create(self._host.which("git"), self._host.env), self._host.cwd)
         git = repository.git.at(repository.git_dir, work_tree=repository.root)
         listing = await git.out("ls-files", "-z", "--cached", "--others", "--exclude-standard")
-        return tuple(sorted(path_from_bytes(name) for name in set(listing.split(b"\0")) if name))
+        stands = "/" + os.path.relpath(os.path.realpath(self._host.cwd), repository.root)
+        found = (path_from_bytes(name) for name in set(listing.split(b"\0")) if name)
+        return tuple(sorted(os.path.relpath(f"/{name}", stands) if stands != "/." else name for name in found))
 
     def edit(self, text: str, name: str) -> str:
         from goose_py.actions.screen.user_programs import edited

@@ -66,6 +66,8 @@ def _write(
     if started is None:
         raise UserError(f"The session {parent.task_id} had not begun there.")
     spec = read_spec(parent.path)
+    mapped = bool(started.worktree) and started.workspace != started.worktree
+    told = started.workspace if mapped else str(worktree.path)
     title = title or f"{point.state.title or spec.title} (fork)"
     write_spec(folder.path, msgspec.structs.replace(spec, task_id=folder.task_id, title=title, prompt=()))
     log = Log.create(folder.path, folder.task_id, host.now, parent=parent.task_id, parent_seq=point.seq)
@@ -75,7 +77,8 @@ def _write(
                 started,
                 session_id=folder.task_id,
                 title=title,
-                workspace=str(worktree.path),
+                workspace=told,
+                worktree=str(worktree.path),
                 branch=worktree.branch,
                 model=point.state.model,
                 mode=point.state.mode,
@@ -89,6 +92,6 @@ def _write(
             log.append(ev.TurnEnded(outcome="interrupted", detail="The session was forked while this turn was running."))
         if point.tree is not None and point.tree != worktree.base.tree:
             log.append(ev.Rewound(tree=point.tree, undo=worktree.base.tree))
-        log.append(ev.ContextAdded(source=SOURCE, text=opening_words(parent.task_id, str(worktree.path))))
+        log.append(ev.ContextAdded(source=SOURCE, text=opening_words(parent.task_id, told)))
     finally:
         log.close()

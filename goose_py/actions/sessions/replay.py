@@ -100,7 +100,7 @@ def _start(host: Host, source: Path, started: ev.SessionStarted) -> BaseRecord |
         base = TaskFile.read(host.tasks.folder(source.name).store).base
     except GitError:
         return None
-    return base if base.tree == started.base_tree else None
+    return base if (base.commit, base.tree) == (started.base, started.base_tree) else None
 
 
 def _spec(host: Host, source: Path, recording: Recording, folder: TaskFolder) -> TaskSpec:

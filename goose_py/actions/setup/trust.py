@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from goose_py.actions.confirmation import confirmed
-from goose_py.bootstrap.check_trust import as_proposal, find_checks, shown
+from goose_py.bootstrap.check_trust import as_proposal, nearest_checks, shown
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.settings import PROJECT_FILE, project_root
 from goose_py.bootstrap.trust_store import trust_store
@@ -31,7 +31,7 @@ def show_trust(*, approve: bool, revoke: bool) -> int:
         return 0
     loaded = _as_if_trusted(host, root, store)
     configured = "checks" in loaded.origins() or any(wanted.key == "checks" for wanted in loaded.executables)
-    found = () if configured else find_checks(host, root, host.cwd.resolve())
+    found = () if configured else nearest_checks(host, host.cwd.resolve(), root)
     if not found and not (root / PROJECT_FILE).is_file():
         print(f"{safe_line(str(root))} has no configuration of its own ({PROJECT_FILE}): there is nothing to trust.")
         return 0

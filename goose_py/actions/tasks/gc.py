@@ -1,8 +1,10 @@
 """`goose-py task gc`: what earlier tasks, also killed ones, left behind, and what of it is provably of no further use."""
 
 import asyncio
+import shutil
 
 from goose_py.actions.tasks.scope import project_at
+from goose_py.bootstrap.confinement import layers_of
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.workspace.removal import ignored_work, remove_worktree, status_of
 from goose_py.git.worktrees.cleanup import WorktreeStatus
@@ -10,14 +12,15 @@ from goose_py.protocol.errors import GooseError
 from goose_py.protocol.events import DELIVERED, ChangesApplied
 from goose_py.protocol.safe_text import safe_text
 from goose_py.review.errors import listed
+from goose_py.sandbox.overlays import changed_layers
 from goose_py.session.log import read_log
 from goose_py.tasks.store import TaskFolder
 from goose_py.tasks.summary import list_tasks, summary_of
 
 
 def collect(*, dry_run: bool) -> int:
-    """Removes the worktrees of tasks that are merged, or in which nothing was ever changed; says of every other why it stays.
-    A task that somebody works on is not looked at."""
+    """Removes the worktrees of tasks that are merged, or in which nothing was ever changed, and what a task whose worktree is
+    gone had installed; says of every other why it stays. A task that somebody works on is not looked at."""
     host = Host.here()
     return asyncio.run(_collect(host, dry_run=dry_run))
 
@@ -37,6 +40,12 @@ async def _collect(host: Host, *, dry_run: bool) -> int:
             print(safe_text(f"keeps   {folder.task_id}  {problem}"))
             continue
         if status.state == "missing":
+            if layers := changed_layers(layers_of(folder)):
+                if not dry_run:
+                    await asyncio.to_thread(shutil.rmtree, layers_of(folder), True)
+                verb, what = "would remove" if dry_run else "removed", listed(layers, 3)
+                print(safe_text(f"{verb} what {folder.task_id} installed into {what}  {_title(folder, here)}"))
+                removed += 1
             continue
         title, detail = _title(folder, here), _detail(folder, status)
         if not status.removable or worktree is None:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from goose_py.actions.command_channel import command_channel, send_command
 from goose_py.actions.confirmation import confirmed
 from goose_py.actions.tasks.options import require_room
+from goose_py.bootstrap.confinement import layers_of
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.port_leases import port_leases
 from goose_py.bootstrap.workspace.existing_worktree import open_worktree
@@ -19,6 +20,7 @@ from goose_py.protocol import commands as cmd
 from goose_py.protocol.errors import UserError
 from goose_py.protocol.messages import Text
 from goose_py.protocol.safe_text import safe_text
+from goose_py.sandbox.overlays import changed_layers
 from goose_py.session.log import LogBusy, read_log
 from goose_py.tasks.changes.review_base import recorded_tree
 from goose_py.tasks.client import ONLY_NEW, TaskClient, WorkerGone
@@ -166,6 +168,8 @@ def discard(task_id: str, *, yes: bool) -> int:
         return 0
     asyncio.run(_discard_at_rest(host, folder))
     print(f"The worktree is gone, its files are kept: `goose-py task restore {folder.task_id}` brings them back.")
+    if layers := changed_layers(layers_of(folder)):
+        print(safe_text(f"What it installed into {', '.join(layers)} is kept until `goose-py task gc`."))
     return 0
 
 

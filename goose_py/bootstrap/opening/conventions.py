@@ -24,10 +24,14 @@ async def read_conventions(
     worktree, tracked, names = environment.workspace.worktree, frozenset(environment.files), settings.context_files
     shared = global_conventions(opening.host, settings)
     if environment.files_follow and not begun:
-        reader, text = await conventions_of_base(worktree, tracked, names, shared, opening.folder.scratch)
+        scratch, start = opening.folder.scratch, environment.start
+        reader, text = await conventions_of_base(
+            worktree, tracked, names, shared, scratch, start, environment.on_host
+        )
         return InitialConventions(reader, text, reader.warnings())
-    reader = Conventions(worktree.path, names, lambda path: path not in tracked, conventions_in(records))
+    said = conventions_in(records)
+    reader = Conventions(worktree.path, names, lambda path: path not in tracked, said, environment.on_host)
     if begun:
         return InitialConventions(reader)
-    text = reader.initial(shared, worktree.path)
+    text = reader.initial(shared, worktree.path / environment.start)
     return InitialConventions(reader, text, reader.warnings())

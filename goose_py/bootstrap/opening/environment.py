@@ -1,20 +1,29 @@
 """Where a task works: its worktree, the sandbox around it, its checks."""
 
+import asyncio
+import sys
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 
 import msgspec
 
 from goose_py.bootstrap.check_runner import Checks
-from goose_py.bootstrap.confinement import Confinement, confine, probe_here, require, way_out
+from goose_py.bootstrap.confinement import Confinement, confine, mounted_shares, probe_here, require, way_out
+from goose_py.bootstrap.extension_specs import all_ours, extensions_of
 from goose_py.bootstrap.opening.opening import Opening
-from goose_py.bootstrap.tools import all_ours, extensions_of
 from goose_py.bootstrap.workspace.background_checkout import Checkout, checkout
+from goose_py.bootstrap.workspace.shares import Shares, shares_of
+from goose_py.bootstrap.workspace.unmounted_shares import bring
 from goose_py.bootstrap.workspace.worktree import OpenWorkspace, open_workspace, start_of
 from goose_py.config.load import Loaded
 from goose_py.config.settings import Settings
 from goose_py.protocol import events as ev
+from goose_py.sandbox.detection import FoundSandbox
+from goose_py.sandbox.overlays import Mounted
 from goose_py.sandbox.policy import Level
 from goose_py.sandbox.variables import Granted
+from goose_py.tasks.spec import TaskSpec
 from goose_py.toolbox.spec import ExtensionSpec
 
 FEW_FILES = 500
@@ -23,7 +32,8 @@ FEW_FILES = 500
 
 class Environment(msgspec.Struct, frozen=True, kw_only=True):
     """`files` are those of the worktree's base. `found_checks` run though nobody asked for them. `files_follow`: the files are
-    still on their way, and the first request may leave before they are there."""
+    still on their way, and the first request may leave before they are there. `start` is the folder that its user stood in,
+    relative to the root of the workspace: relative paths and commands begin there."""
 
     workspace: OpenWorkspace
     files: tuple[str, ...]
@@ -33,6 +43,12 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     found_checks: Mapping[str, str]
     extensions: Sequence[ExtensionSpec]
     files_follow: bool
+    start: str
+
+    def on_host(self, path: str) -> Path:
+        """Where a path lies that the model speaks of."""
+        policy = self.confinement.policy
+        return policy.outside(policy.seen_at / self.start / path)
 
 
 async def prepare_environment(
@@ -47,6 +63,8 @@ async def prepare_environment(
     workspace = await open_workspace(host, folder, spec, settings, records)
     arriving = await opening.stack.enter_async_context(checkout(workspace.fill))
     listing = opening.meanwhile(workspace.worktree.base_files())
+    finding = opening.meanwhile(shares_of(host, settings, workspace.worktree))
+    mounting = opening.meanwhile(_mount(opening, workspace, probing, finding))
     confinement = await confine(host, settings, folder, workspace.worktree, await probing, workspace.copy_of)
     warn(confinement.warnings)
     require(confinement, settings, interactive=spec.interactive)
@@ -55,32 +73,79 @@ async def prepare_environment(
         way_out(confinement, settings, folder, lambda text: warn((text,)))
     )
     files = await listing
-    files_follow = not files_first and len(files) > FEW_FILES and _needs_no_files(settings, workspace, extensions)
+    shares = await finding
+    warn(shares.sentences())
+    found = await mounting
+    if confinement.policy.place is not None:
+        confinement = confinement.sharing(found, lambda text: warn((text,)))
+    elif confinement.found.backend != "bubblewrap":
+        await arriving.done()
+        held = confinement.found.level is not Level.NONE
+        links, told = await bring(workspace.worktree, shares.folders, sys.platform, linked=held)
+        confinement = confinement.reading(links)
+        warn(told)
+    start, is_new = _start(spec, workspace, records)
+    found_checks = _found_checks(loaded, confinement, None if is_new else start_of(records))
+    has_start = start == "." or any(path.startswith(f"{start}/") for path in files)
+    files_follow = not files_first and len(files) > FEW_FILES and _needs_no_files(settings, workspace, extensions) and has_start
     if not files_follow:
         await arriving.done()
-    started = start_of(records)
-    begun = started is not None and started.session_id == spec.task_id
-    found = started.found_checks if started is not None and begun else loaded.found_checks
-    found = found if begun or confinement.found.level is not Level.NONE else {}
-    checks = Checks(
-        host, settings, folder, confinement, workspace.worktree, opening.redact, found, opening.coming.base_tree
-    )
+    if is_new and not has_start:
+        with suppress(OSError):  # an empty folder is in no tree
+            (workspace.worktree.path / start).mkdir(parents=True, exist_ok=True)
     return Environment(
         workspace=workspace,
         files=files,
         checkout=arriving,
         confinement=confinement,
-        checks=checks,
-        found_checks=found,
+        checks=Checks(
+            host,
+            settings,
+            folder,
+            confinement,
+            workspace.worktree,
+            opening.redact,
+            start,
+            found_checks,
+            opening.coming.base_tree,
+        ),
+        found_checks=found_checks,
         extensions=extensions,
         files_follow=files_follow,
+        start=start,
     )
+
+
+async def _mount(
+    opening: Opening, workspace: OpenWorkspace, probing: asyncio.Task[FoundSandbox], finding: asyncio.Task[Shares]
+) -> Mounted:
+    """While the rest is still being put together."""
+    if (await probing).backend != "bubblewrap":
+        return Mounted()
+    mounting = mounted_shares(opening.folder, workspace.worktree, (await finding).folders)
+    return await opening.stack.enter_async_context(mounting)
 
 
 def _missing(granted: Granted, asked_for: Collection[str]) -> tuple[str, ...]:
     """Of the variables that this very task was given, those that are not set where it is started."""
     names = [name for name in granted.missing if name in asked_for]
     return (f"Not set here, so commands go without: {', '.join(names)}.",) if names else ()
+
+
+def _found_checks(loaded: Loaded, confinement: Confinement, started: ev.SessionStarted | None) -> Mapping[str, str]:
+    """Those that the session began with; in a new one those that are found now, where there is a sandbox to run them in."""
+    if started is not None:
+        return started.found_checks
+    return loaded.found_checks if confinement.found.level is not Level.NONE else {}
+
+
+def _start(spec: TaskSpec, workspace: OpenWorkspace, records: tuple[ev.Record, ...]) -> tuple[str, bool]:
+    """The folder that the task began in, or begins in now."""
+    started = start_of(records)
+    if started is not None and started.session_id == spec.task_id:
+        return started.folder or ".", False
+    here, root = Path(spec.folder).resolve(), workspace.worktree.repository.root
+    return (here.relative_to(root).as_posix() if here.is_relative_to(root) else "."), True
 
 
 def _needs_no_files(settings: Settings, workspace: OpenWorkspace, extensions: Sequence[ExtensionSpec]) -> bool:

@@ -1,6 +1,7 @@
 """What a session's log begins with: its start, the prefix of every request, the context of the first prompt."""
 
 import asyncio
+from collections.abc import Iterable
 
 from goose_py import __version__
 from goose_py.bootstrap.check_runner import set_up
@@ -21,14 +22,17 @@ from goose_py.toolbox import Toolbox
 
 SETTLE_SECONDS = 10.0
 AT_ONCE = 0.02
+WORKSPACE = "workspace"
+"""The source of what the model is told of a path that has changed."""
 
 
 def session_started(spec: TaskSpec, settings: Settings, ref: ModelRef, environment: Environment) -> ev.SessionStarted:
     workspace, worktree = environment.workspace, environment.workspace.worktree
+    policy = environment.confinement.policy
     return ev.SessionStarted(
         session_id=spec.task_id,
         title=spec.title,
-        workspace=str(worktree.path),
+        workspace=str(policy.seen_at),
         repository=str(worktree.repository.root),
         branch=worktree.branch,
         base=worktree.base.commit,
@@ -46,7 +50,20 @@ def session_started(spec: TaskSpec, settings: Settings, ref: ModelRef, environme
         recipe=spec.recipe,
         copy_of=workspace.copy_of,
         variables=environment.confinement.granted.names,
+        worktree=str(worktree.path),
+        folder="" if environment.start == "." else environment.start,
+        shared=tuple(str(share.path) for share in policy.shares),
     )
+
+
+def tell_where(session: Session, environment: Environment, records: Iterable[ev.Record]) -> None:
+    """Tells the model of a session that goes on where its files are now, where it was told another path: how much the sandbox
+    can do may have changed."""
+    started, seen = session.state.started, str(environment.confinement.policy.seen_at)
+    context = (r.event for r in records if isinstance(r.event, ev.ContextAdded) and r.event.source == WORKSPACE)
+    told, text = [event.text for event in context], f"From here on the workspace is {seen}: what was in it before is there."
+    if text != (told[-1] if told else "") and (told or (started is not None and started.workspace != seen)):
+        session.emit(ev.ContextAdded(source=WORKSPACE, text=text))
 
 
 async def fix_prefix(
@@ -78,9 +95,10 @@ async def add_context(
 ) -> None:
     """What the model is told before the first prompt. A setup command runs here."""
     sandbox = environment.confinement.found.sentence
-    surroundings = describe(opening.host, environment.workspace.worktree, environment.files, sandbox)
+    seen = environment.confinement.policy.seen_at
+    surroundings = describe(opening.host, environment.workspace.worktree, environment.files, sandbox, seen, environment.start)
     if settings.worktree.setup is not None:
-        runner = environment.checks.commands.with_timeout(settings.worktree.setup_timeout)
+        runner = environment.checks.commands.with_timeout(settings.worktree.setup_timeout, start=".")
         went, failed = await set_up(settings.worktree.setup, runner)
         surroundings += f"\n{went}"
         opening.coming.warn(() if failed is None else (failed,))

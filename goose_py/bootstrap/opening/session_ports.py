@@ -59,8 +59,8 @@ def _judge(opening: Opening, settings: Settings, environment: Environment) -> Ca
         from goose_py.bootstrap.permissions import Judge
 
         checks = (*settings.checks, *opening.spec.checks, *environment.found_checks)
-        worktree = environment.workspace.worktree
-        return Judge.create(opening.host, settings, environment.confinement, worktree, environment.files, checks)
+        worktree, start = environment.workspace.worktree, environment.start
+        return Judge.create(opening.host, settings, environment.confinement, worktree, environment.files, checks, start)
 
     if settings.rules:
         judge()  # one that is wrong is said before anything begins

@@ -1,9 +1,10 @@
 """The conventions that apply from the start, also while the files that say them are still on their way."""
 
 import os
+import posixpath
 import shutil
-from collections.abc import Collection, Iterable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Collection, Iterable, Sequence
+from pathlib import Path, PurePosixPath
 
 from goose_py.agent.conventions import Conventions
 from goose_py.bootstrap.host import Host
@@ -19,16 +20,25 @@ def global_conventions(host: Host, settings: Settings) -> list[Path]:
 
 
 async def conventions_of_base(
-    worktree: TaskWorktree, tracked: Collection[str], names: Sequence[str], global_files: Sequence[Path], scratch: Path
+    worktree: TaskWorktree,
+    tracked: Collection[str],
+    names: Sequence[str],
+    global_files: Sequence[Path],
+    scratch: Path,
+    start: str = ".",
+    meant: Callable[[str], Path] = Path,
 ) -> tuple[Conventions, str]:
-    """What `Conventions.initial` finds where the worktree holds the files of its base, `tracked`, and nothing else; and the
-    reader, for the worktree, that has said it. Read by the same rules from a copy of the files that are asked for, which
-    git writes as it would write the worktree: what they import or lead to is fetched until nothing is missing."""
+    """What `Conventions.initial` finds for the folder `start` of the worktree where that holds the files of its base,
+    `tracked`, and nothing else; and the reader, for the worktree, that has said it. Read by the same rules from a
+    copy of the files that are asked for, which git writes as it would write the worktree: what they import or lead to is
+    fetched until nothing is missing."""
     top = Path(os.path.realpath(scratch)) / "conventions"
     # Named as the worktree is: a link may leave the top and come in again.
     root = top / worktree.path.name
-    known = {path.casefold(): path for path in tracked if "/" not in path}
-    asked = {known.get(name.casefold(), name) for name in names}
+    chain = {folder.as_posix() for folder in (PurePosixPath(start), *PurePosixPath(start).parents)}
+    known = {path.casefold(): path for path in tracked if (posixpath.dirname(path) or ".") in chain}
+    wanted = [posixpath.normpath(f"{folder}/{name}") for folder in chain for name in names]
+    asked = {known.get(name.casefold(), name) for name in wanted}
     fetched: set[bytes] = set()
 
     def ignored(path: str) -> bool:
@@ -39,10 +49,10 @@ async def conventions_of_base(
         root.mkdir(parents=True, mode=0o700)
         while True:
             conventions = Conventions(root, names, ignored)
-            text = conventions.initial(global_files, root)
+            text = conventions.initial(global_files, root / start)
             missing = _missing(root, asked, tracked) - fetched
             if not missing:
-                return conventions.at(worktree.path), text
+                return conventions.at(worktree.path, meant), text
             await extract(worktree.store, worktree.base.tree, missing, root)
             fetched |= missing
     finally:

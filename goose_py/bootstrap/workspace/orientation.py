@@ -4,7 +4,7 @@ import platform
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from goose_py.bootstrap.host import Host
 from goose_py.git.worktrees.worktree import TaskWorktree
@@ -29,13 +29,14 @@ ENTRY_POINTS = frozenset(
 TOP_ENTRIES = 40
 
 
-def describe(host: Host, worktree: TaskWorktree, files: Sequence[str], sandbox: str) -> str:
-    """A dozen lines. `files` are the base's."""
+def describe(host: Host, worktree: TaskWorktree, files: Sequence[str], sandbox: str, seen: Path, start: str) -> str:
+    """A dozen lines. `files` are the base's; `seen` is what the model calls the workspace, `start` the folder it begins in."""
     lines = [
         f"System: {platform.system()} {platform.machine()}, bash, Python {sys.version_info.major}.{sys.version_info.minor}",
         f"On PATH: {', '.join(name for name in PROGRAMS if host.which(name)) or 'none of the usual tools'}",
         f"Sandbox of commands: {sandbox}",
-        f"Workspace: {worktree.path} (a git worktree of {worktree.repository.root.name}, branch {worktree.branch})",
+        f"Workspace: {seen} (a git worktree of {worktree.repository.root.name}, branch {worktree.branch})",
+        *([] if start == "." else [f"Folder: {start}; relative paths and commands begin there"]),
         f"Base: {_base(worktree)}",
         f"Files: {len(files)}; {_languages(files)}",
         f"Top: {_top(files)}",

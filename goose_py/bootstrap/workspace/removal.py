@@ -8,7 +8,7 @@ from pathlib import Path
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.port_leases import port_leases
 from goose_py.git.errors import GitError
-from goose_py.git.paths import located
+from goose_py.git.paths import files_below, located
 from goose_py.git.repository import Repository
 from goose_py.git.runner import Git
 from goose_py.git.worktrees.cleanup import WorktreeStatus, worktree_status
@@ -72,8 +72,10 @@ async def ignored_work(worktree: TaskWorktree) -> tuple[str, ...]:
 
 
 def _copied(checkout: Path, worktree: Path, path: bytes) -> bool:
-    """Of a folder this is not asked: what is in it may be many files."""
+    """Of a folder only whether anything is in it: that may be many files, and an empty one is what a mount hung on."""
     here, there = located(worktree, path), located(checkout, path)
-    if path.endswith(b"/") or here.is_symlink() or not there.is_file():
+    if path.endswith(b"/"):
+        return next(files_below(worktree, here), None) is None
+    if here.is_symlink() or not there.is_file():
         return False
     return filecmp.cmp(here, there, shallow=False)

@@ -182,6 +182,7 @@ class TaskWorktree:
         trees = await readable_commits(self.store, sorted({new for _, new in made.values()}))
         for old, new in made.values():
             await self.store.own(trees[new], since=old)
+            await self.store.copy([new])
             await made_commit(self.store, trees[new])
 
     @classmethod

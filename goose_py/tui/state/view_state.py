@@ -151,13 +151,15 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True):
 class ViewState(msgspec.Struct, frozen=True, kw_only=True):
     """Everything on the screen that comes from the task. `seq` and `at` are the last record's.
 
-    `items` are settled; `live` is what the model is writing now and stands after them."""
+    `workspace` is where it lies on this machine, `folder` the one in it that commands begin in ("" for itself). `items` are
+    settled; `live` is what the model is writing now and stands after them."""
 
     seq: int = 0
     at: float = 0.0
     session_id: str = ""
     title: str = ""
     workspace: str = ""
+    folder: str = ""
     repository: str | None = None
     branch: str | None = None
     base_branch: str | None = None

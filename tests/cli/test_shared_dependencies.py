@@ -1,0 +1,98 @@
+"""A task works with its user's dependencies: installed in the checkout, ignored by git, seen at the same path."""
+
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+from command import PLAN, PLAN_DONE, User, answered, calls
+
+from goose_py.protocol import events as ev
+from goose_py.session.log import read_log
+
+DONE = [{"text": "Done."}] * 8
+FIX = ("edit", {"path": "src/shop/__init__.py", "old_string": "sum(prices) + 1", "new_string": "sum(prices)"})
+
+
+def outputs(user: User, task_id: str) -> str:
+    records = read_log(user.state / "tasks" / task_id).records
+    return "\n".join(record.event.result.text() for record in records if isinstance(record.event, ev.ToolFinished))
+
+
+@pytest.fixture
+def user(user: User) -> User:
+    """A package in `src`, installed editable into the virtual environment beside it, whose check is a program of that."""
+    root = user.repository
+    (root / "src" / "shop").mkdir(parents=True)
+    (root / "src" / "shop" / "__init__.py").write_text("def total(prices):\n    return sum(prices) + 1\n")
+    (root / ".gitignore").write_text(".venv/\n*.cfg\n.env\n__pycache__/\n")
+    user.commit("A package")
+    venv.create(root / ".venv", with_pip=False, symlinks=True)
+    (packages,) = (root / ".venv").glob("lib/python*/site-packages")
+    (packages / "shop.pth").write_text(f"{root}/src\n")
+    (packages / "_distutils_hack").mkdir()
+    check = root / ".venv" / "bin" / "shop-check"
+    check.write_text(
+        f"#!{root}/.venv/bin/python\nimport shop\nassert shop.__file__ == '{root}/src/shop/__init__.py', shop.__file__\n"
+        "assert shop.total([1, 2]) == 3\n"
+    )
+    check.chmod(0o755)
+    (root / "local.cfg").write_text("made by a program\n")
+    (root / ".env").write_text("PASSWORD=hunter2hunter2\n")
+    return user
+
+
+@pytest.mark.case("H05")
+async def test_a_check_from_the_users_virtual_environment_runs_the_tasks_code(user: User) -> None:
+    before = sorted((user.repository / ".venv").iterdir())
+    use = ".venv/bin/shop-check && touch .venv/installed && ls .venv"
+    command = f"cat local.cfg; grep -rs hunter2 .; {use}; git status --short"
+    turns = [calls(PLAN, FIX, ("shell", {"command": command})), calls(PLAN_DONE), *DONE]
+    async with answered(user, turns, config='mode = "auto"'):
+        ended = await user.goose(
+            "run", "-t", "Fix it", "--output-format", "json", "--sandbox", "full", "--check", ".venv/bin/shop-check"
+        )
+    assert ended.code == 0, ended
+    said = outputs(user, ended.json["session_id"])
+    assert "made by a program" in said and "installed" in said and "hunter2" not in said
+    assert "\n M src/shop/__init__.py\n" in f"{said}\n" and "?? " not in said
+    shown = await user.goose("task", "show", ended.json["session_id"])
+    assert "1 file, +1 −1" in shown.out, "nothing of what is shared is in the changeset"
+    assert sorted((user.repository / ".venv").iterdir()) == before
+    assert "sum(prices) + 1" in (user.repository / "src" / "shop" / "__init__.py").read_text()
+
+
+async def test_what_is_left_out_is_named_and_can_be_shared(user: User) -> None:
+    turns = [calls(PLAN, ("shell", {"command": "grep -rs hunter2 .; ls -A"})), calls(PLAN_DONE), *DONE]
+    async with answered(user, turns, config='mode = "auto"'):
+        ended = await user.goose("run", "-t", "Look")
+    assert "Not shared with the task because it looks like secrets: .env" in ended.err, ended
+    async with answered(user, turns, config='mode = "auto"\n[worktree]\nshare = [".env", "!.venv"]'):
+        ended = await user.goose("run", "-t", "Look", "--output-format", "json")
+    assert "looks like secrets" not in ended.err
+    said = outputs(user, ended.json["session_id"])
+    assert "hunter2" in said and ".venv" not in said.split(), said
+    async with answered(user, turns, config='mode = "auto"\n[worktree]\nshare = []'):
+        ended = await user.goose("run", "-t", "Look", "--output-format", "json")
+    said = outputs(user, ended.json["session_id"]).split()
+    assert "local.cfg" not in said and ".venv" not in said
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="mounts are Linux's")
+async def test_two_tasks_of_one_repository_each_change_their_own(user: User) -> None:
+    seen = []
+    for number in (1, 2):
+        turns = [calls(PLAN, ("shell", {"command": f"echo {number} >> .venv/n; cat .venv/n; pwd"})), calls(PLAN_DONE), *DONE]
+        async with answered(user, turns, config='mode = "auto"'):
+            ended = await user.goose("run", "-t", "Count", "--output-format", "json", "--sandbox", "full")
+        seen.append(outputs(user, ended.json["session_id"]))
+        assert f"\n{number}\n{user.repository}" in f"\n{seen[-1]}", seen[-1]
+    assert not Path(user.repository / ".venv" / "n").exists()
+
+
+async def test_without_mounts_it_is_said_what_is_not_there(user: User) -> None:
+    turns = [calls(PLAN, ("shell", {"command": "cat local.cfg"})), calls(PLAN_DONE), *DONE]
+    async with answered(user, turns, config='mode = "auto"'):
+        ended = await user.goose("run", "-t", "Look", "--sandbox", "none")
+    cloned = "holds installations that lead to" in ended.err
+    assert cloned or "Not shared with the task, because nothing can be mounted or cloned here: .venv." in ended.err, ended
