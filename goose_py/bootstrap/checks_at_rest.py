@@ -54,7 +54,7 @@ async def _checks(
     confinement = await confine(host, settings, folder, worktree, copy_of=started.copy_of if started is not None else "")
     start = (started.folder if started is not None else "") or "."
     found = started.found_checks if started is not None else {}
-    folders = (await shares_of(host, settings, worktree)).folders
+    folders = (await shares_of(host, settings, worktree, start)).folders
     if confinement.policy.place is None:
         yield Checks(host, settings, folder, confinement.reading(folders), worktree, redaction(host), start, found)
         return

@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from goose_py.files import write_atomic
 from goose_py.sandbox import seccomp
 from goose_py.sandbox.bubblewrap import Bubblewrap, known_options, require_program
 from goose_py.sandbox.policy import Level, SandboxError
@@ -126,10 +127,7 @@ def _filter_file(state: Path, machine: str, *, internet: bool, unix_sockets: boo
     try:
         if path.exists() and path.read_bytes() == program:
             return path
-        fresh = path.with_suffix(".new")
-        fresh.write_bytes(program)
-        fresh.chmod(0o600)
-        fresh.replace(path)
+        write_atomic(path, program, durable=False)
     except OSError as error:
         raise SandboxError(f"{path} cannot be written: {error.strerror}") from error
     return path

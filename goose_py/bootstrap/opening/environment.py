@@ -63,7 +63,8 @@ async def prepare_environment(
     workspace = await open_workspace(host, folder, spec, settings, records)
     arriving = await opening.stack.enter_async_context(checkout(workspace.fill))
     listing = opening.meanwhile(workspace.worktree.base_files())
-    finding = opening.meanwhile(shares_of(host, settings, workspace.worktree))
+    start, is_new = _start(spec, workspace, records)
+    finding = opening.meanwhile(shares_of(host, settings, workspace.worktree, start))
     mounting = opening.meanwhile(_mount(opening, workspace, probing, finding))
     confinement = await confine(host, settings, folder, workspace.worktree, await probing, workspace.copy_of)
     warn(confinement.warnings)
@@ -84,7 +85,6 @@ async def prepare_environment(
         links, told = await bring(workspace.worktree, shares.folders, sys.platform, linked=held)
         confinement = confinement.reading(links)
         warn(told)
-    start, is_new = _start(spec, workspace, records)
     found_checks = _found_checks(loaded, confinement, None if is_new else start_of(records))
     has_start = start == "." or any(path.startswith(f"{start}/") for path in files)
     files_follow = not files_first and len(files) > FEW_FILES and _needs_no_files(settings, workspace, extensions) and has_start

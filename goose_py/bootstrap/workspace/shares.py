@@ -69,11 +69,11 @@ class Shares(msgspec.Struct, frozen=True):
         yield from self.warnings
 
 
-async def shares_of(host: Host, settings: Settings, worktree: TaskWorktree) -> Shares:
-    """What a task in this worktree shares, its single files copied already."""
+async def shares_of(host: Host, settings: Settings, worktree: TaskWorktree, start: str) -> Shares:
+    """What a task that begins in the folder `start` of this worktree shares, its single files copied already."""
     entries, ours = settings.worktree.share, (host.paths.state, worktree.path, worktree.repository.common_dir)
     tracked = await worktree.base_files()
-    shares = await find_shares(worktree, tracked, entries, host.env, host.home, keep_out=ours)
+    shares = await find_shares(worktree, tracked, entries, host.env, host.home, keep_out=ours, near=start)
     told = await asyncio.to_thread(copy_files, worktree.repository.root, worktree.path, shares.files)
     return msgspec.structs.replace(shares, warnings=(*shares.warnings, *told))
 
