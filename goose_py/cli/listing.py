@@ -22,7 +22,15 @@ from goose_py.workers.queue import queue_reasons
 if TYPE_CHECKING:
     from rich.table import Table
 
-CHECKS = {"passed": "✓ passed", "failed": "✗ failed", "stale": "~ stale", "not run": "–"}
+CHECKS = {
+    "passed": "✓ passed",
+    "failed": "✗ failed",
+    "failed before": "~ failed before",
+    "timed out": "~ timed out",
+    "cannot run": "~ cannot run",
+    "stale": "~ stale",
+    "not run": "–",
+}
 TOLD = ("awaiting review", "failed", "cancelled")
 """States of which the list says how they came about."""
 LONGEST = 72

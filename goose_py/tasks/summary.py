@@ -198,7 +198,7 @@ class _Fold:
         state, detail = self._state(alive)
         tree = self._tree or ""
         standing = evidence(self._checks, self._checked, tree)
-        failed = next((check for check in standing if check.standing == "failed"), None)
+        failed = next((check for check in standing if check.stands_in_the_way), None)
         return msgspec.structs.replace(
             self.value,
             alive=alive,

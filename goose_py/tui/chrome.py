@@ -233,7 +233,8 @@ def _idle_status(state: ViewState, chrome: Chrome, look: Look) -> Row:
     added, removed = changed_lines(chrome.changes)
     if state.outcome == "done" and (added or removed) and not state.applied:
         standing = overall(evidence_of(state, _tree_of(state, chrome) or "")) if state.checks else "not run"
-        checks = {"stale": "checks are stale", "not run": "no check ran"}.get(standing, f"checks {standing}")
+        told = {"stale": "checks are stale", "not run": "no check ran", "cannot run": "a check cannot run"}
+        checks = told.get(standing, f"checks {standing}")
         return [Segment(" ◆ ready for review", look["review"]), Segment(f" · {checks} · F3", look["dim"])]
     if state.outcome is None:
         return [Segment(" ready", look["dim"])]
@@ -335,7 +336,15 @@ def _tasks_section(tasks: Sequence[TaskLine], width: int, look: Look) -> list[Ro
     return rows
 
 
-STANDINGS = {"passed": ("✓", "ok"), "failed": ("✗", "bad"), "stale": ("!", "warn"), "not run": ("○", "dim")}
+STANDINGS = {
+    "passed": ("✓", "ok"),
+    "failed": ("✗", "bad"),
+    "failed before": ("!", "warn"),
+    "timed out": ("!", "warn"),
+    "cannot run": ("!", "warn"),
+    "stale": ("!", "warn"),
+    "not run": ("○", "dim"),
+}
 """A check that proves something about the files as they are, or does not: its glyph and role."""
 
 

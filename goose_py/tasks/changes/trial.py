@@ -32,7 +32,16 @@ class _Note(msgspec.Struct, frozen=True):
 @asynccontextmanager
 async def on_trial(worktree: TaskWorktree, tree: str, scratch: Path) -> AsyncIterator[None]:
     """The files are those of `tree` inside the block. What the worktree held is recorded before, and noted in `scratch`, so
-    that after a crash `end_trial` brings it back. Raises WouldOverwrite; then nothing was changed."""
+    that after a crash `end_trial` brings it back: of trials within each other, what the outermost one had put aside. Raises
+    WouldOverwrite; then nothing was changed."""
+    if (scratch / NOTE).exists():
+        before = (await worktree.snapshot()).tree
+        try:
+            await worktree.restore(tree)
+            yield
+        finally:
+            await asyncio.shield(worktree.restore(before))
+        return
     note = await _noted(worktree, scratch, None)
     try:
         await worktree.restore(tree)
