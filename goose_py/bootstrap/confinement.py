@@ -3,7 +3,7 @@
 import asyncio
 import platform
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -19,8 +19,9 @@ from goose_py.protocol.errors import GooseError
 from goose_py.sandbox.detection import FoundSandbox, find_sandbox
 from goose_py.sandbox.environment import child_env, elsewhere
 from goose_py.sandbox.overlays import Mounted, ShareWatch, mounted
-from goose_py.sandbox.policy import Commits, Level, Policy, Share
+from goose_py.sandbox.policy import Commits, Grants, Level, Policy, Share
 from goose_py.sandbox.probe_cache import circumstances
+from goose_py.sandbox.sentences import described
 from goose_py.sandbox.spawn import BoundSpawn, bind
 from goose_py.sandbox.toolchains import home_toolchains, python_roots
 from goose_py.sandbox.variables import Granted, grant
@@ -28,6 +29,8 @@ from goose_py.tasks.checks import Spawn
 from goose_py.tasks.store import TaskFolder
 
 EXIT_SANDBOX = 3
+MISSING = "is missing"
+"""What the sandbox says of a program that is not there."""
 STRENGTH = {"none": 0, "partial": 1, "full": 2}
 
 
@@ -74,6 +77,12 @@ class Confinement(msgspec.Struct, frozen=True):
     def spawn(self) -> BoundSpawn:
         """Starts processes that may write the workspace."""
         return bind(self.found.sandbox, self.policy)
+
+    def said(self, home: Path, ours: Path) -> str:
+        """What holds for its commands, in words. `ours` is a folder that the program itself needs inside."""
+        grants = self.policy.grants()
+        shown = _there(folder for folder in grants.readable if folder != ours)
+        return described(self.found, msgspec.structs.replace(grants, readable=shown), home, self.granted.names)
 
     def sharing(self, found: Mounted, warn: Callable[[str], None]) -> "Confinement":
         """With what is mounted seen inside."""
@@ -226,9 +235,11 @@ def require(confinement: Confinement, settings: Settings, *, interactive: bool) 
     level = confinement.found.level.value
     if interactive or STRENGTH[level] >= STRENGTH[settings.sandbox.level]:
         return
+    why = dict(confinement.found.tried).get("bubblewrap", "")
+    mend = "let bubblewrap make namespaces" if why and MISSING not in why else "install bubblewrap"
     raise SandboxRefused(
-        f"{confinement.found.sentence} This run asks for {settings.sandbox.level}: install bubblewrap, or say "
-        f"`--sandbox {level}` to accept what there is."
+        f"{confinement.found.sentence} This run asks for {settings.sandbox.level}: {mend}, or say `--sandbox {level}` to "
+        "accept what there is."
     )
 
 
@@ -236,12 +247,11 @@ def _policy(host: Host, settings: Settings, folder: TaskFolder, worktree: TaskWo
     cache = folder.path / "cache"
     for path in (folder.logs, folder.scratch, folder.tmp, cache):
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
-    chosen = [Path(path).expanduser() for path in settings.sandbox.readable]
     return Policy(
         workspace=worktree.path,
         home=host.home,
         # Written by us, outside the sandbox: what a task could change there, a link for one, would be written through.
-        readable=(folder.logs, *_python(), *home_toolchains(host.env.get("PATH", ""), host.home), *_on_path(host), *chosen),
+        readable=(folder.logs, *_shown(host, settings)),
         git_common=worktree.repository.common_dir,
         tmp=folder.tmp,
         cache=cache,
@@ -264,6 +274,23 @@ async def _commits(worktree: TaskWorktree) -> Commits | None:
         store=store.folder,
         identity=(settings.author_name, settings.author_email),
     )
+
+
+def _shown(host: Host, settings: Settings) -> tuple[Path, ...]:
+    """The folders outside the workspace that every task's commands may read: toolchains, and what the user named."""
+    chosen = [Path(path).expanduser() for path in settings.sandbox.readable]
+    return (*_python(), *home_toolchains(host.env.get("PATH", ""), host.home), *_on_path(host), *chosen)
+
+
+def said_of(host: Host, settings: Settings, found: FoundSandbox) -> str:
+    """What holds for the commands of every task, without what a single one adds."""
+    hosts = settings.sandbox.allow_hosts if found.backend == "bubblewrap" and not settings.sandbox.network else ()
+    grants = Grants(settings.sandbox.network, hosts, _there(_shown(host, settings)), (), (), read_only=False)
+    return described(found, grants, host.home, grant(settings.sandbox.env, host.env).names)
+
+
+def _there(folders: Iterable[Path]) -> tuple[Path, ...]:
+    return tuple(dict.fromkeys(folder for folder in folders if folder.exists()))
 
 
 def _python() -> tuple[Path, ...]:

@@ -561,7 +561,7 @@ async def test_the_probe_says_why_a_sandbox_cannot_start(tmp_path: Path) -> None
 async def test_what_was_found_is_said_in_one_sentence(tmp_path: Path) -> None:
     arguments = {"machine": platform.machine(), "state": tmp_path, "python": PYTHON, "readable": ROOTS}
     found = await find_sandbox(platform=sys.platform, **arguments)
-    assert found.sentence.startswith(f"Sandbox: {found.level} ({found.backend}): ") or found.level is Level.NONE
+    assert found.sentence.startswith(f"Sandbox: {found.level} ({found.backend}).") or found.level is Level.NONE
     none = await find_sandbox(platform="plan9", **arguments)
     assert none.level is Level.NONE
     assert none.sentence.startswith("Sandbox: none (there is none for this system), so every shell command is asked about")

@@ -69,6 +69,8 @@ async def prepare_environment(
     confinement = await confine(host, settings, folder, workspace.worktree, await probing, workspace.copy_of)
     warn(confinement.warnings)
     require(confinement, settings, interactive=spec.interactive)
+    if confinement.found.level is Level.PARTIAL and "sandbox.level" not in loaded.origins():
+        warn((f"{confinement.found.sentence} `--sandbox {Level.PARTIAL}`, or sandbox.level, accepts that.",))
     warn(_missing(confinement.granted, spec.overrides.get("sandbox.env", ())))
     confinement = await opening.stack.enter_async_context(
         way_out(confinement, settings, folder, lambda text: warn((text,)))

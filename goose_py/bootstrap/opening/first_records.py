@@ -94,7 +94,7 @@ async def add_context(
     opening: Opening, session: Session, settings: Settings, environment: Environment, conventions: InitialConventions
 ) -> None:
     """What the model is told before the first prompt. A setup command runs here."""
-    sandbox = environment.confinement.found.sentence
+    sandbox = environment.confinement.said(opening.host.home, opening.folder.logs)
     seen = environment.confinement.policy.seen_at
     surroundings = describe(opening.host, environment.workspace.worktree, environment.files, sandbox, seen, environment.start)
     if settings.worktree.setup is not None:
