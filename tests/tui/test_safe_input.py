@@ -115,7 +115,7 @@ async def test_a_paste_beyond_the_models_window_is_said_before_it_is_sent(user, 
         await terminal.open()
         await terminal.shows("Say what should be done", "ready")
         await terminal.paste("word " * 30_000)
-        await terminal.shows("[pasted 150,000 characters]", "about 42k tokens, the window is 32k: shorten it")
+        await terminal.shows("[pasted 150,000 characters]", "about 42k tokens, the model's window is 32k: shorten it")
         await terminal.press("Enter")
         await terminal.shows("[pasted 150,000 characters]", "enter again sends it")
         assert server.requests == []

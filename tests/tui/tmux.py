@@ -39,6 +39,7 @@ class Terminal:
 
     async def type(self, text: str) -> None:
         """Returns when it is on the screen, so that what is pressed next is pressed alone."""
+        await asyncio.sleep(HAND)
         await self.write(text)
         end = text.translate(_FRAME)[-12:]
         async with asyncio.timeout(60):

@@ -57,6 +57,7 @@ class PromptArea(TextArea):
         height: auto; min-height: 3; max-height: 10; padding: 0 1; border: round $foreground 30%;
         background: $background; scrollbar-size-vertical: 1;
         &:focus { border: round $accent; background: $background; background-tint: $background 0%; }
+        &.-too-long { border-title-color: $warning; }
         & .text-area--cursor-line { background: transparent; }
         & .text-area--placeholder { color: $foreground 45%; }
     }
@@ -86,7 +87,7 @@ class PromptArea(TextArea):
     @property
     def folded(self) -> bool:
         """Whether something is shown as a chip."""
-        return self.written != self.text
+        return any(label in self.text for label in self._pastes)
 
     def take(self) -> str:
         """What is written, which is then gone from here."""

@@ -176,6 +176,7 @@ class ConversationScreen(Screen[None]):
             self.prompt.border_subtitle = ""
         else:
             self.prompt.border_title = look.glyph(self._overflow())
+            self.prompt.set_class(bool(self.prompt.border_title), "-too-long")
             modes = " → ".join(self._goose.options.modes)
             text = f"{self.state.mode} · shift+tab: {modes}" if width >= WIDE else f"{self.state.mode} (shift+tab)"
             self.prompt.border_subtitle = look.glyph(text)
@@ -318,7 +319,7 @@ class ConversationScreen(Screen[None]):
         if window is None or tokens <= window:
             return ""
         again = "enter again sends it" if written == self._withheld else "shorten it"
-        return f" about {count_text(tokens)} tokens, the window is {count_text(window)}: {again} "
+        return f"about {count_text(tokens)} tokens, the model's window is {count_text(window)}: {again}"
 
     def action_queue(self) -> None:
         self._find_completions()
