@@ -13,13 +13,12 @@ from goose_py import __version__
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.port_leases import own_environment
 from goose_py.config.settings import Settings
-from goose_py.git.worktrees.linked import admin_dir
 from goose_py.git.worktrees.worktree import TaskWorktree
 from goose_py.protocol.errors import GooseError
 from goose_py.sandbox.detection import FoundSandbox, find_sandbox
 from goose_py.sandbox.environment import child_env, elsewhere
 from goose_py.sandbox.overlays import Mounted, ShareWatch, mounted
-from goose_py.sandbox.policy import Commits, Grants, Level, Policy, Share
+from goose_py.sandbox.policy import GitInside, Grants, Level, Policy, Share
 from goose_py.sandbox.probe_cache import circumstances
 from goose_py.sandbox.sentences import described
 from goose_py.sandbox.spawn import BoundSpawn, bind
@@ -131,13 +130,17 @@ async def confine(
 ) -> Confinement:
     """What the task in `worktree` is run with. `copy_of` is the folder that was copied because it is no repository, else ""."""
     found = found or await probe_here(host, none_chosen=settings.sandbox.level == "none")
-    commits = await _commits(worktree) if found.backend == "bubblewrap" else None
-    policy = msgspec.structs.replace(_policy(host, settings, folder, worktree), commits=commits)
+    mounting = found.backend == "bubblewrap"
+    policy = _policy(host, settings, folder, worktree)
+    if mounting:
+        policy = msgspec.structs.replace(policy, git=await _git_inside(worktree))
+    else:
+        policy = msgspec.structs.replace(policy, readable=(*policy.readable, worktree.repository.common_dir))
     checkout = Path(copy_of) if copy_of else worktree.repository.root
     warnings: tuple[str, ...] = ()
-    if commits is not None and can_be_covered(checkout, host.home):
+    if mounting and can_be_covered(checkout, host.home):
         policy = msgspec.structs.replace(policy, place=checkout, names=_spelled(host, checkout))
-    elif commits is not None:
+    elif mounting:
         warnings += (
             f"{checkout} holds your home folder or the system, so commands see the task's files at {worktree.path} instead, "
             "without what git ignores.",
@@ -252,28 +255,15 @@ def _policy(host: Host, settings: Settings, folder: TaskFolder, worktree: TaskWo
         home=host.home,
         # Written by us, outside the sandbox: what a task could change there, a link for one, would be written through.
         readable=(folder.logs, *_shown(host, settings)),
-        git_common=worktree.repository.common_dir,
         tmp=folder.tmp,
         cache=cache,
         network=settings.sandbox.network,
     )
 
 
-async def _commits(worktree: TaskWorktree) -> Commits | None:
-    """Where commits go that are made inside; None where none can be."""
-    store = worktree.commits
-    if not store.possible or worktree.repository.objects.is_symlink():
-        return None
-    await store.prepare()
-    if not (store.folder / "seen").is_file():
-        return None
-    settings = worktree.store.settings
-    return Commits(
-        git_dir=admin_dir(worktree.repository, worktree.path),
-        branch=f"refs/heads/{worktree.branch}",
-        store=store.folder,
-        identity=(settings.author_name, settings.author_email),
-    )
+async def _git_inside(worktree: TaskWorktree) -> GitInside | None:
+    own = await worktree.commits.prepare()
+    return None if own is None else GitInside(own.folder, own.objects)
 
 
 def _shown(host: Host, settings: Settings) -> tuple[Path, ...]:

@@ -311,9 +311,9 @@ UNDONE = "undone"
 
 class ChangesApplied(Event, frozen=True, kw_only=True, tag="changes_applied"):
     """`tree` is the approved tree, bound to `base_tree` and `result_tree`; `how` is the way it was merged, `target` the
-    branch or folder that received it, `commit` what was made there, if anything. `by_hand` are shell commands that are left to
-    the user to send it on. With `how` UNDONE the files of `target` are `tree` again, which they were before the last one was
-    applied."""
+    branch or folder that received it, `commit` what was made there, if anything, `branch` the task's own that it was delivered
+    on. `by_hand` are shell commands that are left to the user to send it on. With `how` UNDONE the files of `target` are `tree`
+    again, which they were before the last one was applied."""
 
     base_tree: str
     result_tree: str
@@ -321,6 +321,7 @@ class ChangesApplied(Event, frozen=True, kw_only=True, tag="changes_applied"):
     how: str
     target: str
     commit: str | None = None
+    branch: str = ""
     files: tuple[str, ...] = ()
     by_hand: tuple[str, ...] = ()
 

@@ -178,7 +178,8 @@ class _Fold:
                 self._tree = event.result_tree
                 self._set(applied_tree=event.result_tree)
                 if event.how == ev.DELIVERED:
-                    self._set(delivered=event.target, by_hand=event.by_hand, undelivered="")
+                    branch = event.branch or self.value.branch
+                    self._set(delivered=event.target, branch=branch, by_hand=event.by_hand, undelivered="")
             case ev.TurnEnded():
                 self._set(seconds=self.value.seconds + max(0.0, record.at - self._since))
                 self._running, self._outcome = False, event

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import msgspec
 
-from goose_py.git.repository import update_ref
 from goose_py.git.worktrees.base import Base
 from goose_py.git.worktrees.worktree import TaskWorktree
 from goose_py.protocol.events import ChangesRecorded, Rebased, Record, Rewound
@@ -93,8 +92,7 @@ async def _back(worktree: TaskWorktree, note: _Note, scratch: Path) -> TaskWorkt
         worktree, _ = await worktree.rebase(note.base, note.tree)
         if note.tip not in (None, note.base.commit):
             # The commits of the task itself.
-            branch = f"refs/heads/{worktree.branch}"
-            await update_ref(worktree.repository.bound, branch, note.tip, note.base.commit, "goose-py: take a rebase back")
+            await worktree.move_tip(note.tip, note.base.commit, "goose-py: take a rebase back")
     (scratch / NOTE).unlink(missing_ok=True)
     return worktree
 
