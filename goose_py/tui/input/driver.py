@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+from threading import Event
 
 from textual import events
 from textual.driver import Driver
@@ -22,7 +23,7 @@ class _OwnInput(Driver):
     the program at the first byte that is no UTF-8."""
 
     fileno: int
-    exit_event: object
+    exit_event: Event
 
     def run_input_thread(self) -> None:
         bursts, keys = Bursts(), KeyReader()
