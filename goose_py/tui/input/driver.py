@@ -11,7 +11,8 @@ from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
 from textual.drivers.linux_inline_driver import LinuxInlineDriver
 
-from goose_py.tui.input.bursts import Bursts, Pasted, Pressed
+from goose_py.tui.input.bursts import Bursts, Entered, Pasted, Pressed
+from goose_py.tui.input.entered_line import EnteredLine
 from goose_py.tui.input.keys import KeyReader
 
 LOOK_UP = 0.1
@@ -46,10 +47,13 @@ class _OwnInput(Driver):
             self._pass_on(found, keys)
         self._pass_on(bursts.silence(float("inf")), keys)
 
-    def _pass_on(self, found: list[Pasted | Pressed], keys: KeyReader) -> None:
+    def _pass_on(self, found: list[Pasted | Entered | Pressed], keys: KeyReader) -> None:
         for each in found:
             if isinstance(each, Pasted):
                 self.process_message(events.Paste(each.text))
+                continue
+            if isinstance(each, Entered):
+                self.process_message(EnteredLine(each.text))
                 continue
             for message in keys.read(each.sequence):
                 if isinstance(message, events.CursorPosition):
