@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from goose_py.git.inert import read_inert_settings
 from goose_py.git.repository import Repository
 from goose_py.git.runner import Git
 from goose_py.git.worktrees.base import Base, base_from_head
+from goose_py.git.worktrees.commits import CommitStore
 from goose_py.git.worktrees.worktree import TaskWorktree
+from goose_py.sandbox.policy import GitInside
 
 GIT = Path(shutil.which("git") or "/usr/bin/git").resolve()
 
@@ -106,6 +111,28 @@ class Place:
 
 
 _IDENTITY = (("NAME", "Ada"), ("EMAIL", "ada@example.org"))
+
+
+def git_inside(checkout: Path, worktree: Path, branch: str, store: Path) -> GitInside:
+    """The git directory that a task with this worktree of `checkout` would have, in the folder `store`."""
+
+    async def made() -> GitInside:
+        repository = await Repository.open(Git.create(GIT, {"PATH": os.environ["PATH"], "HOME": "/nowhere"}), checkout)
+        store.mkdir(parents=True, exist_ok=True)
+        own = await CommitStore(
+            folder=store / "commits",
+            repository=repository,
+            settings=await read_inert_settings(repository),
+            where=worktree,
+            task_id="t",
+            reference=f"refs/heads/{branch}",
+            branch=branch,
+        ).prepare()
+        assert own is not None
+        return GitInside(own.folder, own.objects)
+
+    with ThreadPoolExecutor(1) as aside:  # also for a caller whose thread has a loop that runs
+        return aside.submit(asyncio.run, made()).result()
 
 
 def tree_of_folder(root: Path) -> dict[str, tuple[str, bytes]]:

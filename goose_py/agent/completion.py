@@ -71,13 +71,14 @@ class Completion:
 
     @property
     def failed(self) -> tuple[ev.VerificationFinished, ...]:
-        """The checks that did not pass when they last ran."""
-        return tuple(result for result in self._results if result.exit_code != 0)
+        """The checks that stood in the way when they last ran."""
+        return tuple(result for result in self._results if result.stands_in_the_way)
 
     @property
     def verified(self) -> bool:
         """True where checks ran on the final changes and all passed."""
-        return bool(self._results) and not self.failed and not self.unresolved
+        passed = all(result.came_to == "passed" for result in self._results)
+        return bool(self._results) and passed and not self.unresolved
 
     async def may_finish(self) -> ev.ContextAdded | None:
         """None: the turn may end. It may also end when a check keeps failing: the log says so, and the exit code."""
@@ -95,7 +96,9 @@ class Completion:
         evidence = await self._checked(found)
         if self.failed:
             self._repairs += 1
-            return None if self._repairs > MAX_REPAIRS else _repair_note(self.failed, last=self._repairs == MAX_REPAIRS)
+            # What the model has no means to bring here is said once.
+            most = 1 if all(result.came_to == "cannot run" for result in self.failed) else MAX_REPAIRS
+            return None if self._repairs > most else _repair_note(self.failed, last=self._repairs == most)
         if evidence.changed and self._ports.checklist and not self._asked:
             self._asked = True
             return ev.ContextAdded(source=CHECKLIST_SOURCE, text=_checklist(evidence, self._results))
@@ -167,7 +170,9 @@ def _checklist(evidence: Evidence, results: Sequence[ev.VerificationFinished]) -
 
 
 def _status(result: ev.VerificationFinished) -> str:
-    return f"exit code {result.exit_code}" if result.exit_code is not None else "did not end"
+    ended = f"exit code {result.exit_code}" if result.exit_code is not None else "did not end"
+    told = result.came_to if result.came_to not in ("passed", "failed") else ""
+    return ": ".join(part for part in (told, ended, result.reason) if part)
 
 
 def _tail(text: str, limit: int = 1500) -> str:

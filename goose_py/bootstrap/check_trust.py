@@ -1,7 +1,8 @@
-"""When the checks that a project's files give away count.
+"""The checks that a project's files give away, and what a person's word on them changes.
 
-They are the repository's own code, so they run only where a person has seen them: for one task (`--check auto`), or for every
-task of the repository once `goose-py trust` has approved exactly these. A change of them is asked about again.
+They run in the sandbox like any command of the model's, with nothing that the user granted: no variables, no network. Where
+somebody has asked for them, for one task (`--check auto`) or for every task of the repository (`goose-py trust`, which approves
+exactly these; a change of them is asked about again), they count as if they had been configured.
 """
 
 import os
@@ -60,18 +61,14 @@ def as_proposal(found: Collection[FoundCheck]) -> Executable:
 
 
 def with_found_checks(host: Host, loaded: Loaded, folder: Path, root: Path) -> Loaded:
-    """The settings with what was found for `folder` of the project in `root`, where nobody has configured a check and these
-    commands are approved. Where they are not, a warning shows them."""
+    """The settings with what was found for `folder` of the project in `root`, where nobody has configured a check: as checks
+    like any other where these commands are approved, else apart from them."""
     configured = "checks" in loaded.origins() or any(wanted.key == "checks" for wanted in loaded.executables)
     if configured or not (found := nearest_checks(host, folder, root)):
         return loaded
     if as_proposal(found).sha256 in trust_store(host).approved(identify(root)):
         return _using(loaded, [check.command for check in found])
-    told = (
-        f"No check is configured, so nothing will be verified. Found here: {shown(found)}. `--check auto` runs that for one "
-        "task, `goose-py trust` lets it count for all of this repository."
-    )
-    return msgspec.structs.replace(loaded, warnings=(*loaded.warnings, told))
+    return msgspec.structs.replace(loaded, found_checks={check.command: check.because for check in found})
 
 
 def with_auto_checks(host: Host, loaded: Loaded, folder: Path, root: Path) -> Loaded:

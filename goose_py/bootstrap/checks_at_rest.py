@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
-from goose_py.bootstrap.check_runner import check_runner
+from goose_py.bootstrap.check_runner import Checks
 from goose_py.bootstrap.confinement import confine, mounted_shares
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.known_secrets import redaction
@@ -15,7 +15,6 @@ from goose_py.git.worktrees.worktree import TaskWorktree
 from goose_py.protocol.errors import UserError
 from goose_py.protocol.events import DurableEvent, Record, VerificationFinished
 from goose_py.session.log import read_log
-from goose_py.tasks.checks import CheckRunner
 from goose_py.tasks.spec import read_spec
 from goose_py.tasks.store import TaskFolder
 
@@ -28,10 +27,10 @@ async def run_checks(
     if started is None or not started.checks:
         return ()
     results: list[VerificationFinished] = []
-    async with _runner(host, folder, worktree) as runner:
+    async with _checks(host, folder, worktree, records) as checks:
         tree = (await worktree.snapshot()).tree
         for command in started.checks:
-            results.append(await runner.run(command, tree))
+            results.append(await checks.run(command, tree))
             emit(results[-1])
     return results
 
@@ -41,21 +40,24 @@ async def run_setup(host: Host, folder: TaskFolder) -> VerificationFinished:
     settings = load_settings(host, read_spec(folder.path)).settings
     if settings.worktree.setup is None:
         raise UserError("There is no setup command: worktree.setup names one.")
-    worktree = await open_worktree(host, folder, read_log(folder.path).records)
-    async with _runner(host, folder, worktree) as runner:
-        return await runner.with_timeout(settings.worktree.setup_timeout, start=".").run(settings.worktree.setup, None)
+    records = read_log(folder.path).records
+    async with _checks(host, folder, await open_worktree(host, folder, records), records) as checks:
+        return await checks.commands.with_timeout(settings.worktree.setup_timeout, start=".").run(settings.worktree.setup, None)
 
 
 @asynccontextmanager
-async def _runner(host: Host, folder: TaskFolder, worktree: TaskWorktree) -> AsyncIterator[CheckRunner]:
+async def _checks(
+    host: Host, folder: TaskFolder, worktree: TaskWorktree, records: Sequence[Record]
+) -> AsyncIterator[Checks]:
     settings = load_settings(host, read_spec(folder.path)).settings
-    started = start_of(read_log(folder.path).records)
+    started = start_of(records)
     confinement = await confine(host, settings, folder, worktree, copy_of=started.copy_of if started is not None else "")
     start = (started.folder if started is not None else "") or "."
+    found = started.found_checks if started is not None else {}
     folders = (await shares_of(host, settings, worktree, start)).folders
     if confinement.policy.place is None:
-        yield check_runner(host, settings, folder, confinement.reading(folders), redaction(host), start)
+        yield Checks(host, settings, folder, confinement.reading(folders), worktree, redaction(host), start, found)
         return
-    async with mounted_shares(folder, worktree, folders) as found:
-        shared = confinement.sharing(found, lambda text: None)
-        yield check_runner(host, settings, folder, shared, redaction(host), start)
+    async with mounted_shares(folder, worktree, folders) as mounted:
+        shared = confinement.sharing(mounted, lambda text: None)
+        yield Checks(host, settings, folder, shared, worktree, redaction(host), start, found)

@@ -3,7 +3,7 @@
 import asyncio
 import platform
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -13,14 +13,14 @@ from goose_py import __version__
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.port_leases import own_environment
 from goose_py.config.settings import Settings
-from goose_py.git.worktrees.linked import admin_dir
 from goose_py.git.worktrees.worktree import TaskWorktree
 from goose_py.protocol.errors import GooseError
 from goose_py.sandbox.detection import FoundSandbox, find_sandbox
 from goose_py.sandbox.environment import child_env, elsewhere
 from goose_py.sandbox.overlays import Mounted, ShareWatch, mounted
-from goose_py.sandbox.policy import Commits, Level, Policy, Share
+from goose_py.sandbox.policy import GitInside, Grants, Level, Policy, Share
 from goose_py.sandbox.probe_cache import circumstances
+from goose_py.sandbox.sentences import described
 from goose_py.sandbox.spawn import BoundSpawn, bind
 from goose_py.sandbox.toolchains import home_toolchains, python_roots
 from goose_py.sandbox.variables import Granted, grant
@@ -28,6 +28,8 @@ from goose_py.tasks.checks import Spawn
 from goose_py.tasks.store import TaskFolder
 
 EXIT_SANDBOX = 3
+MISSING = "is missing"
+"""What the sandbox says of a program that is not there."""
 STRENGTH = {"none": 0, "partial": 1, "full": 2}
 
 
@@ -74,6 +76,12 @@ class Confinement(msgspec.Struct, frozen=True):
     def spawn(self) -> BoundSpawn:
         """Starts processes that may write the workspace."""
         return bind(self.found.sandbox, self.policy)
+
+    def said(self, home: Path, ours: Path) -> str:
+        """What holds for its commands, in words. `ours` is a folder that the program itself needs inside."""
+        grants = self.policy.grants()
+        shown = _there(folder for folder in grants.readable if folder != ours)
+        return described(self.found, msgspec.structs.replace(grants, readable=shown), home, self.granted.names)
 
     def sharing(self, found: Mounted, warn: Callable[[str], None]) -> "Confinement":
         """With what is mounted seen inside."""
@@ -122,13 +130,17 @@ async def confine(
 ) -> Confinement:
     """What the task in `worktree` is run with. `copy_of` is the folder that was copied because it is no repository, else ""."""
     found = found or await probe_here(host, none_chosen=settings.sandbox.level == "none")
-    commits = await _commits(worktree) if found.backend == "bubblewrap" else None
-    policy = msgspec.structs.replace(_policy(host, settings, folder, worktree), commits=commits)
+    mounting = found.backend == "bubblewrap"
+    policy = _policy(host, settings, folder, worktree)
+    if mounting:
+        policy = msgspec.structs.replace(policy, git=await _git_inside(worktree))
+    else:
+        policy = msgspec.structs.replace(policy, readable=(*policy.readable, worktree.repository.common_dir))
     checkout = Path(copy_of) if copy_of else worktree.repository.root
     warnings: tuple[str, ...] = ()
-    if commits is not None and can_be_covered(checkout, host.home):
+    if mounting and can_be_covered(checkout, host.home):
         policy = msgspec.structs.replace(policy, place=checkout, names=_spelled(host, checkout))
-    elif commits is not None:
+    elif mounting:
         warnings += (
             f"{checkout} holds your home folder or the system, so commands see the task's files at {worktree.path} instead, "
             "without what git ignores.",
@@ -226,9 +238,11 @@ def require(confinement: Confinement, settings: Settings, *, interactive: bool) 
     level = confinement.found.level.value
     if interactive or STRENGTH[level] >= STRENGTH[settings.sandbox.level]:
         return
+    why = dict(confinement.found.tried).get("bubblewrap", "")
+    mend = "let bubblewrap make namespaces" if why and MISSING not in why else "install bubblewrap"
     raise SandboxRefused(
-        f"{confinement.found.sentence} This run asks for {settings.sandbox.level}: install bubblewrap, or say "
-        f"`--sandbox {level}` to accept what there is."
+        f"{confinement.found.sentence} This run asks for {settings.sandbox.level}: {mend}, or say `--sandbox {level}` to "
+        "accept what there is."
     )
 
 
@@ -236,34 +250,37 @@ def _policy(host: Host, settings: Settings, folder: TaskFolder, worktree: TaskWo
     cache = folder.path / "cache"
     for path in (folder.logs, folder.scratch, folder.tmp, cache):
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
-    chosen = [Path(path).expanduser() for path in settings.sandbox.readable]
     return Policy(
         workspace=worktree.path,
         home=host.home,
         # Written by us, outside the sandbox: what a task could change there, a link for one, would be written through.
-        readable=(folder.logs, *_python(), *home_toolchains(host.env.get("PATH", ""), host.home), *_on_path(host), *chosen),
-        git_common=worktree.repository.common_dir,
+        readable=(folder.logs, *_shown(host, settings)),
         tmp=folder.tmp,
         cache=cache,
         network=settings.sandbox.network,
     )
 
 
-async def _commits(worktree: TaskWorktree) -> Commits | None:
-    """Where commits go that are made inside; None where none can be."""
-    store = worktree.commits
-    if not store.possible or worktree.repository.objects.is_symlink():
-        return None
-    await store.prepare()
-    if not (store.folder / "seen").is_file():
-        return None
-    settings = worktree.store.settings
-    return Commits(
-        git_dir=admin_dir(worktree.repository, worktree.path),
-        branch=f"refs/heads/{worktree.branch}",
-        store=store.folder,
-        identity=(settings.author_name, settings.author_email),
-    )
+async def _git_inside(worktree: TaskWorktree) -> GitInside | None:
+    own = await worktree.commits.prepare()
+    return None if own is None else GitInside(own.folder, own.objects)
+
+
+def _shown(host: Host, settings: Settings) -> tuple[Path, ...]:
+    """The folders outside the workspace that every task's commands may read: toolchains, and what the user named."""
+    chosen = [Path(path).expanduser() for path in settings.sandbox.readable]
+    return (*_python(), *home_toolchains(host.env.get("PATH", ""), host.home), *_on_path(host), *chosen)
+
+
+def said_of(host: Host, settings: Settings, found: FoundSandbox) -> str:
+    """What holds for the commands of every task, without what a single one adds."""
+    hosts = settings.sandbox.allow_hosts if found.backend == "bubblewrap" and not settings.sandbox.network else ()
+    grants = Grants(settings.sandbox.network, hosts, _there(_shown(host, settings)), (), (), read_only=False)
+    return described(found, grants, host.home, grant(settings.sandbox.env, host.env).names)
+
+
+def _there(folders: Iterable[Path]) -> tuple[Path, ...]:
+    return tuple(dict.fromkeys(folder for folder in folders if folder.exists()))
 
 
 def _python() -> tuple[Path, ...]:

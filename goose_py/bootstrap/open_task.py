@@ -150,7 +150,7 @@ class _Steps:
         settings = loaded.settings
         begun = _begun_here(self._records, spec.task_id)
         ref, profile, models = await self._open_model(settings, self._records if begun else ())
-        environment = await prepare_environment(opening, settings, self._records, files_first=self._files_first)
+        environment = await prepare_environment(opening, loaded, self._records, files_first=self._files_first)
         self._environment = environment
         worktree = environment.workspace.worktree
         models.values["workspace"] = str(environment.confinement.policy.seen_at)
@@ -171,7 +171,7 @@ class _Steps:
         if spec.interactive and (begun or not spec.prompt):
             opening.later.now()  # nobody waits for an answer yet
         changes = _open_changes(opening, session, worktree)
-        return OpenTask(spec, opening.folder, session, bus, environment.checks, models, changes)
+        return OpenTask(spec, opening.folder, session, bus, environment.checks.commands, models, changes)
 
     def _open_log(self) -> Log:
         """The log, which this process alone writes from here on. What a person should know of its damage is said."""

@@ -11,7 +11,8 @@ from goose_py.bootstrap.host import Host
 from goose_py.config.errors import ConfigError
 from goose_py.config.load import Loaded, load
 from goose_py.config.secrets import SecretStore
-from goose_py.config.settings import AUTO
+from goose_py.config.settings import AUTO, NONE
+from goose_py.protocol.errors import UserError
 from goose_py.tasks.spec import TaskSpec
 
 PROJECT_FILE = Path(".goose") / "config.toml"
@@ -43,6 +44,8 @@ def load_settings(host: Host, spec: TaskSpec | None = None, flags: Mapping[str, 
         from goose_py.bootstrap.check_trust import with_found_checks
 
         return with_found_checks(host, loaded, stands, root)
+    if NONE in loaded.settings.checks:
+        return without_checks(loaded)
     if AUTO in loaded.settings.checks:
         from goose_py.bootstrap.check_trust import with_auto_checks
 
@@ -63,6 +66,13 @@ def _refuse_own(names: Collection[str]) -> None:
 
         if problems := tuple(why for name in names if (why := refusal(name))):
             raise ConfigError(problems)
+
+
+def without_checks(loaded: Loaded) -> Loaded:
+    """Raises UserError where `none` is not the only one."""
+    if loaded.settings.checks != (NONE,):
+        raise UserError(f"`{NONE}` is no check beside others: it says that none shall run.")
+    return msgspec.structs.replace(loaded, settings=msgspec.structs.replace(loaded.settings, checks=()))
 
 
 def project_root(folder: Path) -> Path:

@@ -22,7 +22,15 @@ from goose_py.workers.queue import queue_reasons
 if TYPE_CHECKING:
     from rich.table import Table
 
-CHECKS = {"passed": "✓ passed", "failed": "✗ failed", "stale": "~ stale", "not run": "–"}
+CHECKS = {
+    "passed": "✓ passed",
+    "failed": "✗ failed",
+    "failed before": "~ failed before",
+    "timed out": "~ timed out",
+    "cannot run": "~ cannot run",
+    "stale": "~ stale",
+    "not run": "–",
+}
 TOLD = ("awaiting review", "failed", "cancelled")
 """States of which the list says how they came about."""
 LONGEST = 72
@@ -109,7 +117,7 @@ def print_task(folder: TaskFolder, task: TaskSummary) -> int:
         ("repository", "" if task.copy_of else task.repository),
         ("copy of", task.copy_of),
         ("worktree", task.workspace + ("" if not task.workspace or Path(task.workspace).is_dir() else GONE)),
-        ("branch", f"{task.branch or ''} from {(task.base or '')[:12]}" if task.base else ""),
+        ("branch", f"{task.branch or 'none yet'}, from {task.base[:12]}" if task.base else ""),
         ("files", str(folder.path)),
         *(("next", f"{each.command} {each.does}") for each in _next(task)),
         ("started", time.strftime("%Y-%m-%d %H:%M", time.localtime(task.started_at)) if task.started_at else ""),

@@ -21,7 +21,7 @@ def limit_options(command: Any, *, model: bool = True, copy: bool = True) -> Any
             click.option("--effort", help="How hard it thinks: off, minimal, low, medium, high, max."),
             click.option("--mode", help="plan, ask, auto or chat (Goose's approve and smart_approve are accepted)."),
             click.option("--base", help="Start from head or a revision instead of your checkout as it is."),
-            click.option("--check", "checks", multiple=True, help="Command that has to succeed; auto looks for the tests."),
+            click.option("--check", "checks", multiple=True, help="Command that has to succeed; auto: the tests; none."),
             click.option("--max-turns", type=int, help="Model requests it may make."),
             click.option("--max-seconds", type=float, help="Seconds it may work."),
             click.option("--max-cost", type=float, help="US dollars it may spend."),

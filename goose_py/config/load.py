@@ -18,13 +18,15 @@ if TYPE_CHECKING:
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     """`sources`: the layers that count, weakest first. `ignored`: keys of the project that do not count. `executables`:
-    everything that the project wants run; `pending`: those not approved. `warnings`: for a person."""
+    everything that the project wants run; `pending`: those not approved. `found_checks`: what the project's files give away as
+    checks where nobody has configured one, with the file that each was found by. `warnings`: for a person."""
 
     settings: Settings
     sources: tuple[Layer, ...] = ()
     ignored: "tuple[Ignored, ...]" = ()
     executables: "tuple[Executable, ...]" = ()
     pending: "tuple[Executable, ...]" = ()
+    found_checks: Mapping[str, str] = {}
     warnings: tuple[str, ...] = ()
 
     def origins(self) -> dict[str, LayerName]:

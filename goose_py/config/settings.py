@@ -256,6 +256,8 @@ class UiSettings(Section, frozen=True, kw_only=True):
 
 AUTO = "auto"
 """Among checks: those that are found in the project."""
+NONE = "none"
+"""In the place of checks: not even those that are found."""
 
 
 class Settings(Section, frozen=True, kw_only=True):
@@ -273,7 +275,9 @@ class Settings(Section, frozen=True, kw_only=True):
     providers: Annotated[Mapping[str, ProviderSettings], user("Providers of your own")] = {}
     models: Annotated[Mapping[str, ModelSettings], user("What differs from the catalogue of models")] = {}
     extensions: Annotated[Mapping[str, ExtensionSettings], executes("MCP servers, by name")] = {}
-    checks: Annotated[tuple[Name, ...], executes("Shell commands that must succeed before work counts as done")] = ()
+    checks: Annotated[
+        tuple[Name, ...], executes("Shell commands that must succeed before work counts as done; [] runs not even those found")
+    ] = ()
     check_timeout: Annotated[Seconds, both("Seconds that one check may take")] = 600.0
     worktree: WorktreeSettings = WorktreeSettings()
     tasks: TaskSettings = TaskSettings()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from goose_py.git.repository import Repository
 from goose_py.git.runner import Git
+from goose_py.protocol.redact import redact
 
 _KEYS = (
     "core.autocrlf",
@@ -21,17 +23,33 @@ _KEYS = (
 _PATHS = ("core.excludesfile", "core.attributesfile")
 _PERSON = ("user.name", "user.email")
 _LFS_STORAGE = "lfs.storage"
+# What git prints, and where branches belong: names no program, file or credential. Addresses are shown without these.
+_SHOWN = (
+    r"core\.(abbrev|quotepath|whitespace|commentchar|checkroundtripencoding)",
+    r"diff\.(algorithm|renames|renamelimit|noprefix|mnemonicprefix|context|interhunkcontext|indentheuristic|submodule"
+    r"|ignoresubmodules|colormoved|dirstat|wserrorhighlight)",
+    r"(status|color|column|i18n|versionsort)\..*", r"(branch|tag)\.sort", r"log\.(date|decorate|follow|abbrevcommit|showroot)",
+    r"merge\.(conflictstyle|ff|renames|renamelimit|log)", r"pull\.(ff|rebase)", r"push\.default", r"init\.defaultbranch",
+    r"branch\..*\.(remote|merge|rebase|pushremote)", r"remote\..*\.(url|pushurl|fetch|push|promisor|partialclonefilter)",
+    r"remote\.pushdefault", r"extensions\.partialclone",
+)  # fmt: skip
+_IS_SHOWN = re.compile("|".join(f"(?:{each})" for each in _SHOWN), re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class InertSettings:
     """`values`: configuration that names no program and can therefore be copied. Author as git would take it.
-    `lfs_storage` is where Git LFS keeps its files where that is not `lfs` in the git directory."""
+    `lfs_storage` is where Git LFS keeps its files where that is not `lfs` in the git directory. `shown` are settings by which
+    git says in a task what it says in the checkout, credentials struck out; `excludes` and `attributes` the user's own files
+    of patterns, their usual places included."""
 
     values: tuple[tuple[str, str], ...]
     author_name: str
     author_email: str
     lfs_storage: str = ""
+    shown: tuple[tuple[str, str], ...] = ()
+    excludes: Path | None = None
+    attributes: Path | None = None
 
     @property
     def sparse(self) -> bool:
@@ -40,15 +58,18 @@ class InertSettings:
 
 async def read_inert_settings(repository: Repository) -> InertSettings:
     """From the repository, the user's and the system's configuration. `git config` executes nothing of what it reads."""
-    wanted = "|".join((*_KEYS, *_PATHS, *_PERSON, _LFS_STORAGE)).replace(".", r"\.")
+    wanted = "|".join((*_KEYS, *_PATHS, *_PERSON, _LFS_STORAGE)).replace(".", r"\.") + "|" + "|".join(_SHOWN)
     done = await _with_all_scopes(repository.bound).run(
         "config", "--includes", "-z", "--get-regexp", f"^({wanted})$", ok=(0, 1)
     )
     found: dict[str, str] = {}
+    shown: list[tuple[str, str]] = []
     for entry in done.stdout.decode("utf-8", "surrogateescape").split("\0"):
         key, separator, value = entry.partition("\n")
         if key:
             found[key] = value if separator else "true"
+            if _IS_SHOWN.fullmatch(key):
+                shown.append((key, redact(found[key])))
     home = repository.git.env.get("HOME", "")
     if not (repository.common_dir / "head").exists():
         # Here names that differ only in case are two files, whatever the configuration brought along from elsewhere says: git
@@ -63,7 +84,18 @@ async def read_inert_settings(repository: Repository) -> InertSettings:
         author_name=found.get("user.name", "").strip() or "goose-py",
         author_email=found.get("user.email", "").strip() or "goose-py@localhost",
         lfs_storage=_expanded(found.get(_LFS_STORAGE, ""), home),
+        shown=tuple(shown),
+        excludes=_patterns(repository, paths.get("core.excludesfile"), "ignore"),
+        attributes=_patterns(repository, paths.get("core.attributesfile"), "attributes"),
     )
+
+
+def _patterns(repository: Repository, configured: str | None, usual: str) -> Path | None:
+    """The file that git reads: the one that is configured, else the usual one (gitignore(5), gitattributes(5))."""
+    env = repository.git.env
+    home = env.get("XDG_CONFIG_HOME") or (f"{env['HOME']}/.config" if env.get("HOME") else "")
+    place = repository.root / configured if configured else Path(home) / "git" / usual
+    return place if (configured or home) and place.is_file() else None
 
 
 def _with_all_scopes(bound: Git) -> Git:

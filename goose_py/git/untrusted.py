@@ -1,14 +1,96 @@
-"""Single files in folders that an agent may write: read and replaced without following what was put in their place."""
+"""What lies in folders that an agent may write: read and replaced without following what was put in its place."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 _SMALL: Final = 4096
+_READING: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+@dataclass(frozen=True)
+class UntrustedFolder:
+    """A folder that somebody may be changing now, held open: no step below it goes through a link, whenever that was made.
+    What is not there, or not what is asked for, is None or nothing."""
+
+    descriptor: int
+
+    @classmethod
+    @contextmanager
+    def opened(cls, path: Path) -> Iterator[UntrustedFolder | None]:
+        with _held(str(path), None) as folder:
+            yield folder
+
+    @contextmanager
+    def within(self, *names: str) -> Iterator[UntrustedFolder | None]:
+        """A folder below, name by name."""
+        if not names:
+            yield self
+            return
+        with _held(names[0], self.descriptor) as folder:
+            if folder is None:
+                yield None
+                return
+            with folder.within(*names[1:]) as inner:
+                yield inner
+
+    def names(self) -> list[str]:
+        with suppress(OSError):
+            return sorted(os.listdir(self.descriptor))  # noqa: PTH208  (of a descriptor)
+        return []
+
+    def status(self, name: str) -> os.stat_result | None:
+        with suppress(OSError):
+            return os.stat(name, dir_fd=self.descriptor, follow_symlinks=False)
+        return None
+
+    def read(self, name: str, limit: int = _SMALL) -> bytes | None:
+        """A regular file of at most `limit` bytes."""
+        with suppress(OSError), os.fdopen(os.open(name, _READING, dir_fd=self.descriptor), "rb") as stream:
+            found = os.fstat(stream.fileno())
+            if stat.S_ISREG(found.st_mode) and found.st_size <= limit:
+                return stream.read(limit)
+        return None
+
+    def copy(self, name: str, target: Path, limit: int) -> int | None:
+        """Copies a regular file of at most `limit` bytes, and returns how many these were."""
+        with suppress(OSError), os.fdopen(os.open(name, _READING, dir_fd=self.descriptor), "rb") as stream:
+            found = os.fstat(stream.fileno())
+            if not stat.S_ISREG(found.st_mode) or found.st_size > limit:
+                return None
+            with target.open("wb") as copy:
+                for _ in range(found.st_size // _CHUNK + 1):  # it may grow meanwhile
+                    copy.write(stream.read(_CHUNK))
+            return found.st_size
+        return None
+
+    def move(self, name: str, target: Path) -> None:
+        """The entry itself, whatever it is."""
+        with suppress(OSError):
+            os.rename(name, target, src_dir_fd=self.descriptor)
+
+
+@contextmanager
+def _held(name: str, above: int | None) -> Iterator[UntrustedFolder | None]:
+    try:
+        descriptor = os.open(name, _READING | os.O_DIRECTORY, dir_fd=above)
+    except OSError:
+        yield None
+        return
+    try:
+        yield UntrustedFolder(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+_CHUNK: Final = 1 << 20
 
 
 def put_in_place(source: Path, target: Path) -> None:

@@ -23,6 +23,9 @@ KINDS = {"100644": "file", "100755": "executable file", "120000": "symlink", "16
 EVIDENCE = {
     "passed": ("✓ checks passed on exactly these files", "green"),
     "failed": ("✗ a check fails on these files", "red"),
+    "failed before": ("~ a check fails as it did before", "yellow"),
+    "timed out": ("~ a check did not end in its time", "yellow"),
+    "cannot run": ("~ a check cannot run here", "yellow"),
     "stale": ("~ checks are stale: files changed after they ran", "yellow"),
     "not run": ("no check has run", "yellow"),
 }
@@ -42,7 +45,7 @@ def print_review(
 def _lines(task: TaskSummary, changes: ChangeSet, review: Review, *, stat: bool, numbers: bool) -> Iterator[Text]:
     yield Text(safe_text(f"{task.task_id}  {task.title}".replace("\n", " ")), "bold")
     text, style = EVIDENCE[task.checks]
-    yield Text(text + (f": {safe_text(task.failed_check)}" if task.failed_check and task.checks == "failed" else ""), style)
+    yield Text(text + (f": {safe_text(task.failed_check)}" if task.failed_check else ""), style)
     if task.unresolved:
         yield Text(f"✗ conflict markers are left in {safe_line(', '.join(task.unresolved))}", "red")
     if not changes.files:

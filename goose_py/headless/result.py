@@ -10,6 +10,7 @@ from goose_py.protocol.events import (
     ApprovalRequested,
     ApprovalResolved,
     ChangesRecorded,
+    CheckOutcome,
     DurableEvent,
     FinalOutput,
     Limits,
@@ -47,11 +48,15 @@ EXIT_INTERRUPTED = 130
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
-    """The last run of one check command."""
+    """The last run of one check command. `found`: nobody asked for it; `stands_in_the_way`: the work is not done with this."""
 
     command: str
     exit_code: int | None
     passed: bool
+    outcome: CheckOutcome = "passed"
+    reason: str = ""
+    found: bool = False
+    stands_in_the_way: bool = False
     seconds: float = 0.0
     tree: str | None = None
 
@@ -120,7 +125,8 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def failed_checks(self) -> tuple[Check, ...]:
-        return tuple(check for check in self.checks if not check.passed)
+        """Those that stand in the way of calling it done."""
+        return tuple(check for check in self.checks if check.stands_in_the_way)
 
     def next_commands(self) -> tuple[Next, ...]:
         """How to go on with the task from here, where there is one."""
@@ -225,7 +231,11 @@ def _checked(run: RunResult, event: VerificationFinished) -> RunResult:
     check = Check(
         command=event.command,
         exit_code=event.exit_code,
-        passed=event.exit_code == 0,
+        passed=event.came_to == "passed",
+        outcome=event.came_to,
+        reason=event.reason,
+        found=event.found,
+        stands_in_the_way=event.stands_in_the_way,
         seconds=event.seconds,
         tree=event.tree,
     )

@@ -4,7 +4,7 @@ Foreign text (the model's, a tool's, a file's name) is made safe and never read 
 """
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, ClassVar, TextIO
@@ -153,7 +153,7 @@ class TextOutput:
         where = str(PurePosixPath(event.workspace, event.folder)) + (f" ({beside})" if beside else "")
         self._line("note", f"{event.model} · {event.mode} · {where}")
         if event.checks:
-            self._line("note", f"checks: {'; '.join(event.checks)}")
+            self._line("note", f"checks: {'; '.join(_named(check, event.found_checks) for check in event.checks)}")
         if event.variables:
             self._line("note", f"commands get of your variables: {', '.join(event.variables)}")
 
@@ -222,11 +222,17 @@ class TextOutput:
             self._block("\n".join(lines[:RESULT_LINES]) + (f"\n… {rest} more lines" if rest > 0 else ""), "dim")
 
     def _verification_finished(self, event: VerificationFinished) -> None:
-        if event.exit_code == 0:
-            self._line("ok", f"check  {one_line(event.command)}", after=f"passed in {event.seconds:.1f}s")
+        check = f"check  {one_line(event.command)}"
+        if event.came_to == "passed":
+            self._line("ok", check, after=f"passed in {event.seconds:.1f}s")
+            return
+        if event.came_to != "failed":
+            self._line("failed" if event.stands_in_the_way else "asks", check, after=f"{event.came_to} in {event.seconds:.1f}s")
+            self._block(event.reason, "dim")
             return
         how = "did not end" if event.exit_code is None else f"exit code {event.exit_code}"
-        self._line("failed", f"check  {one_line(event.command)}", after=f"{how} in {event.seconds:.1f}s")
+        self._line("failed", check, after=f"{how} in {event.seconds:.1f}s")
+        self._block(event.reason, "dim")
         self._block("\n".join(event.output.rstrip("\n").split("\n")[-FAILURE_LINES:]), "red")
 
     def _changes_recorded(self, event: ChangesRecorded) -> None:
@@ -344,13 +350,24 @@ class TextOutput:
         if run.cost:
             facts.append(f"${run.cost:.2f}" + ("" if run.cost_complete else " or more"))
         if run.checks:
-            facts.append("checks passed" if run.verified else "checks not passed")
+            facts.append(_standing(run))
         return [*facts, f"session {run.session_id}"]
 
     def _how_to_go_on(self) -> None:
         ways = [f"{each.command} {each.does}" for each in self._run.next_commands()]
         if ways:
             self._line("note", ", ".join(ways))
+
+
+def _named(check: str, found: Mapping[str, str]) -> str:
+    return f"{check} (found: {found[check]})" if check in found else check
+
+
+def _standing(run: RunResult) -> str:
+    others = dict.fromkeys(check.outcome for check in run.checks if check.outcome not in ("passed", "failed"))
+    if run.failed_checks or not others:
+        return "checks passed" if run.verified else "checks not passed"
+    return f"checks: {', '.join(others)}"
 
 
 def _planned(run: RunResult) -> str:

@@ -51,10 +51,16 @@ class Pattern:
 
     def matches_name(self, name: str) -> bool:
         """For tools and extensions."""
-        return fnmatchcase(name, self.text)
+        return matches(name, self.text)
 
     def matches_path(self, path: str) -> bool:
         return glob_pattern(self.text).fullmatch(path) is not None
+
+
+def matches(text: str, pattern: str) -> bool:
+    """Whether all of `text` is what `pattern` says, in which `*` and `?` stand for anything and every other character for
+    itself: the `[id]` of a file's name, too."""
+    return fnmatchcase(text, pattern.replace("[", "[[]"))
 
 
 def parse_pattern(line: str) -> Pattern:

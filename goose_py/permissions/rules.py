@@ -16,11 +16,10 @@ For tools, `arguments` is a table of argument names and patterns of their values
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from typing import Any, Final
 
 from goose_py.permissions.decision import SEVERITY, Verdict
-from goose_py.permissions.patterns import Match, Pattern, parse_pattern
+from goose_py.permissions.patterns import Match, Pattern, matches, parse_pattern
 from goose_py.permissions.shell import TooMuch, find_commands, parse
 from goose_py.permissions.wrappers import Words
 from goose_py.protocol.errors import UserError
@@ -58,7 +57,7 @@ class Rule:
         if match == "no" or not self.words:
             return match
         rest = argv[len(pattern.words) :]
-        if any(word is not None and fnmatchcase(word, wanted) for word in rest for wanted in self.words):
+        if any(word is not None and matches(word, wanted) for word in rest for wanted in self.words):
             return match
         return "maybe" if None in rest else "no"
 
@@ -67,7 +66,7 @@ class Rule:
             return False
         if not self.pattern.matches_name(tool if self.pattern.kind == "tool" else extension):
             return False
-        return all(name in arguments and fnmatchcase(str(arguments[name]), value) for name, value in self.values.items())
+        return all(name in arguments and matches(str(arguments[name]), value) for name, value in self.values.items())
 
     def matches_path(self, path: str, *, writes: bool) -> bool:
         """A right to write is one to read as well; what is forbidden to be read is not written either."""
@@ -79,7 +78,7 @@ class Rule:
 
 
 def _glob(name: str, pattern: str) -> bool:
-    return pattern == "*" or fnmatchcase(name, pattern)
+    return pattern == "*" or matches(name, pattern)
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,8 @@ class SessionStarted(Event, frozen=True, kw_only=True, tag="session_started"):
     of those of the user's environment that commands get. Where the session works in a worktree, `repository` is the checkout it
     was made from, `base` the commit and `base_tree` the tree it started as, in which `uncommitted` files of the user's differ
     from the commit. `program` is the version that wrote it. `interactive`: somebody can answer questions. `copy_of` is the
-    folder of the user's where `repository` is a copy of ours, made because that folder is none."""
+    folder of the user's where `repository` is a copy of ours, made because that folder is none. `found_checks` are those of
+    `checks` that nobody asked for, with the files that gave them away."""
 
     session_id: str
     title: str = ""
@@ -69,6 +70,7 @@ class SessionStarted(Event, frozen=True, kw_only=True, tag="session_started"):
     worktree: str = ""
     folder: str = ""
     shared: tuple[str, ...] = ()
+    found_checks: dict[str, str] = {}
 
 
 class PrefixSet(Event, frozen=True, kw_only=True, tag="prefix_set"):
@@ -253,8 +255,15 @@ class ChangesRecorded(Event, frozen=True, kw_only=True, tag="changes_recorded"):
     unresolved: tuple[str, ...] = ()
 
 
+CheckOutcome = Literal["passed", "failed", "failed before", "timed out", "cannot run"]
+"""`failed before`: as it did on the files that the work began with. `cannot run`: what it needs is not there, whatever the
+files are."""
+
+
 class VerificationFinished(Event, frozen=True, kw_only=True, tag="verification_finished"):
-    """A check that we ran, not the model. `exit_code` None: it did not end (timeout, could not start)."""
+    """A check that we ran, not the model. `exit_code` None: it did not end (timeout, could not start). `outcome` None: the exit
+    code says it; `reason` says why in sentences, and what would change it. `found`: nobody asked for it, it was found in the
+    project."""
 
     command: str
     exit_code: int | None
@@ -262,6 +271,18 @@ class VerificationFinished(Event, frozen=True, kw_only=True, tag="verification_f
     seconds: float = 0.0
     output: str = ""
     log: str | None = None
+    outcome: CheckOutcome | None = None
+    reason: str = ""
+    found: bool = False
+
+    @property
+    def came_to(self) -> CheckOutcome:
+        return self.outcome or ("passed" if self.exit_code == 0 else "failed")
+
+    @property
+    def stands_in_the_way(self) -> bool:
+        """Whether the work is not done with this. Of what nobody asked for only a failure is that was none before."""
+        return self.came_to == "failed" or (not self.found and self.came_to != "passed")
 
 
 class TurnEnded(Event, frozen=True, kw_only=True, tag="turn_ended"):
@@ -290,9 +311,9 @@ UNDONE = "undone"
 
 class ChangesApplied(Event, frozen=True, kw_only=True, tag="changes_applied"):
     """`tree` is the approved tree, bound to `base_tree` and `result_tree`; `how` is the way it was merged, `target` the
-    branch or folder that received it, `commit` what was made there, if anything. `by_hand` are shell commands that are left to
-    the user to send it on. With `how` UNDONE the files of `target` are `tree` again, which they were before the last one was
-    applied."""
+    branch or folder that received it, `commit` what was made there, if anything, `branch` the task's own that it was delivered
+    on. `by_hand` are shell commands that are left to the user to send it on. With `how` UNDONE the files of `target` are `tree`
+    again, which they were before the last one was applied."""
 
     base_tree: str
     result_tree: str
@@ -300,6 +321,7 @@ class ChangesApplied(Event, frozen=True, kw_only=True, tag="changes_applied"):
     how: str
     target: str
     commit: str | None = None
+    branch: str = ""
     files: tuple[str, ...] = ()
     by_hand: tuple[str, ...] = ()
 

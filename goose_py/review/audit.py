@@ -57,7 +57,14 @@ def audit_json(
             for decision in decisions
         ],
         "checks": [
-            {"command": each.command, "standing": each.standing, "exit_code": each.exit_code, "tree": each.tree}
+            {
+                "command": each.command,
+                "standing": each.standing,
+                "exit_code": each.exit_code,
+                "tree": each.tree,
+                "found": each.found,
+                "reason": each.reason,
+            }
             for each in evidence
         ],
         "applied": [

@@ -6,30 +6,38 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from goose_py.protocol.events import VerificationFinished
+from goose_py.protocol.events import CheckOutcome, VerificationFinished
 
-Standing = Literal["passed", "failed", "stale", "not run"]
+Standing = Literal["passed", "failed", "failed before", "timed out", "cannot run", "stale", "not run"]
+
+WORST_FIRST: tuple[Standing, ...] = ("failed", "timed out", "cannot run", "stale", "not run", "failed before", "passed")
 
 
 @dataclass(frozen=True)
 class Evidence:
     """One check command relative to a tree. `exit_code` and `tree` are those of its last run, None where it never ran or did
-    not end. `stale`: the files were changed after that run, whatever it said; `last` is what it said."""
+    not end. `stale`: the files were changed after that run, whatever it said; `last` is what it said. `found`: nobody asked for
+    it. `stands_in_the_way`: the work is not done with it."""
 
     command: str
     standing: Standing
     exit_code: int | None = None
     tree: str | None = None
-    last: Literal["passed", "failed"] | None = None
+    last: CheckOutcome | None = None
+    reason: str = ""
+    found: bool = False
+    stands_in_the_way: bool = False
 
     def sentence(self) -> str:
         """For people: the command, how it ended and on which tree."""
+        named = f"{self.command} (found)" if self.found else self.command
         if self.standing == "not run":
-            return f"not run: {self.command}"
+            return f"not run: {named}"
         ended = "did not end" if self.exit_code is None else f"exit code {self.exit_code}"
         tree = f"tree {self.tree[:10]}" if self.tree else "an unrecorded tree"
         changed = ", edited afterwards" if self.standing == "stale" else ""
-        return f"{self.standing}: {self.command} ({ended} on {tree}{changed})"
+        why = f" {self.reason}" if self.reason and self.standing != "stale" else ""
+        return f"{self.standing}: {named} ({ended} on {tree}{changed}){why}"
 
 
 def evidence(
@@ -44,8 +52,8 @@ def evidence(
 
 
 def overall(found: Sequence[Evidence]) -> Standing:
-    """The worst of all: failed, then stale, then not run. No check at all is "not run"."""
-    for standing in ("failed", "stale", "not run"):
+    """The worst of all, in the order of `WORST_FIRST`. No check at all is "not run"."""
+    for standing in WORST_FIRST:
         if any(each.standing == standing for each in found):
             return standing
     return "passed" if found else "not run"
@@ -56,5 +64,6 @@ def _of(command: str, runs: Sequence[VerificationFinished], tree: str) -> Eviden
         return Evidence(command, "not run")
     here = [run for run in runs if run.tree == tree]
     run = (here or runs)[-1]
-    last: Literal["passed", "failed"] = "passed" if run.exit_code == 0 else "failed"
-    return Evidence(command, last if here else "stale", run.exit_code, run.tree, last)
+    standing = run.came_to if here else "stale"
+    blocks = bool(here) and run.stands_in_the_way
+    return Evidence(command, standing, run.exit_code, run.tree, run.came_to, run.reason, run.found, blocks)

@@ -137,7 +137,7 @@ async def commit_on_task_branch(
     await refuse_submodules(store, approval.base_tree, approval.tree)
     before = await worktree.tip()
     if before is None:
-        raise BaseMoved(f"the task's branch {worktree.branch} no longer exists. Nothing was changed.")
+        raise BaseMoved(f"the task's commits are gone: {worktree.reference} no longer exists. Nothing was changed.")
     parent, start = worktree.base.commit, await head_tree(worktree)
     wanted = await _as_committed(worktree, approval.tree, start if with_changes else worktree.base.tree)
     if history == "commits":
@@ -153,7 +153,7 @@ async def commit_on_task_branch(
     commit = await store.commit(tree, [parent], message)
     await store.publish([commit], [parent], repository)
     await worktree.keep_tip()
-    await update_ref(repository.bound, f"refs/heads/{worktree.branch}", commit, before, "goose-py: commit approved changes")
+    await worktree.move_tip(commit, before, "goose-py: commit approved changes")
     return commit
 
 

@@ -7,7 +7,6 @@ filter; the container dies with the process that started it, and everything in i
 
 import json
 import os
-import shutil
 import stat
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -16,9 +15,8 @@ from typing import Final
 
 import msgspec
 
-from goose_py.protocol.redact import redact
 from goose_py.sandbox.overlays import NSENTER, mount_point
-from goose_py.sandbox.policy import Commits, Level, Limits, Policy, SandboxError, Share, SpawnSpec
+from goose_py.sandbox.policy import GIT_DIR, GIT_OBJECTS, Level, Limits, Policy, SandboxError, Share, SpawnSpec
 
 PROGRAM: Final = Path("/usr/bin/bwrap")
 """Named by its place: a `bwrap` found through PATH could be anybody's."""
@@ -43,8 +41,6 @@ _PREPARE: Final = (
     '{ ulimit -u "$3" || ulimit -p "$3"; } 2>/dev/null; exec 3<"$4" || exit 126; shift 4; exec "$@"'
 )
 _SHELL: Final = "/bin/sh"
-_COMMON: Final = "/run/goose-py-repository"
-_BORROWED: Final = "/run/goose-py-objects"
 _SHIMS: Final = "/run/goose-py-shims"
 _PROXY: Final = "/run/goose-py-proxy"
 _REACH: Final = Path(__file__).with_name("reach.py")
@@ -131,14 +127,7 @@ def _limits(limits: Limits) -> tuple[str, str, str]:
 
 
 def _environment(policy: Policy) -> dict[str, str]:
-    env = {"HOME": str(_home(policy)), "TMPDIR": "/tmp"}
-    if policy.commits is not None and policy.git_common is not None:
-        env |= {
-            "GIT_CONFIG_COUNT": "2",
-            "GIT_CONFIG_KEY_0": "gc.auto", "GIT_CONFIG_VALUE_0": "0",
-            "GIT_CONFIG_KEY_1": "commit.gpgSign", "GIT_CONFIG_VALUE_1": "false",
-        }  # fmt: skip
-    return env
+    return {"HOME": str(_home(policy)), "TMPDIR": "/tmp"}
 
 
 def _home(policy: Policy) -> Path:
@@ -161,11 +150,7 @@ def _root(policy: Policy, options: frozenset[str], way_out: Sequence[str] = ()) 
         mounts += ["--bind", str(_real(policy.cache)), str(home / ".cache")]
     mounts += _named(policy)
     mounts += _workspace(policy)
-    if policy.commits is not None and policy.git_common is not None and not policy.read_only:
-        mounts += _commits(policy.commits, _real(policy.git_common), _common(policy), home)
-    if policy.commits is not None and policy.git_common is not None:
-        mounts += _without_credentials(_real(policy.git_common) / "config", _common(policy) / "config", policy.commits.store)
-    mounts += _dot_git(policy)
+    mounts += _git(policy)
     # What bwrap made to hang the mounts on: a write there would seem to work and be gone at the end.
     return [*mounts, "--remount-ro", "/"]
 
@@ -217,8 +202,6 @@ def _named(policy: Policy) -> list[str]:
             mounts += [flag, str(real), str(path)]
     for share in elsewhere:
         mounts += _share(policy, share, share.path)
-    if policy.git_common is not None:
-        mounts += ["--ro-bind", str(_real(policy.git_common)), str(_common(policy))]
     return mounts
 
 
@@ -269,74 +252,31 @@ def _outlives(policy: Policy, name: Path) -> bool:
     return any(name.is_relative_to(folder) for folder in kept)
 
 
-def _common(policy: Policy) -> Path:
-    """Where the user's repository is seen: at its own path, unless the workspace covers that."""
-    assert policy.git_common is not None
-    real = _real(policy.git_common)
-    return Path(_COMMON) if policy.place is not None and real.is_relative_to(_real(policy.place)) else real
-
-
-def _dot_git(policy: Policy) -> list[str]:
-    """The pointer of a worktree, which leads to where its repository is seen."""
-    real, seen = _real(policy.workspace), _real(policy.seen_at)
-    if not os.path.lexists(real / ".git"):
-        return []
-    pointer = real / ".git"
-    if policy.git_common is not None and policy.commits is not None and _common(policy) != _real(policy.git_common):
-        pointer = policy.commits.store / "pointer"
-        _keep(pointer, f"gitdir: {_common(policy) / _real(policy.commits.git_dir).relative_to(_real(policy.git_common))}\n")
-    return ["--ro-bind", str(pointer), str(seen / ".git")]
+def _git(policy: Policy) -> list[str]:
+    """The task's git directory, the stores that it borrows from, and the pointer that makes the workspace its worktree. What
+    such a store borrows itself is mounted beside it: its own list names places that are not there."""
+    real, seen, git = _real(policy.workspace), _real(policy.seen_at), policy.git
+    if git is None:
+        return ["--ro-bind", str(real / ".git"), str(seen / ".git")] if os.path.lexists(real / ".git") else []
+    mounts = ["--bind", str(git.folder), GIT_DIR]
+    fixed = git.folder.with_name(f"{git.folder.name}.fixed")
+    mounts += [word for entry in sorted(fixed.glob("*")) for word in ("--ro-bind", str(entry), f"{GIT_DIR}/{entry.name}")]
+    mounts += ["--remount-ro", GIT_DIR] if policy.read_only else []
+    for number, store in enumerate(git.objects):
+        place = f"{GIT_OBJECTS}/{number}"
+        mounts += ["--ro-bind", str(store), place]
+        if (store / "info" / "alternates").exists():
+            mounts += ["--ro-bind", "/dev/null", f"{place}/info/alternates"]
+    if os.path.lexists(real / ".git"):
+        pointer = git.folder.with_name(f"{git.folder.name}.pointer")
+        _keep(pointer, f"gitdir: {GIT_DIR}\n")
+        mounts += ["--ro-bind", str(pointer), str(seen / ".git")]
+    return mounts
 
 
 def _already_there(path: Path) -> bool:
     """Whether the path, symlinks and all, comes into view with the system directories."""
     return any(path.is_relative_to(system) for system in (*_SYSTEM, *_MERGED))
-
-
-def _without_credentials(config: Path, shown: Path, store: Path) -> list[str]:
-    """Covers a repository's configuration that holds credentials (in an address, in a header) with a copy that does not."""
-    try:
-        text = config.read_text("utf-8", "surrogateescape")
-    except OSError:
-        return []
-    clean = redact(text)
-    if clean == text:
-        return []
-    store.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _keep(store / "config", clean)
-    return ["--ro-bind", str(store / "config"), str(shown)]
-
-
-def _commits(commits: Commits, common: Path, shown: Path, home: Path) -> list[str]:
-    """Lay the task's own folders over the places of the user's repository that a commit writes: the objects (the user's are
-    borrowed, from where they are mounted beside), the worktree's HEAD and index, the branch's folder and its reflog. `shown` is
-    where the repository `common` is seen. Makes the folders of `commits.store` where they are missing."""
-    git_dir, branch, store = _real(commits.git_dir), Path(commits.branch), commits.store
-    if git_dir.parent.parent != common or branch.is_absolute() or ".." in branch.parts or branch.parts[:2] != ("refs", "heads"):
-        raise SandboxError(f"{commits.git_dir} with {commits.branch} is no worktree and branch of {common}.")
-    if (common / "objects").is_symlink():
-        raise SandboxError(f"{common}/objects is a link, and where it leads is not shown to commands.")
-    objects = store / "objects"
-    (objects / "info").mkdir(mode=0o700, parents=True, exist_ok=True)
-    if not (store / "worktree").is_dir():
-        shutil.copytree(git_dir, store / "worktree")
-    _keep(objects / "info" / "alternates", f"{_BORROWED}\n")
-    name, email = (json.dumps(value, ensure_ascii=False) for value in commits.identity)
-    _keep(store / "gitconfig", f"[user]\n\tname = {name}\n\temail = {email}\n")
-    mounts = ["--ro-bind", str(common / "objects"), _BORROWED, "--bind", str(objects), str(shown / "objects")]
-    mounts += ["--ro-bind", str(objects / "info"), str(shown / "objects" / "info")]
-    mounts += ["--bind", str(store / "worktree"), str(shown / git_dir.relative_to(common))]
-    mounts += ["--ro-bind", str(store / "gitconfig"), f"{home}/.gitconfig"]
-    for kind in (Path(), Path("logs")):
-        theirs, ours = common / kind / branch.parent, store / kind / branch.parent
-        if not theirs.is_dir():
-            continue
-        if not ours.exists():
-            ours.mkdir(mode=0o700, parents=True)
-            if (theirs / branch.name).is_file():
-                (ours / branch.name).write_bytes((theirs / branch.name).read_bytes())
-        mounts += ["--bind", str(ours), str(shown / kind / branch.parent)]
-    return mounts
 
 
 def _keep(file: Path, text: str) -> None:

@@ -17,7 +17,8 @@ from goose_py.sandbox.unconfined import Plain
 
 
 class FoundSandbox(msgspec.Struct, frozen=True):
-    """`sentence` is for people, whole, with the reasons why it is not better. `tried` has those reasons by backend."""
+    """`sentence` is for people: which it is, with the reasons why it is not better; what it lets commands do is the policy's
+    affair, see `sentences`. `tried` has those reasons by backend."""
 
     sandbox: Sandbox
     backend: str
@@ -29,12 +30,6 @@ class FoundSandbox(msgspec.Struct, frozen=True):
         return self.sandbox.level
 
 
-_PROMISE: Final = {
-    "bubblewrap": "commands can change only the task's workspace, see none of your other files, and have no network",
-    "sandbox-exec": "commands can change only the task's workspace, cannot read your other files, and have no network",
-    "landlock": "commands can change and read no files outside the task's workspace and the system, and have no network, "
-    "but they see other processes and can change the workspace's .git",
-}
 _NONE: Final = "so every shell command is asked about, and without a terminal none runs unless you choose --sandbox=none"
 _VERDICT: Final = "verdict.json"
 _UBUNTU: Final = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
@@ -143,5 +138,5 @@ def _sentence(level: Level, name: str, tried: Sequence[tuple[str, str]]) -> str:
     because = "; ".join(f"{backend} is not used because {reason}" for backend, reason in tried)
     if level is Level.NONE:
         return f"Sandbox: none ({because or 'there is none for this system'}), {_NONE}."
-    promise = f"Sandbox: {level} ({name}): {_PROMISE[name]}."
-    return f"{promise} A stronger one was not found: {because}." if because else promise
+    which = f"Sandbox: {level} ({name})."
+    return f"{which} A stronger one was not found: {because}." if because else which

@@ -77,16 +77,13 @@ def abi() -> int:
 
 
 def _read(policy: Policy) -> list[Path]:
-    given = [*policy.readable, policy.git_common, policy.workspace]
-    return [_real(path) for path in given if path is not None]
+    return [_real(path) for path in (*policy.readable, policy.workspace)]
 
 
 def _written(policy: Policy) -> list[Path]:
     given = [*policy.writable, policy.tmp, policy.cache]
     if not policy.read_only:
         given.append(policy.workspace)
-        if policy.commits is not None:
-            given += [policy.commits.git_dir, policy.commits.store]
     return [_real(path) for path in given if path is not None]
 
 

@@ -34,17 +34,17 @@ class Limits(msgspec.Struct, frozen=True):
     processes: int = 8192
 
 
-class Commits(msgspec.Struct, frozen=True):
-    """Lets `git commit` work inside a linked worktree without making the user's repository writable.
+GIT_DIR = "/run/goose-py/git"
+GIT_OBJECTS = "/run/goose-py/objects"
 
-    New objects, the branch's new position, HEAD and index land in `store`, a folder of the task's own; nothing of the user's
-    repository is written. `git_dir` is `<common>/worktrees/<name>`, `branch` the full ref ("refs/heads/goose/t1"). `identity`
-    is the (name, email) of the commits where the repository's configuration names none: the user's own is out of sight."""
 
-    git_dir: Path
-    branch: str
-    store: Path
-    identity: tuple[str, str]
+class GitInside(msgspec.Struct, frozen=True):
+    """The git directory that a task has of its own, which makes `git commit` work where the user's repository is not there at
+    all. `folder` is it on the host, seen at GIT_DIR; what lies in `<folder>.fixed`, its configuration and hooks, is laid over
+    it read-only. `objects` are the stores that it borrows from, read-only at GIT_OBJECTS by their number."""
+
+    folder: Path
+    objects: tuple[Path, ...]
 
 
 class Share(msgspec.Struct, frozen=True):
@@ -89,7 +89,8 @@ class Policy(msgspec.Struct, frozen=True):
     paths (toolchains, the running Python, logs): a missing one is ignored, so that a list made once fits every machine.
     `home` is replaced by an empty folder of its own, with `cache` as its `.cache` when given. `tmp` becomes /tmp; without
     it /tmp is empty at each start. `proxy` is the socket of a `proxy.HostProxy`, the way out to `hosts` while there is no
-    `network` (level full on Linux; elsewhere there is none). `git_common` is the user's repository, read-only. `network`
+    `network` (level full on Linux; elsewhere there is none). `git` is what the workspace's `.git` leads to where
+    the backend can mount; elsewhere that is the user's repository, which then has to be `readable`. `network`
     gives the host's network.
     `unix_sockets` allows local sockets to be made, which some test suites need; those of the host stay out of sight at
     level full."""
@@ -102,8 +103,7 @@ class Policy(msgspec.Struct, frozen=True):
     namespaces: Namespaces | None = None
     writable: tuple[Path, ...] = ()
     readable: tuple[Path, ...] = ()
-    git_common: Path | None = None
-    commits: Commits | None = None
+    git: GitInside | None = None
     tmp: Path | None = None
     cache: Path | None = None
     network: bool = False

@@ -74,20 +74,14 @@ def profile(policy: Policy) -> tuple[str, dict[str, str]]:
         return f'(subpath (param "{parameter}"))'
 
     lines = [_HEADER.rstrip()]
-    shown = [*policy.readable, *([policy.git_common] if policy.git_common else []), policy.workspace]
+    shown = [*policy.readable, policy.workspace]
     lines.append(f"(allow file-read* {' '.join(name('READ', path) for path in shown)})")
     written = [*policy.writable, *(path for path in (policy.tmp, policy.cache) if path)]
     if not policy.read_only:
         written.append(policy.workspace)
     if written:
         lines.append(f"(allow file-read* file-write* {' '.join(name('WRITE', path) for path in written)})")
-    guarded = [policy.workspace / ".git", *([policy.git_common] if policy.git_common else [])]
-    lines.append(f"(deny file-write* {' '.join(name('GUARD', path) for path in guarded)})")
-    if policy.commits is not None and not policy.read_only:
-        ours = (policy.commits.git_dir, policy.commits.store)
-        lines.append(f"(allow file-read* file-write* {' '.join(name('COMMIT', path) for path in ours)})")
-        fixed = [policy.commits.git_dir / file for file in ("commondir", "gitdir", "config.worktree")]
-        lines.append(f"(deny file-write* {' '.join(name('FIXED', path) for path in fixed)})")
+    lines.append(f"(deny file-write* {name('GUARD', policy.workspace / '.git')})")
     lines += _network(policy)
     return "\n".join(lines) + "\n", parameters
 

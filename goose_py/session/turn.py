@@ -197,7 +197,9 @@ class Turn:
         if left := self._completion.unresolved:
             return Ending(outcome="failed", detail=f"Conflict markers are left in {', '.join(left)}.")
         if failed := self._completion.failed:
-            return Ending(outcome="failed", detail=f"The check `{failed[0].command}` does not pass.")
+            how = "cannot run here" if failed[0].came_to == "cannot run" else "does not pass"
+            reason = f" {failed[0].reason}" if failed[0].reason else ""
+            return Ending(outcome="failed", detail=f"The check `{failed[0].command}` {how}.{reason}")
         if self._output_missing():
             return Ending(outcome="failed", detail="The model did not hand over a final output.")
         if self._authorization.denied and not self._completion.verified:

@@ -76,17 +76,19 @@ class CheckRunner:
             )
         except OSError as error:
             os.close(reader)
+            why = f"The check could not be started: {error.strerror}."
             return VerificationFinished(
-                command=command, exit_code=None, tree=tree, output=f"The check could not be started: {error.strerror}."
+                command=command, exit_code=None, tree=tree, output=why, outcome="cannot run", reason=why
             )
         finally:
             os.close(writer)
         capture = _Capture(reader, log, self._redact)
-        note = ""
+        note = reason = ""
         try:
             await asyncio.wait_for(_ended(process), self._timeout)
         except TimeoutError:
             note = f"\n[stopped after {self._timeout:g} seconds]"
+            reason = f"It did not end in {self._timeout:g} seconds, which is its time limit."
         finally:
             await _kill(process)
             await capture.close()
@@ -97,6 +99,8 @@ class CheckRunner:
             seconds=round(self._now() - started, 3),
             output=capture.text() + note,
             log=str(log),
+            outcome="timed out" if note else None,
+            reason=reason,
         )
 
     def _new_log(self) -> Path:

@@ -178,7 +178,8 @@ class _Fold:
                 self._tree = event.result_tree
                 self._set(applied_tree=event.result_tree)
                 if event.how == ev.DELIVERED:
-                    self._set(delivered=event.target, by_hand=event.by_hand, undelivered="")
+                    branch = event.branch or self.value.branch
+                    self._set(delivered=event.target, branch=branch, by_hand=event.by_hand, undelivered="")
             case ev.TurnEnded():
                 self._set(seconds=self.value.seconds + max(0.0, record.at - self._since))
                 self._running, self._outcome = False, event
@@ -198,7 +199,7 @@ class _Fold:
         state, detail = self._state(alive)
         tree = self._tree or ""
         standing = evidence(self._checks, self._checked, tree)
-        failed = next((check for check in standing if check.standing == "failed"), None)
+        failed = next((check for check in standing if check.stands_in_the_way), None)
         return msgspec.structs.replace(
             self.value,
             alive=alive,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from collections.abc import Callable
 from functools import partial
@@ -12,9 +13,8 @@ from textual.app import App, SuspendNotSupported
 from textual.binding import Binding, BindingType
 from textual.driver import Driver
 from textual.timer import Timer
-from textual.worker import Worker
+from textual.worker import Worker, WorkerCancelled
 
-from goose_py.agent.compaction import estimate_text
 from goose_py.protocol.changes import ChangeSet
 from goose_py.protocol.commands import (
     AnyCommand,
@@ -48,7 +48,6 @@ from goose_py.tui.state.task_line import TaskLine
 from goose_py.tui.state.view_state import Queued, ViewState
 from goose_py.tui.theme import DARK, LIGHT, NAMES
 from goose_py.tui.widgets.question import Option, Question
-from goose_py.tui.widgets.text_layout import count_text
 
 T = TypeVar("T")
 LEAVE_TWICE = 2.0
@@ -91,7 +90,6 @@ class GooseApp(App[AppExit]):
         self.answered = ""
         self._problem = ""
         self._starter: Worker[None] | None = None
-        self._too_long = ""
         self._drawn = -1
         self._pending: Timer | None = None
         self._clock: Timer | None = None
@@ -311,8 +309,6 @@ class GooseApp(App[AppExit]):
             prompt.take()
             self._run_slash(*command)
             return
-        if self._is_too_long(text):
-            return
         prompt.take()
         prompt.remember(text)
         self.services.remember(text)
@@ -322,18 +318,6 @@ class GooseApp(App[AppExit]):
         self.conversation.log_view.following = True
         message = Prompt(prompt_id=self.services.new_id(), parts=(Text(text),), delivery="queue" if queue else "steer")
         self.send(message, on_refused=lambda reason: self._give_back(text, reason))
-
-    def _is_too_long(self, text: str) -> bool:
-        """Says so, once, of a text that the model's window cannot hold; sent again, it is sent."""
-        model = self.state.model
-        window = self.services.window_of(model) if model is not None else None
-        tokens = estimate_text(len(text))
-        if window is None or tokens <= window or text == self._too_long:
-            return False
-        self._too_long = text
-        said = f"This is about {count_text(tokens)} tokens, and the window of {model.model} is {count_text(window)}"
-        self.say(f"{said}: shorten it, or press Enter again to send it as it is.", 8)
-        return True
 
     def _give_back(self, text: str, reason: str) -> None:
         self.conversation.prompt.give_back(text)
@@ -360,7 +344,10 @@ class GooseApp(App[AppExit]):
         if self.attachment is None:
             self.begin_another()
             assert self._starter is not None
-            await self._starter.wait()
+            try:
+                await self._starter.wait()
+            except WorkerCancelled:
+                raise asyncio.CancelledError from None  # the app is being left
         if self.attachment is None:
             raise UserError(self._problem)
         if self.attachment.status in ("gone", "failed"):
@@ -542,7 +529,8 @@ class GooseApp(App[AppExit]):
         self.exit(self.left())
 
     def left(self) -> AppExit:
-        return AppExit(self.task_id, self.state.running, self.state.title, short_transcript(self.state))
+        shown = self.attachment.task_id if self.attachment is not None else None
+        return AppExit(shown, self.state.running, self.state.title, short_transcript(self.state))
 
     def action_redraw(self) -> None:
         self.screen.refresh(layout=True)

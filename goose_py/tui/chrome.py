@@ -89,23 +89,25 @@ def header_rows(state: ViewState, chrome: Chrome, width: int, look: Look) -> lis
 
 def welcome_rows(state: ViewState, chrome: Chrome, program: str, width: int, look: Look) -> list[Row]:
     """What a new conversation begins with: where the work happens, and what a user can rely on."""
-    where = place_of(state, chrome)
+    if chrome.problem:
+        again = "Enter tries again, and what you wrote is kept. ! runs a command here, as in !goose-py doctor."
+        texts = [(chrome.problem, "bad"), ("", "dim"), (again, "dim")]
+    else:
+        texts = [(_what_happens(state, place_of(state, chrome)), "dim")]
+        texts.append(("Every change can be kept or dropped, hunk by hunk (F3). Leaving stops nothing.", "dim"))
+    rows: list[Row] = [[], [Segment(f"  ▞ goose-py {program}".rstrip(), look["accent"])], []]
+    for text, role in texts:
+        rows += [[Segment(f"  {part}", look[role])] for part in wrapped(text, width - 4, look)]
+    return rows
+
+
+def _what_happens(state: ViewState, where: str) -> str:
     origin = f" from {safe_line(state.starts_from)}" if state.starts_from else ""
     if state.repository and state.repository != state.workspace:
-        lines = [f"Works on {where} in a worktree of its own{origin}. Your files change when you apply, and not before."]
-    elif state.workspace:
-        lines = [f"Works in {safe_line(state.workspace)}."]
-    else:
-        lines = [f"Makes a worktree of {where} to work in."]
-    lines.append("Every change can be kept or dropped, hunk by hunk (F3). Leaving stops nothing.")
-    rows: list[Row] = [[], [Segment(f"  ▞ goose-py {program}".rstrip(), look["accent"])], []]
-    for line in lines:
-        rows += [[Segment(f"  {part}", look["dim"])] for part in wrapped(line, width - 4, look)]
-    if chrome.problem:
-        mending = "What you wrote is kept, and enter tries again. Commands run here with ! before them: !goose-py doctor."
-        for text, role in ((chrome.problem, "bad"), (mending, "dim")):
-            rows += [[], *([Segment(f"  {part}", look[role])] for part in wrapped(text, width - 4, look))]
-    return rows
+        return f"Works on {where} in a worktree of its own{origin}. Your files change when you apply, and not before."
+    if state.workspace:
+        return f"Works in {safe_line(state.workspace)}."
+    return f"Makes a worktree of {where} to work in."
 
 
 def _tabs(chrome: Chrome, wide: bool, look: Look, only: str = "") -> Row:
@@ -127,7 +129,7 @@ def _tabs(chrome: Chrome, wide: bool, look: Look, only: str = "") -> Row:
 def _model_facts(state: ViewState, chrome: Chrome, wide: bool, look: Look) -> Row:
     gap = Segment("   " if wide else " ")
     row: Row = []
-    if chrome.connection:
+    if chrome.connection and not chrome.problem:
         row += [Segment(chrome.connection, look["warn"]), gap]
     if state.model is not None:
         name = safe_line(f"{state.model.provider}/{state.model.model}")
@@ -233,7 +235,8 @@ def _idle_status(state: ViewState, chrome: Chrome, look: Look) -> Row:
     added, removed = changed_lines(chrome.changes)
     if state.outcome == "done" and (added or removed) and not state.applied:
         standing = overall(evidence_of(state, _tree_of(state, chrome) or "")) if state.checks else "not run"
-        checks = {"stale": "checks are stale", "not run": "no check ran"}.get(standing, f"checks {standing}")
+        told = {"stale": "checks are stale", "not run": "no check ran", "cannot run": "a check cannot run"}
+        checks = told.get(standing, f"checks {standing}")
         return [Segment(" ◆ ready for review", look["review"]), Segment(f" · {checks} · F3", look["dim"])]
     if state.outcome is None:
         return [Segment(" ready", look["dim"])]
@@ -335,7 +338,15 @@ def _tasks_section(tasks: Sequence[TaskLine], width: int, look: Look) -> list[Ro
     return rows
 
 
-STANDINGS = {"passed": ("✓", "ok"), "failed": ("✗", "bad"), "stale": ("!", "warn"), "not run": ("○", "dim")}
+STANDINGS = {
+    "passed": ("✓", "ok"),
+    "failed": ("✗", "bad"),
+    "failed before": ("!", "warn"),
+    "timed out": ("!", "warn"),
+    "cannot run": ("!", "warn"),
+    "stale": ("!", "warn"),
+    "not run": ("○", "dim"),
+}
 """A check that proves something about the files as they are, or does not: its glyph and role."""
 
 

@@ -34,7 +34,8 @@ KEYS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
         (
             ("enter", "send; while it works, steer it at its next step"),
             ("tab", "queue for after the turn"),
-            ("shift+enter, ctrl+j", "new line; so does \\ before enter"),
+            ("shift+enter, ctrl+j", "new line; so do alt+enter, and \\ before enter"),
+            ("paste", "is text and sends nothing; a long one is a chip that ctrl+o opens, and is sent in full"),
             ("↑ ↓", "history; ↑ first takes back a queued message"),
             ("/", "commands"),
             ("@", "a file of the repository"),

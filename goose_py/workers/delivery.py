@@ -67,8 +67,9 @@ async def deliver(
         commit = await worktree.tip() or ""
     else:
         raise UserError(f"The task {folder.task_id} changed nothing, so there is nothing to deliver.")
-    request = _Request.of(host, folder, worktree, delivery, summary)
-    found = await request.send() if delivery.push else Delivered(worktree.branch, await request.by_hand())
+    branch = await worktree.publish_branch(commit)
+    request = _Request.of(host, folder, worktree, branch, delivery, summary)
+    found = await request.send() if delivery.push else Delivered(branch, await request.by_hand())
     emit(
         ev.ChangesApplied(
             base_tree=approval.base_tree,
@@ -77,6 +78,7 @@ async def deliver(
             how=ev.DELIVERED,
             target=found.where,
             commit=commit,
+            branch=branch,
             by_hand=found.by_hand,
         )
     )
@@ -139,7 +141,13 @@ class _Request:
 
     @classmethod
     def of(
-        cls, host: Host, folder: TaskFolder, worktree: TaskWorktree, delivery: Delivery, summary: TaskSummary
+        cls,
+        host: Host,
+        folder: TaskFolder,
+        worktree: TaskWorktree,
+        branch: str,
+        delivery: Delivery,
+        summary: TaskSummary,
     ) -> "_Request":
         async def run(*argv: str) -> str:
             return await _run(host, worktree.repository.root, argv)
@@ -147,7 +155,7 @@ class _Request:
         return cls(
             host=host,
             repository=worktree.repository.root,
-            branch=worktree.branch,
+            branch=branch,
             into=delivery.into or worktree.base.branch or "",
             remote=delivery.remote,
             title=title(summary),

@@ -423,7 +423,7 @@ async def test_the_prefix_holds_no_clock_no_folder_and_no_git_state(tmp_path):
     async with rig(tmp_path, reply("ok")) as it:
         await it.prompt()
         prefix = it.model.last.system + encode(it.model.last.tools).decode()
-        for changing in (str(tmp_path), it.worktree.branch, it.worktree.base.commit[:7], "2023", "1700000000"):
+        for changing in (str(tmp_path), it.worktree.task_id, it.worktree.base.commit[:7], "2023", "1700000000"):
             assert changing not in prefix
         names = [tool.name for tool in it.model.last.tools]
         assert names == sorted(names)

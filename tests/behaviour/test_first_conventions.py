@@ -113,7 +113,7 @@ async def test_whoever_opens_a_worktree_that_is_being_filled_waits_for_its_files
     await filling
 
 
-async def test_a_worktree_that_was_only_begun_is_begun_again_on_its_branch_and_base(place: Place):
+async def test_a_worktree_that_was_only_begun_is_begun_again_from_its_base(place: Place):
     commit(place, {"a.txt": "a\n"})
     worktree = await begun(place)
     (worktree.path / "a.txt").write_text("half of i")
@@ -122,7 +122,7 @@ async def test_a_worktree_that_was_only_begun_is_begun_again_on_its_branch_and_b
         await TaskWorktree.open(await place.open(), worktree.store.path)
     again = await TaskWorktree.begin_again(await place.open(), worktree.store.path)
     await again.fill()
-    assert (again.branch, again.base, again.path) == (worktree.branch, worktree.base, worktree.path)
+    assert (again.base, again.path) == (worktree.base, worktree.path)
     assert tree_of_folder(again.path) == {"a.txt": ("file", b"a\n")}
     with pytest.raises(GitError, match="only begun"):
         await TaskWorktree.begin_again(await place.open(), worktree.store.path)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from git_repos import Place, tree_of_folder
 
-from goose_py.git.errors import GitError, WorktreeExists, WorktreeMissing, WouldOverwrite
+from goose_py.git.errors import GitError, RefMoved, WorktreeExists, WorktreeMissing, WouldOverwrite
 from goose_py.git.trees.diff import changeset_summary
 from goose_py.git.trees.snapshot import Caps
 from goose_py.git.worktrees.base import base_from_head
@@ -38,7 +38,8 @@ async def test_a_worktree_has_the_files_of_its_base_and_is_clean_for_the_agent(p
     worktree = await place.task()
     assert tree_of_folder(worktree.path) == tree_of_folder(place.root)
     assert place.sh("git status --porcelain", cwd=worktree.path) == ""
-    assert place.sh("git rev-parse --abbrev-ref HEAD", cwd=worktree.path).strip() == "goose/t1"
+    assert place.sh("git rev-parse --abbrev-ref HEAD", cwd=worktree.path).strip() == "HEAD", "on no branch"
+    assert place.sh("git branch --list 'goose*'") == ""
     place.write({"a.txt": "two\n"}, worktree.path)
     assert place.sh("git status --porcelain", cwd=worktree.path) == " M a.txt\n"
     place.sh("git commit -qam agent", cwd=worktree.path)
@@ -57,12 +58,25 @@ async def test_the_private_git_directory_is_for_its_owner_alone(place: Place):
 
 async def test_a_taken_branch_name_gets_the_next_free_one(place: Place):
     place.sh("git branch goose/t1 && git branch goose/t1-2")
-    assert (await place.task()).branch == "goose/t1-3"
+    worktree = await place.task()
+    assert await worktree.publish_branch(worktree.base.commit) == "goose/t1-3"
+    assert await worktree.publish_branch(worktree.base.commit) == worktree.published == "goose/t1-3", "each time the same"
 
 
 async def test_a_branch_called_goose_is_no_obstacle(place: Place):
     place.sh("git branch goose")
-    assert (await place.task()).branch == "goose-t1"
+    worktree = await place.task()
+    assert await worktree.publish_branch(worktree.base.commit) == "goose-t1"
+
+
+async def test_a_branch_that_somebody_moved_on_is_not_delivered_to(place: Place):
+    worktree = await place.task()
+    await worktree.publish_branch(worktree.base.commit)
+    theirs = place.sh("git commit-tree -p HEAD -m theirs HEAD^{tree}").strip()
+    place.sh(f"git update-ref refs/heads/goose/t1 {theirs}")
+    with pytest.raises(RefMoved, match="goose/t1 has commits"):
+        await worktree.publish_branch(worktree.base.commit)
+    assert place.sh("git rev-parse goose/t1").strip() == theirs
 
 
 async def test_a_place_that_is_taken_is_refused_and_nothing_stays_behind(place: Place):
@@ -132,7 +146,7 @@ async def test_a_creation_that_was_killed_is_told_apart_and_done_again(place: Pl
     assert not any(status.removable for status in found)
     assert [status.state for status in found] == ([] if subcommand == "config" else ["unfinished"])
     worktree = await place.task()
-    assert worktree.branch == "goose/t1" and tree_of_folder(worktree.path) == tree_of_folder(place.root)
+    assert tree_of_folder(worktree.path) == tree_of_folder(place.root)
     assert place.sh("git worktree list").count("\n") == 2
     assert place.state() == before
 
@@ -271,14 +285,14 @@ async def test_snapshots_survive_gc_in_both_repositories_and_a_deleted_base_bran
     assert (restored.path / "new.txt").read_text() == "new\n"
 
 
-async def test_a_base_outlives_its_branch_the_tasks_branch_and_the_worktree(place: Place):
+async def test_a_base_outlives_its_branch_the_tasks_ref_and_the_worktree(place: Place):
     place.sh("git checkout -q -b topic")
     place.commit({"only-here.txt": "topic\n"})
     worktree = await place.task()
     place.write({"new.txt": "new\n"}, worktree.path)
     await worktree.snapshot()
     place.sh(f"rm -rf {worktree.path} && git worktree unlock {worktree.path} && git worktree prune")
-    place.sh("git checkout -q main && git branch -q -D topic goose/t1")
+    place.sh("git checkout -q main && git branch -q -D topic && git update-ref -d refs/goose/t1/head")
     place.sh("git reflog expire --expire=now --all && git gc -q --prune=now")
     again = await worktree.recreate()
     assert (again.path / "only-here.txt").read_text() == "topic\n" and (again.path / "new.txt").exists()
@@ -294,7 +308,7 @@ async def test_a_rewind_covers_shell_changes_and_new_files_and_can_be_undone(pla
     now = tree_of_folder(worktree.path)
     git_dir = Path(place.sh("git rev-parse --absolute-git-dir", cwd=worktree.path).strip())
     index, head = (git_dir / "index").read_bytes(), (git_dir / "HEAD").read_bytes()
-    branch = place.sh("git rev-parse goose/t1")
+    tip = place.sh("git rev-parse HEAD", cwd=worktree.path)
 
     before = await worktree.restore(first.tree)
     assert (worktree.path / "a.txt").read_text() == "turn 1\n"
@@ -307,7 +321,7 @@ async def test_a_rewind_covers_shell_changes_and_new_files_and_can_be_undone(pla
     await worktree.restore(before.tree)
     assert tree_of_folder(worktree.path) == now
     assert (git_dir / "index").read_bytes() == index and (git_dir / "HEAD").read_bytes() == head
-    assert place.sh("git rev-parse goose/t1") == branch
+    assert place.sh("git rev-parse refs/goose/t1/head") == tip
 
 
 async def test_a_rewind_does_not_overwrite_what_no_snapshot_holds(place: Place):
@@ -424,7 +438,7 @@ async def test_only_clean_and_merged_worktrees_are_ever_offered_for_removal(plac
     for name in ("committed", "merged"):
         place.write({f"{name}.txt": "x\n"}, tasks[name].path)
         place.sh("git add -A && git commit -qm x", cwd=tasks[name].path)
-    place.sh("git branch keep goose/merged")
+    place.sh("git branch keep", cwd=tasks["merged"].path)
     place.write({"src/b.py": "applied\n"}, tasks["applied"].path)
     tree = (await tasks["applied"].snapshot()).tree
     approval = Approval(tasks["applied"].base.tree, tree, tree)

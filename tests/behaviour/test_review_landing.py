@@ -250,17 +250,17 @@ async def test_a_file_that_was_committed_although_it_is_ignored_is_work_like_all
     assert place.sh("git show main:kept.log") == "kept\n" and place.sh("git log -1 --format=%s main") == "Keep it\n"
 
 
-async def test_the_tasks_branch_gets_one_commit_or_one_more(place: Place):
+async def test_the_task_gets_one_commit_or_one_more(place: Place):
     worktree = await place.task()
     place.sh("echo 1 > one && git add . && git commit -qm 'first step'", cwd=worktree.path)
-    old_tip = place.sh("git rev-parse goose/t1").strip()
+    old_tip = place.sh("git rev-parse HEAD", cwd=worktree.path).strip()
     place.write({"two": "2\n"}, worktree.path)
     approval = await approve_all(worktree)
     kept = await commit_on_task_branch(worktree, approval, "rest\n", "commits")
-    assert place.sh("git log --format=%s goose/t1").splitlines() == ["rest", "first step", "change"]
+    assert place.sh("git log --format=%s refs/goose/t1/head").splitlines() == ["rest", "first step", "change"]
     assert await commit_on_task_branch(worktree, approval, "rest\n", "commits") == kept
     squashed = await commit_on_task_branch(worktree, approval, "all of it\n", "squash")
-    assert place.sh("git log --format=%s goose/t1").splitlines() == ["all of it", "change"]
+    assert place.sh("git log --format=%s refs/goose/t1/head").splitlines() == ["all of it", "change"]
     assert place.sh(f"git rev-parse {squashed}^{{tree}}").strip() == approval.tree
     assert place.sh(f"git merge-base --is-ancestor {old_tip} refs/goose/t1/tip && echo kept") == "kept\n"
 

@@ -15,11 +15,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from git_repos import git_inside
 from msgspec.structs import replace
 
 from goose_py.sandbox.detection import _make, find_sandbox
 from goose_py.sandbox.environment import child_env
-from goose_py.sandbox.policy import Commits, Level, Limits, Policy, SandboxError, SpawnSpec
+from goose_py.sandbox.policy import GIT_DIR, Level, Limits, Policy, SandboxError, SpawnSpec
 from goose_py.sandbox.probe import probe
 from goose_py.sandbox.spawn import Sandbox, bind, spawn
 from goose_py.sandbox.toolchains import python_roots
@@ -412,10 +413,9 @@ def worktree(tmp_path: Path) -> Path:
 
 
 def git_policy(tmp_path: Path, worktree: Path) -> Policy:
-    common = tmp_path / "main" / ".git"
     (tmp_path / "home").mkdir(exist_ok=True)
-    commits = Commits(common / "worktrees" / "wt", "refs/heads/goose/t1", tmp_path / "store", ("An Agent", "agent@example.com"))
-    return Policy(workspace=worktree, home=tmp_path / "home", git_common=common, commits=commits)
+    inside = git_inside(tmp_path / "main", worktree, "goose/t1", tmp_path / "store")
+    return Policy(workspace=worktree, home=tmp_path / "home", git=inside)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -440,7 +440,7 @@ async def test_commits_from_a_worktree_work_and_leave_the_repository_untouched(
     code, output = await inside.run(
         "git commit --amend -m 'two, better' -q && git log --format='%s %an' && git diff HEAD~1 --stat"
     )
-    assert code == 0 and output.startswith("two, better An Agent\none n\n"), output
+    assert code == 0 and output.startswith("two, better goose-py\none n\n"), output
     after = {name: data for name, data in contents(common).items() if not name.startswith("worktrees/")}
     assert after == before
 
@@ -458,7 +458,8 @@ async def test_credentials_in_the_configuration_of_the_repository_are_not_shown_
         f"[http]\n\textraheader = AUTHORIZATION: bearer {token}\n"
     )
     policy = replace(git_policy(tmp_path, worktree), read_only=read_only)
-    code, output = await Inside(backend, policy).run(f"git config --list; cat '{config}'; git status")
+    looking = f"git config --list; cat '{config}'; cat {GIT_DIR}/config; git status"
+    code, output = await Inside(backend, policy).run(looking)
     assert code == 0 and "remote.o.url=https://me:[redacted" in output, output
     assert password not in output and token not in output
     assert password in config.read_text(), "the user's own is as it was"
@@ -505,20 +506,6 @@ async def test_the_pointer_of_a_worktree_cannot_be_changed(
     assert not (worktree / ".git").is_file() or (worktree / ".git").is_symlink() or (worktree / ".git").read_text() != pointer
 
 
-@pytest.mark.parametrize("branch", ["refs/heads/../../config", "refs/tags/x", "/refs/heads/x"])
-async def test_a_branch_that_is_none_of_the_repository_is_refused(tmp_path: Path, worktree: Path, branch: str) -> None:
-    state = tmp_path / "state"
-    state.mkdir()
-    sandbox = _make("bubblewrap", platform.machine(), state, PYTHON)
-    policy = git_policy(tmp_path, worktree)
-    assert policy.commits is not None
-    wrong = Commits(policy.commits.git_dir, branch, tmp_path / "store", ("n", "e"))
-    with pytest.raises(SandboxError, match="no worktree and branch"):
-        sandbox.wrap(
-            ["true"], str(worktree), {}, Policy(worktree, tmp_path / "home", git_common=policy.git_common, commits=wrong)
-        )
-
-
 # The probe.
 
 
@@ -561,7 +548,7 @@ async def test_the_probe_says_why_a_sandbox_cannot_start(tmp_path: Path) -> None
 async def test_what_was_found_is_said_in_one_sentence(tmp_path: Path) -> None:
     arguments = {"machine": platform.machine(), "state": tmp_path, "python": PYTHON, "readable": ROOTS}
     found = await find_sandbox(platform=sys.platform, **arguments)
-    assert found.sentence.startswith(f"Sandbox: {found.level} ({found.backend}): ") or found.level is Level.NONE
+    assert found.sentence.startswith(f"Sandbox: {found.level} ({found.backend}).") or found.level is Level.NONE
     none = await find_sandbox(platform="plan9", **arguments)
     assert none.level is Level.NONE
     assert none.sentence.startswith("Sandbox: none (there is none for this system), so every shell command is asked about")

@@ -8,11 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from git_repos import git_inside
 from msgspec.structs import replace
 
 from goose_py.bootstrap.confinement import can_be_covered
 from goose_py.sandbox.detection import _make
-from goose_py.sandbox.policy import Commits, Policy, SandboxError
+from goose_py.sandbox.policy import Policy, SandboxError
 from goose_py.sandbox.spawn import Sandbox, bind
 
 SHELL = ("/bin/bash", "--norc", "--noprofile", "-c")
@@ -51,12 +52,14 @@ def a_task(tmp_path: Path, checkout: Path, home: Path | None = None) -> Policy:
     (checkout / "secret").write_text("of the checkout only\n")
     for name in ("home", "tmp", "cache"):
         (tmp_path / name).mkdir(exist_ok=True)
-    common = checkout / ".git"
-    commits = Commits(common / "worktrees" / "wt", "refs/heads/goose/t", tmp_path / "store", ("n", "e@x"))
     return Policy(
-        workspace=worktree, home=home or tmp_path / "home", place=checkout, git_common=common, commits=commits,
-        tmp=tmp_path / "tmp", cache=tmp_path / "cache",
-    )  # fmt: skip
+        workspace=worktree,
+        home=home or tmp_path / "home",
+        place=checkout,
+        git=git_inside(checkout, worktree, "goose/t", tmp_path / "store"),
+        tmp=tmp_path / "tmp",
+        cache=tmp_path / "cache",
+    )
 
 
 async def run(sandbox: Sandbox, policy: Policy, command: str, cwd: Path | None = None, **env: str) -> tuple[int, str]:

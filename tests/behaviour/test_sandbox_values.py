@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from goose_py.sandbox.environment import child_env, safe_path
-from goose_py.sandbox.policy import Commits, Level, Policy, SandboxError
+from goose_py.sandbox.policy import Level, Policy, SandboxError
 from goose_py.sandbox.seatbelt import Seatbelt, profile
 from goose_py.sandbox.seccomp import assemble, supported
 from goose_py.sandbox.toolchains import home_toolchains, python_roots
@@ -106,7 +106,7 @@ def full_policy(base: Path, **changes: object) -> Policy:
         "workspace": base / "w",
         "home": base / "home",
         "tmp": base / "tmp",
-        "git_common": base / "main" / ".git",
+        "readable": (base / "main" / ".git",),
         **changes,
     }
     return Policy(**fields)
@@ -124,7 +124,7 @@ def test_the_profile_has_no_path_in_its_text_and_later_rules_guard_git(tmp_path:
     guard = next(number for number, line in enumerate(lines) if line.startswith("(deny file-write*"))
     write = next(number for number, line in enumerate(lines) if line.startswith("(allow file-read* file-write*"))
     assert guard > write, "the last rule that matches wins"
-    assert parameters["GUARD_0"] == str(tmp_path / "w" / ".git") and parameters["GUARD_1"] == str(tmp_path / "main" / ".git")
+    assert parameters["GUARD_0"] == str(tmp_path / "w" / ".git")
     assert "(deny network*)" in lines and not any(line.startswith("(allow network") for line in lines)
 
 
@@ -137,12 +137,9 @@ def test_the_profile_names_resolved_paths(tmp_path: Path) -> None:
 
 
 def test_plan_mode_writes_no_workspace_and_grants_open_what_they_say(tmp_path: Path) -> None:
-    commits = Commits(tmp_path / "main" / ".git" / "worktrees" / "w", "refs/heads/x", tmp_path / "store", ("n", "e"))
-    _, planned = profile(full_policy(tmp_path, read_only=True, commits=commits))
+    _, planned = profile(full_policy(tmp_path, read_only=True))
     assert str(tmp_path / "w") not in [value for name, value in planned.items() if name.startswith("WRITE")]
-    assert not any(name.startswith("COMMIT") for name in planned)
-    text, working = profile(full_policy(tmp_path, commits=commits, network=True, unix_sockets=True))
-    assert working["COMMIT_0"] == str(commits.git_dir) and working["FIXED_0"] == str(commits.git_dir / "commondir")
+    text, _ = profile(full_policy(tmp_path, network=True, unix_sockets=True))
     assert '(allow network-outbound (remote ip "*:*"))' in text and "unix-socket" in text
     bare, _ = profile(Policy(workspace=tmp_path, home=tmp_path, read_only=True))
     assert "file-write* (subpath" not in bare.replace("(deny file-write*", "")

@@ -1,4 +1,4 @@
-"""`git commit` inside a task with the sandbox on: it reaches the task's branch, and changes nothing else of the repository."""
+"""`git commit` inside a task with the sandbox on: it is kept for the task, and changes nothing else of the repository."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ LOCKED = (
 
 
 @pytest.mark.case("U40")
-async def test_a_commit_in_a_task_reaches_its_branch_and_hooks_and_configuration_stay_as_they_are(user):
+async def test_a_commit_in_a_task_is_kept_for_it_and_hooks_and_configuration_stay_as_they_are(user):
     user.git("config", "user.name", "Ada Lovelace")
     user.git("config", "user.email", "ada@example.org")
     (user.repository / "untouched").mkdir()
@@ -41,7 +41,7 @@ async def test_a_commit_in_a_task_reaches_its_branch_and_hooks_and_configuration
     records = read_log(user.state / "tasks" / ended.json["session_id"]).records
     said = [record.event.result.text() for record in records if isinstance(record.event, ev.ToolFinished)]
     assert any("Take the discount off\nAda Lovelace\n[exit code 0]" in text for text in said), said
-    branch = next(record.event.branch for record in records if isinstance(record.event, ev.SessionStarted))
+    branch = f"refs/goose/{ended.json['session_id']}/head"
     assert (
         user.git("log", "--format=%s|%an", "-2", branch)
         == "Take the discount off, for good|Ada Lovelace\nA cart with a bug|Ada\n"
@@ -49,10 +49,9 @@ async def test_a_commit_in_a_task_reaches_its_branch_and_hooks_and_configuration
     assert "sum(prices) - discount" in user.git("show", f"{branch}:cart.py")
     assert {name: (common / name).read_bytes() for name in fixed} == before
     assert not (common / "hooks" / "post-checkout").exists()
-    assert user.git("for-each-ref", "--format=%(refname)", "refs/heads", "refs/tags").split() == [
-        f"refs/heads/{branch}",
-        "refs/heads/main",
-    ]
+    # What it made besides is kept for it, and is no branch or tag of the user's.
+    assert user.git("for-each-ref", "--format=%(refname)", "refs/heads", "refs/tags") == "refs/heads/main\n"
+    assert user.git("for-each-ref", "--format=%(refname)", f"refs/goose/{ended.json['session_id']}/tags").count("evil") == 1
     workspace = Path(ended.json["worktree"])
     assert user.git("-C", str(workspace), "status", "--porcelain") == ""
     assert user.git("fsck", "--strict") is not None

@@ -297,11 +297,11 @@ async def test_what_was_edited_by_hand_after_the_checks_is_not_called_checked(us
     assert summary_of(folder_of(user, task)).checks == "stale"
 
 
-@pytest.mark.parametrize("command", ["read-tree*-m*-u*", "update-ref*refs/heads/goose/*"])
+@pytest.mark.parametrize("command", ["read-tree*-m*-u*", "update-ref*refs/goose/*/head*"])
 async def test_a_rebase_that_is_killed_has_never_begun_and_can_be_done_again(user, command):
     task = await _conflicting(user)
     folder = folder_of(user, task)
-    worktree, branch = Path(summary_of(folder).workspace), summary_of(folder).branch
+    worktree, branch = Path(summary_of(folder).workspace), f"refs/goose/{task}/head"
     files, tip = (worktree / "notes.txt").read_text(), user.git("rev-parse", branch)
     git_that_kills(user, command)
     async with answered(user, DONE, config='mode = "auto"') as server:

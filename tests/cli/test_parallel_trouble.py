@@ -111,11 +111,14 @@ async def test_restoring_brings_back_what_was_deleted_and_keeps_what_was_there(u
     assert (worktree / "notes.txt").read_text() == "by hand" and not (worktree / "cart.py").exists()
 
 
-async def test_a_branch_name_that_is_taken_is_passed_over(user):
+@pytest.mark.case("P18")
+async def test_a_task_has_no_branch_before_it_is_delivered_and_a_name_that_is_taken_is_passed_over(user):
     user.git("branch", "goose")
     task = await _made(user)
-    summary = summary_of(folder_of(user, task))
-    assert summary.branch and not summary.branch.startswith("goose/")
+    assert summary_of(folder_of(user, task)).branch is None and user.git("branch", "--list", "goose/*", "goose-*") == ""
+    assert (await user.goose("delegate", "--finish", task)).code == 0
+    branch = summary_of(folder_of(user, task)).branch
+    assert branch and not branch.startswith("goose/") and user.git("log", "--format=%s", f"main..{branch}").count("\n") == 1
     assert user.git("rev-parse", "goose") == user.git("rev-parse", "main")
 
 
@@ -272,8 +275,8 @@ async def test_what_killed_tasks_left_is_listed_and_only_what_is_clean_or_merged
         for kind, name in marks.items():
             place = _worktree(user, ids[kind]) / name
             await until(lambda place=place, kind=kind: place.exists() and (kind != "dirty" or "dirty" in place.read_text()))
-        committed = summary_of(folder_of(user, ids["committed"])).branch
-        await until(lambda: user.git("rev-list", "--count", f"main..{committed}").strip() == "1")
+        committed = _worktree(user, ids["committed"])
+        await until(lambda: user.git("-C", str(committed), "rev-list", "--count", "main..HEAD").strip() == "1")
         contents = {kind: (_worktree(user, ids[kind]) / name).read_bytes() for kind, name in marks.items()}
         for task in ids.values():
             kill_worker(folder_of(user, task))
@@ -289,7 +292,7 @@ async def test_what_killed_tasks_left_is_listed_and_only_what_is_clean_or_merged
         assert (await user.goose("task", "gc")).code == 0
         assert not _worktree(user, ids["clean"]).exists()
         assert {kind: (_worktree(user, ids[kind]) / name).read_bytes() for kind, name in marks.items()} == contents
-        assert user.git("rev-list", "--count", f"main..{committed}").strip() == "1"
+        assert user.git("rev-list", "--count", f"main..refs/goose/{ids['committed']}/head").strip() == "1"
 
 
 SERVER = """

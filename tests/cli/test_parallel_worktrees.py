@@ -119,8 +119,8 @@ async def test_commits_of_tasks_that_run_together_all_arrive(user):
             if (await ended(user, task, "awaiting review", "awaiting approval")).state == "awaiting approval":
                 assert (await user.goose("inbox", "answer", task, "--allow")).code == 0
         for task in ids:
-            summary = await ended(user, task, "awaiting review")
-            assert user.git("rev-list", "--count", f"main..{summary.branch}").strip() == "8", _results(user, task)
+            await ended(user, task, "awaiting review")
+            assert user.git("rev-list", "--count", f"main..refs/goose/{task}/head").strip() == "8", _results(user, task)
 
 
 async def test_leases_are_given_once_also_to_tasks_that_ask_at_the_same_time(tmp_path):

@@ -25,7 +25,7 @@ TASKS = (
     line("t1", "fix-flaky-login", "you", "asks: shell: rm -rf .tox", added=18, removed=6, cost=0.22, alive=True),
     line("t2", "docs-api", "running", "writing docs/api/orders.md", added=41, removed=3, alive=True),
     line("t3", "typo-sweep", "review", "12 typos", checks="passed", added=12, removed=12),
-    line("t4", "cart-rounding", "review", "done", checks="failed (pytest)", added=61, removed=20),
+    line("t4", "cart-rounding", "review", "done", checks="failed", failed_check="pytest", added=61, removed=20),
     line("t5", "i18n-dates", "waiting", "queued"),
     line("t6", "cart-redis", "done", "merged"),
     line("t7", "elsewhere", "running", "far away", repository=OTHER, alive=True),

@@ -39,6 +39,7 @@ class Terminal:
 
     async def type(self, text: str) -> None:
         """Returns when it is on the screen, so that what is pressed next is pressed alone."""
+        await asyncio.sleep(HAND)
         await self.write(text)
         end = text.translate(_FRAME)[-12:]
         async with asyncio.timeout(60):
@@ -87,7 +88,9 @@ class Terminal:
 
     async def paste(self, text: str, *, brackets: bool = True) -> None:
         """As a terminal pastes: between the marks that the program has asked for, or as old ones do, without."""
-        await self._tmux("set-buffer", "-b", "pasted", text)
+        file = self._user.root / "pasted"
+        file.write_bytes(text.encode())
+        await self._tmux("load-buffer", "-b", "pasted", str(file))
         await self._tmux("paste-buffer", "-r", *(["-p"] if brackets else []), "-b", "pasted")
 
     async def copied(self) -> str:

@@ -117,6 +117,16 @@ def test_what_forbids_covers_further_arguments_and_what_allows_does_not() -> Non
     assert one(verdict="allow", pattern="curl").matches_command(("curl", "x")) == "no"
 
 
+@pytest.mark.parametrize("path", ["app/[id]/page.tsx", "app/[id]/[[...slug]]/page.tsx"])
+def test_brackets_in_a_pattern_stand_for_themselves(path: str) -> None:
+    rule = one(verdict="deny", pattern="tool: *", arguments={"path": "app/[id]/*"})
+    assert rule.matches_tool("write", "developer", {"path": path})
+    assert not rule.matches_tool("write", "developer", {"path": path.replace("[id]", "i")})
+    assert one(verdict="deny", pattern="cat *", arguments=["app/[id]/*"]).matches_command(("cat", path)) == "yes"
+    assert one(verdict="deny", pattern="tool: a[b]*").matches_tool("a[b]c", "", {})
+    assert one(verdict="deny", pattern="tool: *", extension="x[y]").applies_to("write", "x[y]")
+
+
 def test_arguments_limit_a_command_rule() -> None:
     rule = one(verdict="deny", pattern="git push *", arguments=["--force*", "-f"])
     assert rule.matches_command(("git", "push", "--force-with-lease")) == "yes"

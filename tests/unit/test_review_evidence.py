@@ -65,7 +65,9 @@ def test_the_audit_trail_says_who_decided_what_when_and_whether_it_counts():
     assert (second["by"], second["verdict"], second["content"], second["counts"]) == (
         "user", "keep", "attributes-src/`f`.py", True
     )  # fmt: skip
-    assert data["checks"] == [{"command": "pytest -q", "standing": "passed", "exit_code": 0, "tree": "result"}]
+    assert data["checks"] == [
+        {"command": "pytest -q", "standing": "passed", "exit_code": 0, "tree": "result", "found": False, "reason": ""}
+    ]
     assert data["applied"][0]["tree"] == "chosen"
 
 

@@ -59,7 +59,7 @@ def values_of(kind: Any) -> st.SearchStrategy[Any]:
     if getattr(kind, "__origin__", None) is tuple:
         return st.lists(values_of(arguments[0]), max_size=2).map(tuple)
     if getattr(kind, "__origin__", None) is dict:
-        return st.dictionaries(hard_text, json_values, max_size=2)
+        return st.dictionaries(hard_text, hard_text if kind.__args__[1] is str else json_values, max_size=2)
     if arguments and not isinstance(arguments[0], str):
         return st.one_of([values_of(option) for option in arguments])
     return st.from_type(kind)

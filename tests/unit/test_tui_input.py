@@ -115,7 +115,9 @@ def test_an_enter_or_a_tab_that_did_not_come_alone_is_none():
 def test_letters_at_once_are_a_paste_but_for_two():
     assert read(b"RC!") == [Pasted("RC!")]
     assert keys(b"jk") == ["j", "k"]
-    assert read(b"abc\x7fabc") == [Pasted("abc"), Pressed("\x7f", alone=False), Pasted("abc")]
+    assert read(b"abc\x7f\x1b[Z\x11c") == [Pasted("abc\x7f\x1b[Z\x11c")]
+    assert read(b"abc\x1b") == [Pasted("abc\x1b")]
+    assert read(b"abc\x1b[I") == [Pasted("abc"), Pressed("\x1b[I")]
 
 
 def test_what_a_terminal_reports_by_itself_makes_no_burst():

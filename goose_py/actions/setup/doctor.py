@@ -62,10 +62,14 @@ async def _git(host: Host) -> list[tuple[str, str]]:
 
 
 async def _sandbox(host: Host) -> list[tuple[str, str]]:
-    from goose_py.bootstrap.confinement import probe_here
+    from goose_py.bootstrap.confinement import probe_here, said_of
 
     found = await probe_here(host, anew=True)
-    return [(OK if found.level.value == "full" else NOTE, found.sentence)]
+    mark = OK if found.level.value == "full" else NOTE
+    try:
+        return [(mark, said_of(host, load_settings(host).settings, found))]
+    except ConfigError:
+        return [(mark, found.sentence)]  # what is wrong is said with the model
 
 
 async def _model(host: Host) -> list[tuple[str, str]]:

@@ -2,13 +2,13 @@
 
 import asyncio
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
-from goose_py.bootstrap.check_runner import check_runner
+from goose_py.bootstrap.check_runner import Checks
 from goose_py.bootstrap.confinement import Confinement, confine, mounted_shares, probe_here, require, way_out
 from goose_py.bootstrap.extension_specs import all_ours, extensions_of
 from goose_py.bootstrap.opening.opening import Opening
@@ -16,13 +16,13 @@ from goose_py.bootstrap.workspace.background_checkout import Checkout, checkout
 from goose_py.bootstrap.workspace.shares import Shares, shares_of
 from goose_py.bootstrap.workspace.unmounted_shares import bring
 from goose_py.bootstrap.workspace.worktree import OpenWorkspace, open_workspace, start_of
+from goose_py.config.load import Loaded
 from goose_py.config.settings import Settings
 from goose_py.protocol import events as ev
 from goose_py.sandbox.detection import FoundSandbox
 from goose_py.sandbox.overlays import Mounted
 from goose_py.sandbox.policy import Level
 from goose_py.sandbox.variables import Granted
-from goose_py.tasks.checks import CheckRunner
 from goose_py.tasks.spec import TaskSpec
 from goose_py.toolbox.spec import ExtensionSpec
 
@@ -31,15 +31,16 @@ FEW_FILES = 500
 
 
 class Environment(msgspec.Struct, frozen=True, kw_only=True):
-    """`files` are those of the worktree's base. `files_follow`: they are still on their way, and the first request may leave
-    before they are there. `start` is the folder that its user stood in, relative to the root of the workspace: relative paths
-    and commands begin there."""
+    """`files` are those of the worktree's base. `found_checks` run though nobody asked for them. `files_follow`: the files are
+    still on their way, and the first request may leave before they are there. `start` is the folder that its user stood in,
+    relative to the root of the workspace: relative paths and commands begin there."""
 
     workspace: OpenWorkspace
     files: tuple[str, ...]
     checkout: Checkout
     confinement: Confinement
-    checks: CheckRunner
+    checks: Checks
+    found_checks: Mapping[str, str]
     extensions: Sequence[ExtensionSpec]
     files_follow: bool
     start: str
@@ -51,9 +52,10 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def prepare_environment(
-    opening: Opening, settings: Settings, records: tuple[ev.Record, ...], *, files_first: bool
+    opening: Opening, loaded: Loaded, records: tuple[ev.Record, ...], *, files_first: bool
 ) -> Environment:
     """When this returns the files are there, unless nothing needs them yet. Raises GooseError."""
+    settings = loaded.settings
     host, folder, spec, warn = opening.host, opening.folder, opening.spec, opening.coming.warn
     extensions, warnings = extensions_of(spec, settings)
     warn(warnings)
@@ -67,6 +69,8 @@ async def prepare_environment(
     confinement = await confine(host, settings, folder, workspace.worktree, await probing, workspace.copy_of)
     warn(confinement.warnings)
     require(confinement, settings, interactive=spec.interactive)
+    if confinement.found.level is Level.PARTIAL and "sandbox.level" not in loaded.origins():
+        warn((f"{confinement.found.sentence} `--sandbox {Level.PARTIAL}`, or sandbox.level, accepts that.",))
     warn(_missing(confinement.granted, spec.overrides.get("sandbox.env", ())))
     confinement = await opening.stack.enter_async_context(
         way_out(confinement, settings, folder, lambda text: warn((text,)))
@@ -83,6 +87,7 @@ async def prepare_environment(
         links, told = await bring(workspace.worktree, shares.folders, sys.platform, linked=held)
         confinement = confinement.reading(links)
         warn(told)
+    found_checks = _found_checks(loaded, confinement, None if is_new else start_of(records))
     has_start = start == "." or any(path.startswith(f"{start}/") for path in files)
     files_follow = not files_first and len(files) > FEW_FILES and _needs_no_files(settings, workspace, extensions) and has_start
     if not files_follow:
@@ -95,7 +100,18 @@ async def prepare_environment(
         files=files,
         checkout=arriving,
         confinement=confinement,
-        checks=check_runner(host, settings, folder, confinement, opening.redact, start),
+        checks=Checks(
+            host,
+            settings,
+            folder,
+            confinement,
+            workspace.worktree,
+            opening.redact,
+            start,
+            found_checks,
+            opening.coming.base_tree,
+        ),
+        found_checks=found_checks,
         extensions=extensions,
         files_follow=files_follow,
         start=start,
@@ -116,6 +132,13 @@ def _missing(granted: Granted, asked_for: Collection[str]) -> tuple[str, ...]:
     """Of the variables that this very task was given, those that are not set where it is started."""
     names = [name for name in granted.missing if name in asked_for]
     return (f"Not set here, so commands go without: {', '.join(names)}.",) if names else ()
+
+
+def _found_checks(loaded: Loaded, confinement: Confinement, started: ev.SessionStarted | None) -> Mapping[str, str]:
+    """Those that the session began with; in a new one those that are found now, where there is a sandbox to run them in."""
+    if started is not None:
+        return started.found_checks
+    return loaded.found_checks if confinement.found.level is not Level.NONE else {}
 
 
 def _start(spec: TaskSpec, workspace: OpenWorkspace, records: tuple[ev.Record, ...]) -> tuple[str, bool]:

@@ -44,7 +44,8 @@ def session_started(spec: TaskSpec, settings: Settings, ref: ModelRef, environme
         mode=settings.mode,
         interactive=spec.interactive,
         limits=settings.limits.hard(),
-        checks=tuple(dict.fromkeys((*settings.checks, *spec.checks))),
+        checks=tuple(dict.fromkeys((*settings.checks, *spec.checks, *environment.found_checks))),
+        found_checks=dict(environment.found_checks),
         program=__version__,
         recipe=spec.recipe,
         copy_of=workspace.copy_of,
@@ -93,11 +94,11 @@ async def add_context(
     opening: Opening, session: Session, settings: Settings, environment: Environment, conventions: InitialConventions
 ) -> None:
     """What the model is told before the first prompt. A setup command runs here."""
-    sandbox = environment.confinement.found.sentence
+    sandbox = environment.confinement.said(opening.host.home, opening.folder.logs)
     seen = environment.confinement.policy.seen_at
     surroundings = describe(opening.host, environment.workspace.worktree, environment.files, sandbox, seen, environment.start)
     if settings.worktree.setup is not None:
-        runner = environment.checks.with_timeout(settings.worktree.setup_timeout, start=".")
+        runner = environment.checks.commands.with_timeout(settings.worktree.setup_timeout, start=".")
         went, failed = await set_up(settings.worktree.setup, runner)
         surroundings += f"\n{went}"
         opening.coming.warn(() if failed is None else (failed,))

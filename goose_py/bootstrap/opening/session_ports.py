@@ -58,7 +58,7 @@ def _judge(opening: Opening, settings: Settings, environment: Environment) -> Ca
     def judge() -> "Judge":
         from goose_py.bootstrap.permissions import Judge
 
-        checks = (*settings.checks, *opening.spec.checks)
+        checks = (*settings.checks, *opening.spec.checks, *environment.found_checks)
         worktree, start = environment.workspace.worktree, environment.start
         return Judge.create(opening.host, settings, environment.confinement, worktree, environment.files, checks, start)
 

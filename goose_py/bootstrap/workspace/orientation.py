@@ -35,7 +35,7 @@ def describe(host: Host, worktree: TaskWorktree, files: Sequence[str], sandbox: 
         f"System: {platform.system()} {platform.machine()}, bash, Python {sys.version_info.major}.{sys.version_info.minor}",
         f"On PATH: {', '.join(name for name in PROGRAMS if host.which(name)) or 'none of the usual tools'}",
         f"Sandbox of commands: {sandbox}",
-        f"Workspace: {seen} (a git worktree of {worktree.repository.root.name}, branch {worktree.branch})",
+        f"Workspace: {seen} (a git worktree of {worktree.repository.root.name})",
         *([] if start == "." else [f"Folder: {start}; relative paths and commands begin there"]),
         f"Base: {_base(worktree)}",
         f"Files: {len(files)}; {_languages(files)}",

@@ -72,7 +72,7 @@ async def _judge(worktree: TaskWorktree) -> tuple[State, str]:
     tip, head = await worktree.tip(), await worktree.detached_head()
     for commit in (tip, head):
         if commit not in (None, worktree.base.commit) and not await _on_another_branch(worktree, commit):
-            return "unmerged", f"commits of {worktree.branch} are on no other branch"
+            return "unmerged", f"commits of {worktree.branch or 'the task'} are on no other branch"
     if snapshot.tree == worktree.base.tree:
         return "clean", "nothing was changed"
     landed = await read_ref(worktree.store.bound, LANDED)
@@ -86,5 +86,5 @@ async def _on_another_branch(worktree: TaskWorktree, commit: str) -> bool:
     listing = await worktree.repository.bound.out(
         "for-each-ref", "--format=%(refname)", "--contains", commit, "refs/heads/", "refs/remotes/", "refs/tags/"
     )
-    own = f"refs/heads/{worktree.branch}"
+    own = f"refs/heads/{worktree.branch or worktree.published}"
     return any(name != own for name in listing.decode("utf-8", "surrogateescape").split())

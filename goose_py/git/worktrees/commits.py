@@ -1,196 +1,534 @@
-"""Commits that an agent makes inside its sandbox, taken over into the user's repository.
+"""A task's own git directory: what git sees and writes inside the sandbox, and how what it wrote reaches the user's repository.
 
-Inside, git sees a folder of the task's own in the places that a commit writes: new objects, the branch and its reflog, the
-worktree's HEAD and index. None of them is the user's. What lies there was written by somebody else's program, so no git of
-ours runs on it: the branch's file is read as a file, loose objects are copied one by one, and git checks them as it would
-objects that it was sent.
+It is complete: HEAD on the user's branch, their refs, the index with what they had staged, a configuration without programs and
+credentials, and objects of its own that borrow from the user's, which are mounted beside it. The user's repository is not
+there. From the moment a command has run, what lies in the folder was written by somebody else's program: no git of ours ever
+runs on it. Refs are read as files, objects copied one by one, and git checks them as it would objects that it was sent.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import json
 import os
 import re
 import shutil
-import stat
 import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
-from goose_py.git.errors import GitError
+import msgspec
+
+from goose_py.git.errors import GitError, from_os_error
+from goose_py.git.inert import InertSettings
 from goose_py.git.repository import Repository, read_ref, update_ref
-from goose_py.git.untrusted import put_in_place, read_small, write_small
-from goose_py.git.worktrees.linked import admin_dir
+from goose_py.git.runner import Git
+from goose_py.git.untrusted import UntrustedFolder, put_in_place, read_small
+from goose_py.git.worktrees.linked import admin_dir, move_head
+
+FOLDER: Final = "/run/goose-py/git"
+"""Where the git directory is seen inside."""
+OBJECTS: Final = "/run/goose-py/objects"
+"""The folder of the object stores that it borrows from, by their number."""
 
 _OID: Final = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+# git-check-ref-format(1).
+_NAME: Final = re.compile(r"refs/(?:heads|tags|notes)/[^\x00-\x20\x7f~^:?*\[\\]+")
+_NO_NAME: Final = re.compile(r"\.\.|//|@\{|/\.|\.lock(?:/|\Z)|[./]\Z")
+_PACKED: Final = re.compile(rb"^([0-9a-f]{40,64}) (refs/[^\n]+)$", re.MULTILINE)
 _AT_MOST: Final = 1024**3
 _DEADLINE: Final = 120.0
+_MOST_REFS: Final = 500
+_DEEPEST: Final = 16
+_PACKED_BYTES: Final = 64 * 1024 * 1024
+_LOG_BYTES: Final = 256 * 1024
+_MOST_STORES: Final = 32
+_LONGEST_NAME: Final = 200
+_HOOK_BYTES: Final = 1 << 20
+_MOST_HOOKS: Final = 50
+
+
+@dataclass(frozen=True)
+class OwnGitDir:
+    """`folder` is seen at FOLDER, `objects` below OBJECTS, in this order."""
+
+    folder: Path
+    objects: tuple[Path, ...]
+
+
+class _Ref(NamedTuple):
+    """`target` is the ref that it stands for, "" where it has an object of its own."""
+
+    oid: str
+    name: str
+    target: str
+
+
+class _State(msgspec.Struct, frozen=True):
+    """What the refs inside are: `loose` by name, `stash` its entries. `packed` tells whether the file of the others is still
+    the one that we wrote."""
+
+    head: str = ""
+    loose: dict[str, str] = {}
+    stash: tuple[str, ...] = ()
+    packed: tuple[int, int, int] = (0, 0, 0)
+
+
+class _Note(msgspec.Struct, frozen=True):
+    """Where both sides agreed last: the task's commit, and what the refs inside were then. `objects` are the stores that it was
+    made to borrow from."""
+
+    tip: str
+    objects: tuple[str, ...]
+    state: _State
 
 
 @dataclass(frozen=True)
 class CommitStore:
-    """`folder` is laid over the repository inside the sandbox: `objects`, `refs`, `logs` and `worktree` may be written there,
-    `seen` (where the branch was when both sides agreed) is ours. `branch` is without `refs/heads/`."""
+    """`folder` is the git directory; what is known about it lies beside it, out of reach from inside. `where` is the worktree.
+    The task's commits are kept at `reference` in the user's repository, and other refs that it made below
+    `refs/goose/<task_id>`. `branch` is what HEAD is called inside, None where it is on no branch."""
 
     folder: Path
     repository: Repository
+    settings: InertSettings
     where: Path
-    branch: str
+    task_id: str
+    reference: str
+    branch: str | None
 
-    @property
-    def possible(self) -> bool:
-        """A branch beside those of the user would lay our folder over theirs."""
-        return "/" in self.branch
+    async def prepare(self) -> OwnGitDir | None:
+        """Makes what is missing, from how things stand in the repository. None where the task's commits are gone, or the
+        repository's objects are elsewhere: where a link leads is not shown to commands. Raises GitError."""
+        tip = await read_ref(self.repository.bound, self.reference)
+        if tip is None or self.repository.objects.is_symlink():
+            return None
+        stores = await asyncio.to_thread(object_stores, self.repository.objects)
+        note = self._note()
+        if note is None or (note.tip, note.objects) != (tip, tuple(map(str, stores))) or not self.folder.is_dir():
+            await self.adopt()
+            await self._make(await read_ref(self.repository.bound, self.reference) or tip, stores)
+        return OwnGitDir(self.folder, stores)
 
-    async def prepare(self) -> None:
-        """Makes what is missing, from how things stand in the repository. Raises GitError."""
-        tip = await self.repository.branch_tip(self.branch)
+    async def adopt(self) -> tuple[str, ...]:
+        """Takes over what was committed since. Returns what a person should know: a commit that could not be taken over stays
+        in `folder`."""
+        note = self._note() or self._earlier_note()
+        if note is None:
+            return ()
+        state = await asyncio.to_thread(self._read_state)
+        if state == note.state:
+            return ()
+        tip = await read_ref(self.repository.bound, self.reference)
         if tip is None:
-            return
-        await asyncio.to_thread(self._make, tip)
-
-    async def adopt(self, task_id: str) -> tuple[str, ...]:
-        """Takes over what was committed since, and shows the sandbox where the branch is now. Returns what a person should
-        know: a commit that could not be taken over stays in `folder`."""
-        seen = _read(self.folder / "seen")
-        tip = await self.repository.branch_tip(self.branch) if seen else None
-        if seen is None or tip is None:
             return ()
         warnings: list[str] = []
+        kept = tip
         try:
-            await self._adopt(seen, tip, task_id, warnings)
+            kept = await self._adopt(note, state, tip, warnings)
         except OSError as error:
             warnings.append(f"The commits of the task could not be looked at: {error.strerror or error}.")
+        if self._earlier:
+            await asyncio.to_thread(self.forget)  # made anew, in today's form, when it is needed
+        elif tip != note.tip:
+            await self._make(tip, tuple(map(Path, note.objects)))
+        else:
+            self._write_note(_Note(kept, note.objects, state))
         return tuple(warnings)
 
-    async def _adopt(self, seen: str, tip: str, task_id: str, warnings: list[str]) -> None:
-        ours = _oid(self._ref)
-        if ours is not None and ours != seen:
-            tip = await self._take_over(ours, seen, tip, task_id, warnings)
-        head = _oid(self.folder / "worktree" / "HEAD")
-        if head is not None and head not in (seen, tip, ours):
-            await self._keep(head, f"refs/goose/{task_id}/head", seen, warnings)
-        if ours != tip or seen != tip:
-            await asyncio.to_thread(self._show, tip)
+    async def show(self, tip: str) -> None:
+        """HEAD and its branch inside are at `tip` from here on. To be called after `adopt`."""
+        note = self._note()
+        if note is not None and note.tip != tip and not self._earlier:
+            await self._make(tip, tuple(map(Path, note.objects)))
 
     def show_index(self, index: Path) -> None:
         """Gives the git inside the index that belongs to the files."""
-        worktree = self.folder / "worktree"
-        if worktree.is_dir():
-            put_in_place(index, worktree / "index")
+        if self.folder.is_dir() and not self._earlier:
+            put_in_place(index, self.folder / "index")
 
     def forget(self) -> None:
         """After everything was adopted: what comes next begins anew."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._note_file.unlink(missing_ok=True)
+        for folder in (self.folder, self.folder.with_name(f"{self.folder.name}.fixed")):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    # What is known of it
 
     @property
-    def _ref(self) -> Path:
-        return self.folder / "refs" / "heads" / self.branch
+    def _note_file(self) -> Path:
+        return self.folder.with_name(f"{self.folder.name}.json")
 
-    def _make(self, tip: str) -> None:
-        admin = admin_dir(self.repository, self.where)
-        if not (self.folder / "seen").exists():
-            shutil.rmtree(self.folder, ignore_errors=True)
-            for path in (self._ref.parent, self.folder / "logs" / "refs" / "heads" / Path(self.branch).parent):
-                path.mkdir(mode=0o700, parents=True)
-            (self.folder / "objects" / "info").mkdir(mode=0o700, parents=True)
-            # The index may be handed out at the same time: it comes either with the copy, or after the folder is there.
-            (self.folder / "worktree").mkdir()
-            left_out = shutil.ignore_patterns("locked", ".index.*")
-            shutil.copytree(admin, self.folder / "worktree", ignore=left_out, dirs_exist_ok=True)
-            # A user's `git pack-refs` takes empty folders away; ours has to be laid over one.
-            (self.repository.common_dir / "refs" / "heads" / self.branch).parent.mkdir(parents=True, exist_ok=True)
-            write_small(self._ref, f"{tip}\n")
-            write_small(self.folder / "seen", tip)
+    @property
+    def _handed_out(self) -> Path:
+        """The packed refs as we wrote them."""
+        return self.folder.with_name(f"{self.folder.name}.refs")
 
-    async def _take_over(self, ours: str, seen: str, tip: str, task_id: str, warnings: list[str]) -> str:
-        """The tip that the branch has then."""
+    def _note(self) -> _Note | None:
+        try:
+            return msgspec.convert(json.loads(self._note_file.read_text("ascii")), _Note)
+        except (OSError, ValueError, msgspec.MsgspecError):
+            return None
+
+    def _write_note(self, note: _Note) -> None:
+        fresh = self._note_file.with_suffix(".new")
+        # Names of refs and folders need not be UTF-8, which msgspec's own codec insists upon.
+        fresh.write_text(json.dumps(msgspec.to_builtins(note)), "ascii")
+        fresh.replace(self._note_file)
+
+    @property
+    def _earlier(self) -> bool:
+        """Whether it has the form that earlier versions gave it: single folders, laid over those of the user's repository."""
+        return (self.folder / "seen").is_file()
+
+    def _earlier_note(self) -> _Note | None:
+        seen = (read_small(self.folder / "seen") or "").strip()
+        if self.branch is None or not _OID.fullmatch(seen):
+            return None
+        name = f"refs/heads/{self.branch}"
+        return _Note(seen, (), _State(f"ref: {name}", {name: seen}))
+
+    # Reading what an agent may have written
+
+    def _read_state(self, place: Path | None = None) -> _State:
+        with UntrustedFolder.opened(place or self.folder) as folder:
+            if folder is None:
+                return _State()
+            with folder.within(*(["worktree"] if self._earlier and place is None else [])) as home:
+                head = _text(home.read("HEAD") if home is not None else None)
+            loose: dict[str, str] = {}
+            for kind in ("heads", "tags", "notes"):
+                with folder.within("refs", kind) as refs:
+                    if refs is not None:
+                        loose.update(_loose(refs, f"refs/{kind}", _DEEPEST))
+            with folder.within("logs", "refs") as logs:
+                stash = _entries_of(logs.read("stash", _LOG_BYTES) if logs is not None else None)
+            with folder.within("refs") as refs:
+                top = _oid(refs.read("stash") if refs is not None else None)
+            status = folder.status("packed-refs")
+            packed = (status.st_ino, status.st_size, status.st_mtime_ns) if status is not None else (0, 0, 0)
+        return _State(head, loose, tuple(dict.fromkeys((*stash, *([top] if top else [])))), packed)
+
+    def _head_of(self, state: _State, packed: Mapping[str, str] | None = None) -> str | None:
+        """The commit that HEAD is at inside."""
+        if _OID.fullmatch(state.head):
+            return state.head
+        name = state.head.removeprefix("ref: ").strip()
+        return state.loose.get(name) or (packed or {}).get(name)
+
+    def _packed_inside(self) -> dict[str, str]:
+        with UntrustedFolder.opened(self.folder) as folder:
+            return _packed(folder.read("packed-refs", _PACKED_BYTES) or b"" if folder is not None else b"")
+
+    # Taking over
+
+    async def _adopt(self, note: _Note, state: _State, tip: str, warnings: list[str]) -> str:
+        """The tip that the task has then."""
+        known = _packed(self._handed_out.read_bytes()) if self._handed_out.is_file() else {}
+        packed = await asyncio.to_thread(self._packed_inside) if state.packed != note.state.packed else known
+        ours = self._head_of(state, packed)
+        now = {**packed, **state.loose}
+        before = {**known, **note.state.loose}
+        head = state.head.removeprefix("ref: ").strip()
+        others = {name: oid for name, oid in now.items() if before.get(name) != oid and name != head and _is_name(name)}
+        wanted = {f"refs/goose/{self.task_id}/{name.removeprefix('refs/')}": oid for name, oid in others.items()}
+        wanted |= {f"refs/goose/{self.task_id}/stash/{oid[:16]}": oid for oid in state.stash if oid not in note.state.stash}
+        if len(wanted) > _MOST_REFS:
+            warnings.append(f"{len(wanted) - _MOST_REFS} of {len(wanted)} branches and tags that the task made are not kept.")
+            wanted = dict(sorted(wanted.items())[:_MOST_REFS])
+        moved = {ours} if ours is not None and ours != note.tip else set[str]()
+        if not moved and not wanted:
+            return tip
+        with tempfile.TemporaryDirectory(prefix="commits-", dir=self.folder.parent) as scratch:
+            sound = await self._fetched(Path(scratch), moved, set(wanted.values()), warnings)
+        for name, oid in wanted.items():
+            if oid in sound:
+                await self._keep(oid, name, warnings)
+        if ours is not None and ours in moved & sound:
+            tip = await self._take_over(ours, note.tip, tip, warnings)
+        return tip
+
+    async def _take_over(self, ours: str, seen: str, tip: str, warnings: list[str]) -> str:
+        """The tip that the task has then."""
         if tip != seen:
-            name = f"refs/goose/{task_id}/agent"
-            await self._keep(ours, name, seen, warnings)
-            warnings.append(f"{self.branch} was moved while the task committed to it: the task's commits are kept at {name}.")
+            name = f"refs/goose/{self.task_id}/agent"
+            await self._keep(ours, name, warnings)
+            branch = self.reference.removeprefix("refs/heads/")
+            warnings.append(f"{branch} was moved while the task committed to it: the task's commits are kept at {name}.")
             return tip
         try:
-            await self._import(ours, seen)
-            await update_ref(self.repository.bound, f"refs/heads/{self.branch}", ours, tip, "commit in the task")
+            if not await self.repository.is_ancestor(tip, ours):
+                await self._keep(tip, f"refs/goose/{self.task_id}/left/{tip[:16]}", warnings)
+            await update_ref(self.repository.bound, self.reference, ours, tip, "commit in the task")
             await self._show_user(ours)
         except GitError as error:
             warnings.append(f"A commit of the task could not be taken over into the repository: {error}")
-        return await self.repository.branch_tip(self.branch) or tip
+        return await read_ref(self.repository.bound, self.reference) or tip
 
-    async def _keep(self, oid: str, name: str, seen: str, warnings: list[str]) -> None:
+    async def _keep(self, oid: str, name: str, warnings: list[str]) -> None:
         kept = await read_ref(self.repository.bound, name)
         if kept == oid:
             return
         try:
-            await self._import(oid, seen)
             await update_ref(self.repository.bound, name, oid, kept)
         except GitError as error:
-            warnings.append(f"A commit of the task could not be kept: {error}")
+            aside = f"refs/goose/{self.task_id}/left/{oid[:16]}"
+            if name == aside:
+                warnings.append(f"A commit of the task could not be kept: {error}")
+            else:  # an earlier branch, say, has the name of a folder
+                await self._keep(oid, aside, warnings)
 
-    async def _import(self, oid: str, known: str) -> None:
-        """Copies what the commit needs into the user's object store, where git finds its content sound. Raises GitError."""
-        with tempfile.TemporaryDirectory(prefix="commits-", dir=self.folder.parent) as scratch:
-            objects = Path(scratch) / "objects"
-            await asyncio.to_thread(_copy_objects, self.folder / "objects", objects)
-            try:
-                async with asyncio.timeout(_DEADLINE):
-                    bound = self.repository.git.at(self.repository.git_dir, alternates=(objects,))
-                    wanted = f"{oid}\n^{known}\n".encode()
-                    pack = await bound.out("pack-objects", "--revs", "--stdout", "-q", stdin=wanted)
-                    await self.repository.bound.run("unpack-objects", "--strict", "-q", stdin=pack)
-            except TimeoutError:
-                raise GitError(f"reading it took longer than {_DEADLINE:g} seconds.") from None
+    async def _fetched(self, scratch: Path, first: set[str], others: set[str], warnings: list[str]) -> set[str]:
+        """Copies what these objects need into the user's object store, where git finds all of it sound. Returns those of which
+        that is so; where something among `others` is not, those in `first` still are."""
+        try:
+            async with asyncio.timeout(_DEADLINE):
+                objects = scratch / "objects"
+                await asyncio.to_thread(self._copy_objects, objects)
+                bound = self.repository.git.at(self.repository.git_dir, objects=objects, alternates=(self.repository.objects,))
+                for pack in sorted((objects / "pack").glob("*.pack")):
+                    await bound.run("index-pack", str(pack))
+                try:
+                    return await self._import(bound, first | others)
+                except GitError:
+                    if not (first and others):
+                        raise
+                warnings.append("Other branches, tags or stashes of the task are not kept: something in them is unsound.")
+                return await self._import(bound, first)
+        except TimeoutError:
+            warnings.append(f"The task's commits are not taken over: reading them took longer than {_DEADLINE:g} seconds.")
+        except GitError as error:
+            warnings.append(f"A commit of the task could not be taken over into the repository: {error}")
+        return set()
+
+    async def _import(self, bound: Git, wanted: set[str]) -> set[str]:
+        listing = await bound.out("cat-file", "--batch-check", stdin="".join(f"{oid}\n" for oid in sorted(wanted)).encode())
+        rows = [line.split(" ") for line in listing.decode("utf-8", "replace").splitlines()]
+        found = {row[0] for row in rows if len(row) == 3 and row[1] in ("commit", "tag")}
+        if not found:
+            return found
+        known = (await self.repository.bound.out("for-each-ref", "--format=^%(objectname)")).decode()
+        # Only what the user's own store lacks: all else is borrowed from it.
+        named = "".join(f"{oid}\n" for oid in sorted(found)) + known
+        pack = await bound.out("pack-objects", "--revs", "--local", "--stdout", "-q", stdin=named.encode())
+        await self.repository.bound.run("unpack-objects", "--strict", "-q", stdin=pack)
+        return found
+
+    def _copy_objects(self, target: Path) -> None:
+        """Loose objects and packs, each a regular file with the name of one. Raises GitError for more than can be meant."""
+        (target / "pack").mkdir(parents=True)
+        room = _AT_MOST
+        with UntrustedFolder.opened(self.folder) as folder:
+            if folder is None:
+                return
+            for fan in map("{:02x}".format, range(256)):
+                with folder.within("objects", fan) as loose:
+                    names = [name for name in loose.names() if _OID.fullmatch(fan + name)] if loose is not None else []
+                    if loose is None or not names:
+                        continue
+                    (target / fan).mkdir()
+                    room = _copied(loose, names, target / fan, room)
+            with folder.within("objects", "pack") as packs:
+                if packs is not None:
+                    names = [name for name in packs.names() if re.fullmatch(r"pack-[0-9a-f]{40,64}\.pack", name)]
+                    _copied(packs, names, target / "pack", room)
 
     async def _show_user(self, tip: str) -> None:
-        """The index of the worktree as the user's own git sees it: nothing staged."""
+        """The worktree as the user's own git sees it: at the task's commit, nothing staged."""
+        if not self.reference.startswith("refs/heads/"):
+            await move_head(self.repository, self.where, tip)
         with tempfile.TemporaryDirectory(prefix="commits-", dir=self.folder.parent) as scratch:
             index = Path(scratch) / "index"
             await self.repository.git.at(self.repository.git_dir, index=index).run("read-tree", tip)
             await asyncio.to_thread(put_in_place, index, admin_dir(self.repository, self.where) / "index")
 
-    def _show(self, tip: str) -> None:
-        write_small(self._ref, f"{tip}\n")
-        write_small(self.folder / "seen", tip)
+    # Making it
+
+    async def _make(self, tip: str, stores: tuple[Path, ...]) -> None:
+        """The index and the objects of an earlier one stay; everything else is made anew."""
+        layout = "%(objectname) %(refname) %(symref)"
+        listing = (await self.repository.bound.out("for-each-ref", f"--format={layout}")).decode("utf-8", "surrogateescape")
+        refs = [_Ref(*line.split(" ")) for line in listing.splitlines() if line.count(" ") == 2]
+        try:
+            await asyncio.to_thread(self._write, tip, stores, [ref for ref in refs if self._shown(ref.name)])
+        except OSError as error:
+            raise from_os_error(error) from None
+
+    def _shown(self, name: str) -> bool:
+        own = f"refs/heads/{self.branch}"
+        in_the_way = name.startswith(f"{own}/") or own.startswith(f"{name}/")
+        return not in_the_way and name not in (own, "refs/stash") and not name.startswith("refs/goose/")
+
+    def _write(self, tip: str, stores: tuple[Path, ...], refs: Sequence[_Ref]) -> None:
+        own = f"refs/heads/{self.branch}" if self.branch else None
+        rows = sorted((os.fsencode(ref.name), ref.oid.encode()) for ref in refs if not ref.target)
+        packed = b"# pack-refs with: sorted \n" + b"".join(b"%s %s\n" % (oid, name) for name, oid in rows)
+        with tempfile.TemporaryDirectory(prefix="commits-", dir=self.folder.parent) as scratch:
+            fresh = Path(scratch) / "git"
+            for name in ("objects/info", "objects/pack", "refs/heads", "refs/tags", "info", "logs", "hooks"):
+                (fresh / name).mkdir(parents=True)
+            (fresh / "packed-refs").write_bytes(packed)
+            self._handed_out.write_bytes(packed)
+            for ref in refs:
+                if ref.target:
+                    _put(fresh / ref.name, f"ref: {ref.target}\n")
+            if own:
+                _put(fresh / own, f"{tip}\n")
+            _put(fresh / "HEAD", f"ref: {own}\n" if own else f"{tip}\n")
+            _put(fresh / "objects" / "info" / "alternates", "".join(f"{OBJECTS}/{n}\n" for n in range(len(stores))))
+            self._write_settings(fresh)
+            state = self._read_state(fresh)
+            self.folder.mkdir(mode=0o700, exist_ok=True)
+            with UntrustedFolder.opened(self.folder) as old:
+                if old is not None:
+                    _replace(old, self.folder, fresh, Path(scratch))
+        index = admin_dir(self.repository, self.where) / "index"
+        if not os.path.lexists(self.folder / "index") and index.is_file():
+            # Handed out at the same time it comes either with this copy, or after the folder is there.
+            put_in_place(index, self.folder / "index")
+        self._write_note(_Note(tip, tuple(map(str, stores)), state))
+
+    def _write_fixed(self, config: Path) -> None:
+        """What names programs, configuration and hooks, is laid over what a command may write: a later one that only looks must
+        not run what an earlier one has put there."""
+        fixed = self.folder.with_name(f"{self.folder.name}.fixed")
+        shutil.rmtree(fixed, ignore_errors=True)
+        (fixed / "hooks").mkdir(parents=True)
+        shutil.copyfile(config, fixed / "config")
+        for hook in _programs(self.repository.common_dir / "hooks"):
+            shutil.copy(hook, fixed / "hooks" / hook.name)
+
+    def _write_settings(self, fresh: Path) -> None:
+        common, git_dir, settings = self.repository.common_dir, self.repository.git_dir, self.settings
+        values = [(key, value) for key, value in settings.values if key not in ("core.excludesfile", "core.attributesfile")]
+        for key, source in (("excludes", settings.excludes), ("attributes", settings.attributes)):
+            if source is not None:
+                shutil.copyfile(source, fresh / key)
+                values.append((f"core.{key}file", f"{FOLDER}/{key}"))
+        sha256 = self.repository.object_format == "sha256"
+        partial = any(key == "extensions.partialclone" for key, _ in settings.shown)
+        version = [("core.repositoryformatversion", "1" if sha256 or partial else "0"), ("core.bare", "false")]
+        if sha256:
+            version.append(("extensions.objectformat", "sha256"))
+        person = [("user.name", settings.author_name), ("user.email", settings.author_email)]
+        # Numbers of users may be others inside, and none of what follows is to start a program by itself.
+        fixed = [
+            ("core.checkstat", "minimal"), ("core.logallrefupdates", "true"), ("gc.auto", "0"), ("maintenance.auto", "false"),
+            ("commit.gpgsign", "false"), ("tag.gpgsign", "false"),
+        ]  # fmt: skip
+        lines = [_line(key, value) for key, value in (*version, *settings.shown, *values, *person, *fixed)]
+        _put(fresh / "config", "".join(lines))
+        self._write_fixed(fresh / "config")
+        for source in (common / "info" / "exclude", common / "info" / "attributes", common / "shallow"):
+            _copy(source, fresh / source.relative_to(common))
+        if settings.sparse:
+            _copy(git_dir / "info" / "sparse-checkout", fresh / "info" / "sparse-checkout")
+        for name in ("logs/HEAD", *([f"logs/refs/heads/{self.branch}"] if self.branch else [])):
+            source = (git_dir if name == "logs/HEAD" else common) / name
+            if source.is_file() and source.stat().st_size <= _LOG_BYTES:
+                (fresh / name).parent.mkdir(parents=True, exist_ok=True)
+                _copy(source, fresh / name)
 
 
-def _read(path: Path) -> str | None:
-    text = read_small(path)
-    return text.strip() if text else None
+def _replace(old: UntrustedFolder, folder: Path, fresh: Path, scratch: Path) -> None:
+    """`folder`, held open as `old`, stays the one that it is, because it may be mounted; so do its index and objects."""
+    with old.within("objects") as objects:
+        for name in objects.names() if objects is not None else ():
+            if objects is not None and re.fullmatch(r"[0-9a-f]{2}", name):
+                objects.move(name, fresh / "objects" / name)
+    with old.within("objects", "pack") as packs:
+        for name in packs.names() if packs is not None else ():
+            if packs is not None:
+                packs.move(name, fresh / "objects" / "pack" / name)
+    (scratch / "old").mkdir()
+    for name in old.names():
+        if name != "index":
+            old.move(name, scratch / "old" / name)
+    for entry in sorted(fresh.iterdir()):
+        entry.rename(folder / entry.name)
 
 
-def _oid(path: Path) -> str | None:
-    text = _read(path)
-    return text if text and _OID.fullmatch(text) else None
+def _is_name(name: str) -> bool:
+    return len(name) < _LONGEST_NAME and _NAME.fullmatch(name) is not None and _NO_NAME.search(name) is None
 
 
-def _copy_objects(source: Path, target: Path) -> None:
-    """The loose objects, each a small regular file with an object's name. Raises GitError for more than can be meant."""
-    target.mkdir(parents=True)
-    size = 0
-    for folder in source.iterdir():
-        if not re.fullmatch(r"[0-9a-f]{2}", folder.name) or folder.is_symlink() or not folder.is_dir():
+def _programs(hooks: Path) -> list[Path]:
+    """The user's hooks. They run inside, as they would outside."""
+    if hooks.is_symlink() or not hooks.is_dir():
+        return []
+    found = [path for path in sorted(hooks.iterdir()) if path.is_file() and not path.is_symlink() and path.suffix != ".sample"]
+    return [path for path in found if os.access(path, os.X_OK) and path.stat().st_size <= _HOOK_BYTES][:_MOST_HOOKS]
+
+
+def object_stores(objects: Path) -> tuple[Path, ...]:
+    """A store and those that it borrows from, nearest first (gitrepository-layout(5), objects/info/alternates)."""
+    found: dict[Path, None] = {}
+    waiting = [objects]
+    while waiting and len(found) < _MOST_STORES:
+        store = Path(os.path.realpath(waiting.pop(0)))
+        if store in found or not store.is_dir():
             continue
-        (target / folder.name).mkdir()
-        for path in folder.iterdir():
-            if not _OID.fullmatch(folder.name + path.name):
-                continue
-            size += _copy_file(path, target / folder.name / path.name, _AT_MOST - size)
+        found[store] = None
+        text = read_small(store / "info" / "alternates", 1 << 16) or ""
+        names = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith(("#", '"'))]
+        waiting += [store / name for name in names]
+    return tuple(found)
 
 
-def _copy_file(source: Path, target: Path, at_most: int) -> int:
-    try:
-        descriptor = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return 0
-    with contextlib.closing(os.fdopen(descriptor, "rb")) as stream:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode):
-            return 0
-        if found.st_size > at_most:
+def _copied(folder: UntrustedFolder, names: list[str], target: Path, room: int) -> int:
+    for name in names:
+        status = folder.status(name)
+        if status is not None and status.st_size > room:
             raise GitError("it has more than a gigabyte of new objects.")
-        with target.open("wb") as copy:
-            shutil.copyfileobj(stream, copy)
-    return found.st_size
+        room -= folder.copy(name, target / name, room) or 0
+    return room
+
+
+def _loose(folder: UntrustedFolder, prefix: str, depth: int) -> Iterator[tuple[str, str]]:
+    for name in folder.names()[:_MOST_REFS * 4]:
+        if (oid := _oid(folder.read(name))) is not None:
+            yield f"{prefix}/{name}", oid
+        elif depth:
+            with folder.within(name) as inner:
+                if inner is not None:
+                    yield from _loose(inner, f"{prefix}/{name}", depth - 1)
+
+
+def _entries_of(log: bytes | None) -> list[str]:
+    """What a reflog says that the ref has been, newest first."""
+    rows = [line.split(b" ", 2) for line in (log or b"").splitlines()]
+    oids = [row[1].decode("ascii", "replace") for row in rows if len(row) == 3]
+    return [oid for oid in reversed(oids) if _OID.fullmatch(oid)]
+
+
+def _packed(content: bytes) -> dict[str, str]:
+    return {name.decode("utf-8", "surrogateescape"): oid.decode() for oid, name in _PACKED.findall(content)}
+
+
+def _text(content: bytes | None) -> str:
+    return (content or b"").decode("utf-8", "surrogateescape").strip()
+
+
+def _oid(content: bytes | None) -> str | None:
+    text = _text(content)
+    return text if _OID.fullmatch(text) else None
+
+
+def _put(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, "utf-8", "surrogateescape")
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.is_file():
+        shutil.copyfile(source, target)
+
+
+def _line(key: str, value: str) -> str:
+    section, _, rest = key.partition(".")
+    middle, _, name = rest.rpartition(".")
+    quoted = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    below = ' "' + middle.replace("\\", "\\\\").replace('"', '\\"') + '"' if middle else ""
+    return f'[{section}{below}]\n\t{name} = "{quoted}"\n'

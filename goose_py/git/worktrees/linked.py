@@ -10,6 +10,7 @@ from pathlib import Path
 
 from goose_py.git.errors import GitError, GitFailed, WorktreeExists
 from goose_py.git.repository import Repository
+from goose_py.git.runner import translated
 from goose_py.git.untrusted import read_small
 
 
@@ -33,6 +34,34 @@ async def add_linked(repository: Repository, where: Path, wanted: str, commit: s
     raise GitFailed(("worktree", "add"), 128, stderr)
 
 
+async def add_detached(repository: Repository, where: Path, commit: str) -> None:
+    """The same on no branch. Raises WorktreeExists."""
+    done = await repository.bound.run(
+        "worktree", "add", "--quiet", "--no-checkout", "--lock", "--detach", "--", str(where), commit, ok=(0, 128, 255)
+    )
+    if done.exit_code:
+        stderr = done.stderr.decode("utf-8", "replace")
+        if f"'{where}' already exists" in stderr:
+            raise WorktreeExists(where)
+        raise translated(("worktree", "add"), done.exit_code, stderr)
+
+
+async def move_head(repository: Repository, where: Path, commit: str) -> None:
+    """Where a linked worktree is on no branch."""
+    admin = admin_dir(repository, where)
+    await repository.git.at(admin).run("update-ref", "--no-deref", "-m", "goose-py", "HEAD", commit)
+
+
+async def free_branch(repository: Repository, wanted: str, commit: str) -> str:
+    """A new branch at `commit` with the first free name, which is returned."""
+    for name in _names(wanted):
+        new = ("update-ref", "-m", "goose-py", f"refs/heads/{name}", commit, "0" * len(commit))
+        done = await repository.bound.run(*new, ok=(0, 128))
+        if done.exit_code == 0:
+            return name
+    raise GitError(f"no branch of the name {wanted} can be made; see `git branch --list 'goose*'`.")
+
+
 async def attach_linked(repository: Repository, where: Path, branch: str) -> None:
     """A worktree without files on a branch that exists."""
     await repository.bound.run("worktree", "add", "--quiet", "--no-checkout", "--lock", "--", str(where), branch)
@@ -41,11 +70,18 @@ async def attach_linked(repository: Repository, where: Path, branch: str) -> Non
 def admin_dir(repository: Repository, where: Path) -> Path:
     """The folder in which git keeps the HEAD and index of a linked worktree. Raises GitError where it knows of none."""
     wanted = os.path.realpath(where / ".git")
+    named = Path((read_small(where / ".git") or "").removeprefix("gitdir:").strip())
+    if named.parent == repository.common_dir / "worktrees" and _leads_to(named, wanted):
+        return named  # the usual case: to ask each of them takes its time where they are many
     for folder in (repository.common_dir / "worktrees").glob("*"):
-        pointer = folder / "gitdir"
-        if pointer.is_file() and os.path.realpath(pointer.read_text().strip()) == wanted:
+        if _leads_to(folder, wanted):
             return folder
     raise GitError(f"git has no record of the worktree {where}; repair it with `git worktree repair`.")
+
+
+def _leads_to(folder: Path, wanted: str) -> bool:
+    pointer = folder / "gitdir"
+    return pointer.is_file() and os.path.realpath(pointer.read_text().strip()) == wanted
 
 
 def head_of(repository: Repository, where: Path) -> str | None:

@@ -28,17 +28,18 @@ class BaseRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 class TaskFile(msgspec.Struct, frozen=True, kw_only=True):
     """`ready` is false while the worktree is being made: whatever is there then is no work of anybody's. Paths are
-    absolute."""
+    absolute. Earlier versions gave each task a `branch`; `published` is the one that a result was delivered on."""
 
     task_id: str
     repository: str
     common_dir: str
     path: str
-    branch: str | None
+    branch: str | None = None
     base: BaseRecord
     submodules: tuple[str, ...] = ()
     empty: tuple[str, ...] = ()
     ready: bool = False
+    published: str = ""
     version: int = _VERSION
 
     def write(self, store: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,17 +25,27 @@ from goose_py.git.contents.submodules import (
     made_commit,
     readable_commits,
 )
-from goose_py.git.errors import GitError, MissingObjects, WorktreeExists, WorktreeMissing
+from goose_py.git.errors import GitError, MissingObjects, RefMoved, WorktreeExists, WorktreeMissing
 from goose_py.git.paths import below_symlink, located, relative
 from goose_py.git.private import PrivateStore
 from goose_py.git.repository import Repository, delete_ref, read_ref, update_ref
 from goose_py.git.runner import together
 from goose_py.git.trees.rewind import switch
 from goose_py.git.trees.snapshot import Caps, Snapshot, ignored_paths, mark_fresh, record_with_submodules
-from goose_py.git.untrusted import put_in_place
+from goose_py.git.untrusted import put_in_place, read_small
 from goose_py.git.worktrees.base import Base
 from goose_py.git.worktrees.commits import CommitStore
-from goose_py.git.worktrees.linked import add_linked, admin_dir, attach_linked, forget_linked, head_of, remove_linked
+from goose_py.git.worktrees.linked import (
+    add_detached,
+    add_linked,
+    admin_dir,
+    attach_linked,
+    forget_linked,
+    free_branch,
+    head_of,
+    move_head,
+    remove_linked,
+)
 from goose_py.git.worktrees.task_file import NAME, TaskFile
 from goose_py.git.worktrees.unrecordable import bring_back, move_aside, nested_git_dirs
 from goose_py.git.worktrees.user_index import make_user_index
@@ -50,7 +60,8 @@ EMPTY_TREES = (
 
 @dataclass(frozen=True)
 class TaskWorktree:
-    """`path` is where the agent works, on `branch`; `store` is the private git directory that survives the worktree.
+    """`path` is where the agent works; `store` is the private git directory that survives the worktree. `branch` is the task's
+    branch where an earlier version made one.
     `submodules` are all that the base has, nested ones too where they can be filled; `empty` those of them that cannot, as it
     was when the worktree was begun. `listed` are the paths of the base, where this value has seen them: see `base_files`. All
     ids are full."""
@@ -59,8 +70,8 @@ class TaskWorktree:
     store: PrivateStore
     task_id: str
     path: Path
-    branch: str
     base: Base
+    branch: str | None = None
     submodules: tuple[str, ...] = ()
     empty: tuple[str, ...] = ()
     caps: Caps = field(default=Caps())
@@ -75,11 +86,10 @@ class TaskWorktree:
         where: Path,
         store: Path,
         base: Base,
-        branch: str | None = None,
         caps: Caps | None = None,
     ) -> TaskWorktree:
         """Make the worktree with its files in place: `begin`, then `fill`."""
-        worktree = await cls.begin(repository, task_id, where=where, store=store, base=base, branch=branch, caps=caps)
+        worktree = await cls.begin(repository, task_id, where=where, store=store, base=base, caps=caps)
         await worktree.fill()
         return worktree
 
@@ -92,11 +102,10 @@ class TaskWorktree:
         where: Path,
         store: Path,
         base: Base,
-        branch: str | None = None,
         caps: Caps | None = None,
     ) -> TaskWorktree:
-        """Make the worktree at `where` on a new branch (`goose/<task_id>`, or the next free name) that starts at `base`,
-        still without its files: nobody works in it before `fill`. `store` is where the private git directory is made; keep
+        """Make the worktree at `where`, on no branch, at the commit of `base` and still without its files: nobody works in it
+        before `fill`. `store` is where the private git directory is made; keep
         it outside every folder that the agent can write. Runs no hook and no filter, touches no index, file or existing ref
         of the user's.
         On failure or cancellation nothing stays behind; what a crash left of the same creation is cleared away first.
@@ -106,16 +115,17 @@ class TaskWorktree:
         if where.exists() and (not where.is_dir() or any(where.iterdir())):
             raise WorktreeExists(where)
         private = await PrivateStore.create(repository, store)
-        adding: asyncio.Future[str] | None = None
+        adding: asyncio.Future[None] | None = None
         try:
-            _task_file(repository, task_id, where, None, base).write(store)
-            adding = asyncio.ensure_future(add_linked(repository, where, branch or f"goose/{task_id}", base.commit))
-            made = await asyncio.shield(adding)
+            _task_file(repository, task_id, where, base).write(store)
+            adding = asyncio.ensure_future(add_detached(repository, where, base.commit))
+            await asyncio.shield(adding)
             where = where.resolve()
-            _task_file(repository, task_id, where, made, base).write(store)
+            _task_file(repository, task_id, where, base).write(store)
             # The first snapshot is the base, which the other ref keeps with all its objects.
+            refs = {_base_ref(task_id): base.standing, _head_ref(task_id): base.commit}
             _, _, (files, links) = await together(
-                pin_base(repository, [task_id], base),
+                _set_refs(repository, refs),
                 update_ref(private.bound, "refs/goose/snapshots/1", base.tree, None),
                 _listing(private, base.tree),
             )
@@ -125,7 +135,6 @@ class TaskWorktree:
                 store=private,
                 task_id=task_id,
                 path=where,
-                branch=made,
                 base=base,
                 submodules=tuple(path_from_bytes(path) for path in sorted((*submodules.filled, *submodules.empty))),
                 empty=tuple(path_from_bytes(path) for path in submodules.empty),
@@ -135,21 +144,20 @@ class TaskWorktree:
         except BaseException:
             if adding is not None:
                 await asyncio.shield(asyncio.wait([adding]))
-            made_branch = adding.result() if adding is not None and adding.exception() is None else None
-            await asyncio.shield(_undo_creation(repository, where, made_branch, base, task_id, store))
+            added = adding is not None and adding.exception() is None
+            await asyncio.shield(_undo_creation(repository, where, base, task_id, store, added=added))
             raise
         return worktree
 
     @classmethod
     async def begin_again(cls, repository: Repository, store: Path) -> TaskWorktree:
-        """The worktree whose files a crash kept from arriving, begun anew from the same base, on the same branch. Raises
-        GitError where there was none or it was finished."""
+        """The worktree whose files a crash kept from arriving, begun anew from the same base. Raises GitError where there was
+        none or it was finished."""
         known = TaskFile.read(store)
-        if known.ready or known.branch is None:
+        if known.ready:
             raise GitError(f"the worktree of task {known.task_id} is not one that was only begun.")
-        base = Base.of(known.base)
         return await cls.begin(
-            repository, known.task_id, where=Path(known.path), store=store, base=base, branch=known.branch
+            repository, known.task_id, where=Path(known.path), store=store, base=Base.of(known.base)
         )
 
     async def fill(self) -> None:
@@ -167,7 +175,9 @@ class TaskWorktree:
                 mark_fresh(self.store.index)
                 self._save()
             except BaseException:
-                undoing = _undo_creation(self.repository, self.path, self.branch, self.base, self.task_id, self.store.path)
+                undoing = _undo_creation(
+                    self.repository, self.path, self.base, self.task_id, self.store.path, added=True
+                )
                 await asyncio.shield(undoing)
                 raise
 
@@ -195,15 +205,15 @@ class TaskWorktree:
         if not known.ready:
             async with private.locked():
                 known = TaskFile.read(store)
-        if not known.ready or known.branch is None:
+        if not known.ready:
             raise GitError(f"the worktree of task {known.task_id} was never finished and holds no work; start the task again.")
         return cls(
             repository=repository,
             store=private,
             task_id=known.task_id,
             path=Path(known.path),
-            branch=known.branch,
             base=Base.of(known.base),
+            branch=known.branch,
             submodules=known.submodules,
             empty=known.empty,
             caps=caps or Caps(),
@@ -237,7 +247,7 @@ class TaskWorktree:
         directory. Raises WorktreeMissing, NoSpace."""
         checkout = self._checkout()
         async with self.store.locked():
-            adopted = await self.commits.adopt(self.task_id)
+            adopted = await self._adopt()
             snapshot = await record_with_submodules(checkout, self.caps, await self._committed_ignored(checkout))
             await self.keep(snapshot.tree)
         warnings = adopted + tuple(
@@ -246,11 +256,35 @@ class TaskWorktree:
         )
         return replace(snapshot, warnings=snapshot.warnings + warnings)
 
+    async def _adopt(self) -> tuple[str, ...]:
+        """Takes over what was committed: in the sandbox, or in the worktree itself where commands work there."""
+        warnings = await self.commits.adopt()
+        if self.branch is not None:
+            return warnings
+        head = head_of(self.repository, self.path)
+        if head in (None, self._loose_tip()):
+            return warnings
+        tip, commit = await self.tip(), await read_ref(self.repository.bound, f"{head}^{{commit}}")
+        if commit is None or tip in (None, commit):
+            return warnings
+        await self._keep_left(tip, commit)
+        await update_ref(self.repository.bound, self.reference, commit, tip, "commit in the task")
+        return warnings
+
+    async def _keep_left(self, tip: str, commit: str) -> None:
+        """Keeps the task's commits where it goes on from another one."""
+        if not await self.repository.is_ancestor(tip, commit):
+            name = f"refs/goose/{self.task_id}/left/{tip[:16]}"
+            await update_ref(self.repository.bound, name, tip, await read_ref(self.repository.bound, name))
+
+    def _loose_tip(self) -> str | None:
+        """The tip, where it can be had without a process."""
+        return (read_small(self.repository.common_dir / self.reference) or "").strip() or None
+
     async def _committed_ignored(self, checkout: Checkout) -> list[bytes]:
         """Files that the agent has committed although they are ignored: work like all other. Once they are recorded, they
         are known."""
-        loose = self.repository.common_dir / "refs" / "heads" / self.branch
-        if loose.is_file() and loose.read_text().strip() == self.base.commit:
+        if self._loose_tip() == self.base.commit:
             return []  # the usual case, without a process
         tip = await self.tip()
         if tip in (None, self.base.commit):
@@ -276,8 +310,21 @@ class TaskWorktree:
 
     @property
     def commits(self) -> CommitStore:
-        """Where the commits of a sandboxed task arrive."""
-        return CommitStore(self.store.path / "commits", self.repository, self.path, self.branch)
+        """The git directory that a sandboxed task sees, and the way of its commits from there."""
+        return CommitStore(
+            folder=self.store.path / "commits",
+            repository=self.repository,
+            settings=self.store.settings,
+            where=self.path,
+            task_id=self.task_id,
+            reference=self.reference,
+            branch=self.branch or self.base.branch,
+        )
+
+    @property
+    def reference(self) -> str:
+        """The ref of the user's repository that keeps the task's commits."""
+        return f"refs/heads/{self.branch}" if self.branch else _head_ref(self.task_id)
 
     async def keep(self, tree: str) -> None:
         """Protect a tree for good: with a ref, and with copies of those of its objects that git had found in the user's
@@ -307,7 +354,7 @@ class TaskWorktree:
         snapshot holds stands in the way, nothing is changed and WouldOverwrite is raised."""
         checkout = self._checkout()
         async with self.store.locked():
-            await self.commits.adopt(self.task_id)
+            await self._adopt()
             before = await record_with_submodules(checkout, self.caps, await self._committed_ignored(checkout))
             kept = await self._keep_after(await self.snapshots(), before.tree)
             await switch(checkout, before.tree, tree)
@@ -325,13 +372,41 @@ class TaskWorktree:
             )
 
     async def tip(self) -> str | None:
-        """The commit that the task's branch is at, None where the branch is gone."""
-        return await self.repository.branch_tip(self.branch)
+        """The commit that the task is at, None where its ref is gone."""
+        return await read_ref(self.repository.bound, self.reference)
+
+    async def move_tip(self, commit: str, tip: str, message: str) -> None:
+        """From exactly `tip` to another commit; HEAD follows, files and index do not. Raises RefMoved."""
+        await update_ref(self.repository.bound, self.reference, commit, tip, message)
+        if self.branch is None and self.exists:
+            await move_head(self.repository, self.path, commit)
+        await self.commits.show(commit)
+
+    @property
+    def published(self) -> str:
+        """The branch that the task's result was delivered on, "" before."""
+        return TaskFile.read(self.store.path).published
+
+    async def publish_branch(self, commit: str) -> str:
+        """A branch of the user's at this commit of the task: `goose/<task>`, or the next free name, the same one each time.
+        Raises RefMoved where somebody else has moved it on."""
+        if self.branch is not None:
+            return self.branch
+        bound, name = self.repository.bound, self.published
+        tip = await self.repository.branch_tip(name) if name else None
+        if tip is not None and not await self.repository.is_ancestor(tip, commit):
+            raise RefMoved(f"the branch {name} has commits that the task does not know; nothing was changed.")
+        if tip is None:
+            name = await free_branch(self.repository, f"goose/{self.task_id}", commit)
+            msgspec.structs.replace(TaskFile.read(self.store.path), published=name).write(self.store.path)
+        elif tip != commit:
+            await update_ref(bound, f"refs/heads/{name}", commit, tip, "goose-py: deliver")
+        return name
 
     async def detached_head(self) -> str | None:
         """The commit that the worktree is at where that is not its branch's: an agent may have left the branch."""
-        head = head_of(self.repository, self.path)
-        if head is None or head == f"refs/heads/{self.branch}":
+        head = head_of(self.repository, self.path) if self.branch is not None else None
+        if head is None or head == self.reference:
             return None
         commit = await read_ref(self.repository.bound, f"{head}^{{commit}}")
         return None if commit in (None, await self.tip(), self.base.commit) else commit
@@ -346,8 +421,8 @@ class TaskWorktree:
                 await update_ref(self.repository.bound, reference, commit, kept)
 
     async def remove(self) -> Snapshot | None:
-        """Take the worktree and its branch away after everything in it is recorded: files as a snapshot, commits under
-        `refs/goose/<task>/tip`, what no snapshot can hold moved beside the private git directory. Ignored files go. Returns
+        """Take the worktree away, and a branch of its own, after everything in it is recorded: files as a snapshot, commits
+        under `refs/goose/<task>`, what no snapshot can hold moved beside the private git directory. Ignored files go. Returns
         the last snapshot (None where the worktree was gone already: another folder in its place stays). `recreate` brings
         all of it back."""
         snapshot = None
@@ -360,25 +435,29 @@ class TaskWorktree:
             await self.keep_tip()
             await self._clear_remains()
         tip = await self.tip()
-        if tip is not None:
-            await delete_ref(self.repository.bound, f"refs/heads/{self.branch}", tip)
+        if tip is not None and self.branch is not None:
+            await delete_ref(self.repository.bound, self.reference, tip)
         await asyncio.to_thread(self.commits.forget)
         return snapshot
 
     async def recreate(self, tree: str | None = None) -> TaskWorktree:
-        """Bring a removed or hand-deleted worktree back, at the same place, on its branch where it was, with the files of
-        `tree` (the last snapshot by default). Raises WorktreeExists where something stands there."""
+        """Bring a removed or hand-deleted worktree back, at the same place and commit, with the files of `tree` (the last
+        snapshot by default). Raises WorktreeExists where something stands there."""
         if self.intact or not await self._clear_remains():
             raise WorktreeExists(self.path)
-        await self.commits.adopt(self.task_id)
+        await self.commits.adopt()
         await asyncio.to_thread(self.commits.forget)
         tree = tree or (await self.snapshots())[-1]
         tip = await self.tip()
         start = tip or await read_ref(self.repository.bound, self._tip_ref) or self.base.commit
-        if tip is None:
+        worktree = self
+        if self.branch is None:
+            await add_detached(self.repository, self.path, start)
+            if tip is None:
+                await _set_refs(self.repository, {self.reference: start})
+        elif tip is None:
             worktree = replace(self, branch=await add_linked(self.repository, self.path, self.branch, start))
         else:
-            worktree = self
             await attach_linked(self.repository, self.path, self.branch)
         async with self.store.locked():
             self.store.index.unlink(missing_ok=True)
@@ -409,7 +488,7 @@ class TaskWorktree:
         return True
 
     async def rebase(self, base: Base, tree: str) -> tuple[TaskWorktree, Snapshot]:
-        """Stand on another base: the branch points to its commit and the files become those of `tree`. What was there before
+        """Stand on another base: the task is at its commit and the files become those of `tree`. What was there before
         is kept, the files as the returned snapshot, the task's commits under `refs/goose/<task>/tip`. Raises WouldOverwrite,
         and then nothing was changed."""
         before = await self.restore(tree)
@@ -418,12 +497,11 @@ class TaskWorktree:
         kept = await read_ref(bound, self._keep_ref)
         if kept != base.standing:
             await update_ref(bound, self._keep_ref, base.standing, kept)
-        if tip != base.commit:
-            await update_ref(bound, f"refs/heads/{self.branch}", base.commit, tip, "goose-py: rebase the task")
         worktree = replace(self, base=base)
+        if tip is not None and tip != base.commit:
+            await worktree.move_tip(base.commit, tip, "goose-py: rebase the task")
         worktree._save()
         await worktree._show_changes_since_base()
-        await worktree.commits.adopt(self.task_id)
         return worktree, before
 
     async def _show_changes_since_base(self) -> None:
@@ -469,8 +547,10 @@ class TaskWorktree:
         await asyncio.to_thread(self.commits.show_index, index)
 
     def _save(self) -> None:
-        known = _task_file(self.repository, self.task_id, self.path, self.branch, self.base)
-        msgspec.structs.replace(known, submodules=self.submodules, empty=self.empty, ready=True).write(self.store.path)
+        known = _task_file(self.repository, self.task_id, self.path, self.base)
+        msgspec.structs.replace(
+            known, branch=self.branch, published=self.published, submodules=self.submodules, empty=self.empty, ready=True
+        ).write(self.store.path)
 
     async def _empty_submodules(self, tree: str) -> list[Path]:
         paths = [path_to_bytes(path) for path in self.empty]
@@ -502,8 +582,7 @@ def _is_file(place: Path) -> bool:
 
 async def pin_base(repository: Repository, tasks: Sequence[str], base: Base) -> None:
     """Keeps what these tasks start from, under `refs/goose/<task>/base`, from being pruned."""
-    lines = "".join(f"update {_base_ref(task)} {base.standing}\n" for task in tasks)
-    await repository.bound.run("update-ref", "--stdin", stdin=lines.encode())
+    await _set_refs(repository, {_base_ref(task): base.standing for task in tasks})
 
 
 async def unpin_base(repository: Repository, tasks: Sequence[str]) -> None:
@@ -511,17 +590,25 @@ async def unpin_base(repository: Repository, tasks: Sequence[str]) -> None:
     await repository.bound.run("update-ref", "--stdin", stdin="".join(f"delete {_base_ref(t)}\n" for t in tasks).encode())
 
 
+async def _set_refs(repository: Repository, refs: Mapping[str, str]) -> None:
+    lines = "".join(f"update {name} {commit}\n" for name, commit in refs.items())
+    await repository.bound.run("update-ref", "--stdin", stdin=lines.encode())
+
+
 def _base_ref(task_id: str) -> str:
     return f"refs/goose/{task_id}/base"
 
 
-def _task_file(repository: Repository, task_id: str, where: Path, branch: str | None, base: Base) -> TaskFile:
+def _head_ref(task_id: str) -> str:
+    return f"refs/goose/{task_id}/head"
+
+
+def _task_file(repository: Repository, task_id: str, where: Path, base: Base) -> TaskFile:
     return TaskFile(
         task_id=task_id,
         repository=str(repository.root),
         common_dir=str(repository.common_dir),
         path=os.fspath(where),
-        branch=branch,
         base=base.record,
     )
 
@@ -541,18 +628,31 @@ async def _clear_unfinished(repository: Repository, store: Path) -> None:
         return
     known = TaskFile.read(store)
     if not known.ready:
-        # Without a branch on record the crash came before or within `worktree add`.
-        branch = known.branch or (head_of(repository, Path(known.path)) or "").removeprefix("refs/heads/") or None
-        await _undo_creation(repository, Path(known.path), branch, Base.of(known.base), known.task_id, store)
+        where = Path(known.path)
+        branch = known.branch or (head_of(repository, where) or "")
+        # An earlier version had a branch made with the worktree; what git knows nothing of was never added.
+        name = branch.removeprefix("refs/heads/") if known.branch or branch.startswith("refs/heads/") else None
+        base, added = Base.of(known.base), head_of(repository, where) is not None
+        await _undo_creation(repository, where, base, known.task_id, store, added=added, branch=name)
 
 
 async def _undo_creation(
-    repository: Repository, where: Path, branch: str | None, base: Base, task_id: str, store: Path
+    repository: Repository,
+    where: Path,
+    base: Base,
+    task_id: str,
+    store: Path,
+    *,
+    added: bool,
+    branch: str | None = None,
 ) -> None:
-    """Only what `create` itself has made, and only while nobody else can have worked in it."""
-    if branch is not None:
+    """Only what `begin` itself has made, and only while nobody else can have worked in it."""
+    if added:
         await remove_linked(repository, where)
-        for name, commit in ((f"refs/heads/{branch}", base.commit), (_base_ref(task_id), base.standing)):
-            if await read_ref(repository.bound, name) == commit:
-                await delete_ref(repository.bound, name, commit)
+    made = {_base_ref(task_id): base.standing, _head_ref(task_id): base.commit}
+    if branch is not None:
+        made[f"refs/heads/{branch}"] = base.commit
+    for name, commit in made.items():
+        if await read_ref(repository.bound, name) == commit:
+            await delete_ref(repository.bound, name, commit)
     await asyncio.to_thread(shutil.rmtree, store, True)

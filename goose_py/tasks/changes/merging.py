@@ -86,7 +86,7 @@ async def rest_after(worktree: TaskWorktree, landing: Landing, edited: str) -> t
 
 
 def _proven(records: Iterable[Record], tree: str) -> bool:
-    """Every check has run on exactly this tree, and its last run there passed."""
+    """Every check has run on exactly this tree, and its last run there does not stand in the way."""
     checks: tuple[str, ...] = ()
     passed: dict[str, bool] = {}
     for record in records:
@@ -94,7 +94,7 @@ def _proven(records: Iterable[Record], tree: str) -> bool:
             case SessionStarted(checks=wanted):
                 checks = wanted
             case VerificationFinished(tree=checked) as run if checked == tree:
-                passed[run.command] = run.exit_code == 0
+                passed[run.command] = not run.stands_in_the_way
             case _:
                 pass
     return all(passed.get(command, False) for command in checks)
@@ -102,7 +102,7 @@ def _proven(records: Iterable[Record], tree: str) -> bool:
 
 def _refuse_failed(results: Iterable[VerificationFinished], branch: str) -> None:
     for run in results:
-        if run.exit_code != 0:
+        if run.stands_in_the_way:
             how = "did not end" if run.exit_code is None else f"ends with exit code {run.exit_code}"
             raise ChecksFail(
                 f"Merged into {branch} as it is now, `{run.command}` {how}; nothing was merged. `goose-py task rebase` brings "

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import msgspec
 
-from goose_py.git.repository import update_ref
 from goose_py.git.worktrees.base import Base
 from goose_py.git.worktrees.worktree import TaskWorktree
 from goose_py.protocol.events import ChangesRecorded, Rebased, Record, Rewound
@@ -32,7 +31,16 @@ class _Note(msgspec.Struct, frozen=True):
 @asynccontextmanager
 async def on_trial(worktree: TaskWorktree, tree: str, scratch: Path) -> AsyncIterator[None]:
     """The files are those of `tree` inside the block. What the worktree held is recorded before, and noted in `scratch`, so
-    that after a crash `end_trial` brings it back. Raises WouldOverwrite; then nothing was changed."""
+    that after a crash `end_trial` brings it back: of trials within each other, what the outermost one had put aside. Raises
+    WouldOverwrite; then nothing was changed."""
+    if (scratch / NOTE).exists():
+        before = (await worktree.snapshot()).tree
+        try:
+            await worktree.restore(tree)
+            yield
+        finally:
+            await asyncio.shield(worktree.restore(before))
+        return
     note = await _noted(worktree, scratch, None)
     try:
         await worktree.restore(tree)
@@ -84,8 +92,7 @@ async def _back(worktree: TaskWorktree, note: _Note, scratch: Path) -> TaskWorkt
         worktree, _ = await worktree.rebase(note.base, note.tree)
         if note.tip not in (None, note.base.commit):
             # The commits of the task itself.
-            branch = f"refs/heads/{worktree.branch}"
-            await update_ref(worktree.repository.bound, branch, note.tip, note.base.commit, "goose-py: take a rebase back")
+            await worktree.move_tip(note.tip, note.base.commit, "goose-py: take a rebase back")
     (scratch / NOTE).unlink(missing_ok=True)
     return worktree
 

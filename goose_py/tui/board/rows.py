@@ -81,11 +81,11 @@ def _task_row(task: TaskLine, chosen: bool, width: int, look: Look, now: float, 
         Segment(name + " " * max(1, name_width + 1 - row_width([Segment(name)])), look["selected" if chosen else "text"]),
     ]
     right: Row = []
-    if task.checks == "passed" or task.checks.startswith("failed"):
-        good = task.checks == "passed"
+    if task.failed_check or task.checks == "passed":
+        good = not task.failed_check
         right.append(Segment("✓ checks  " if good else "✗ checks  ", look["ok" if good else "bad"]))
-    elif task.checks.startswith("stale"):
-        right.append(Segment("! stale  ", look["warn"]))
+    elif task.checks not in ("", "not run"):
+        right.append(Segment(f"! {task.checks}  ", look["warn"]))
     if task.added or task.removed:
         right += [Segment(f"+{task.added} ", look["added"]), Segment(f"−{task.removed}  ", look["removed"])]
     if width >= WIDE:

@@ -325,6 +325,9 @@ def _plan(item: PlanItem, width: int, look: Look, expanded: bool) -> list[Row]:
 def _check(item: CheckItem, width: int, look: Look, expanded: bool) -> list[Row]:
     if item.passed:
         fact, role, mark = f"passed  {seconds_text(item.seconds)}", "ok", "✓ "
+    elif item.outcome != "failed":
+        fact, mark = f"{item.outcome}  {seconds_text(item.seconds)}", "✗ " if item.blocks else "! "
+        role = "bad" if item.blocks else "warn"
     elif item.exit_code is None:
         fact, role, mark = f"did not end  {seconds_text(item.seconds)}", "bad", "✗ "
     else:
@@ -333,8 +336,13 @@ def _check(item: CheckItem, width: int, look: Look, expanded: bool) -> list[Row]
         Segment(mark, look[role]),
         Segment(f"{'Check':<{VERB}}", look["strong"]),
         Segment(safe_text(one_line(item.command)), look["text"]),
+        Segment("  found" if item.found else "", look["dim"]),
     ]
     rows = [spread(left, [Segment(fact, look[role])], width)]
+    if item.reason:
+        rows += _hooked([[Segment(line, look["dim"])] for line in wrapped(safe_text(item.reason), width - 5, look)], look)
+    if item.outcome not in ("passed", "failed") and not expanded:
+        return rows
     lines = safe_text(item.output.strip("\n")).split("\n") if item.output.strip() else []
     if expanded:
         shown = lines[-EXPANDED_LINES:]

@@ -12,9 +12,9 @@ from textual.document._document import EditResult
 from textual.document._edit import Edit
 from textual.widgets import TextArea
 
-from goose_py.protocol.safe_text import safe_text
 from goose_py.tui.appearance import Look
 from goose_py.tui.conversation.folding import chips, is_long, label_for, unfolded
+from goose_py.tui.input.pasted import pasted_text
 
 
 @dataclass(frozen=True)
@@ -45,11 +45,6 @@ class History:
         return replace(self, at=self.at + 1), self.entries[self.at + 1]
 
 
-def pasted_text(text: str) -> str:
-    """A paste as text: line ends are one kind, and what would act or hide is shown."""
-    return safe_text(text.replace("\r\n", "\n").replace("\r", "\n"))
-
-
 class PromptArea(TextArea):
     """Runs actions of its screen: `submit` for Enter, `queue` for Tab, `edit_queued` for ↑ where nothing is written, `choose`
     for the arrows while a menu is open. They are run at once and not told by a message, so that the next key finds the prompt
@@ -62,6 +57,7 @@ class PromptArea(TextArea):
         height: auto; min-height: 3; max-height: 10; padding: 0 1; border: round $foreground 30%;
         background: $background; scrollbar-size-vertical: 1;
         &:focus { border: round $accent; background: $background; background-tint: $background 0%; }
+        &.-too-long { border-title-color: $warning; }
         & .text-area--cursor-line { background: transparent; }
         & .text-area--placeholder { color: $foreground 45%; }
     }
@@ -91,7 +87,7 @@ class PromptArea(TextArea):
     @property
     def folded(self) -> bool:
         """Whether something is shown as a chip."""
-        return self.written != self.text
+        return any(label in self.text for label in self._pastes)
 
     def take(self) -> str:
         """What is written, which is then gone from here."""

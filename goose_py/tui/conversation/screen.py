@@ -31,8 +31,11 @@ from goose_py.tui.questions import question_of, wants_text
 from goose_py.tui.state.view_state import ViewState
 from goose_py.tui.widgets.question import Option, Question, QuestionPanel, event_time
 from goose_py.tui.widgets.row_view import RowView, text_row
+from goose_py.tui.widgets.text_layout import count_text
 
 PANEL_WIDTH = 41
+LONG = 3_000
+"""Characters that fit into any model's window."""
 SMALL = (60, 15)
 """Below this, only the log and the prompt are left."""
 
@@ -88,6 +91,7 @@ class ConversationScreen(Screen[None]):
         self._searching = False
         self._closed = ""
         self._completed = ""
+        self._withheld = ""
         self._files: tuple[str, ...] | None = None
         self._found_files: tuple[str, tuple[str, ...]] = ("", ())
         self._frame = 0
@@ -171,7 +175,8 @@ class ConversationScreen(Screen[None]):
             self.prompt.border_title = look.glyph(wants_text(question, option))
             self.prompt.border_subtitle = ""
         else:
-            self.prompt.border_title = ""
+            self.prompt.border_title = look.glyph(self._overflow())
+            self.prompt.set_class(bool(self.prompt.border_title), "-too-long")
             modes = " → ".join(self._goose.options.modes)
             text = f"{self.state.mode} · shift+tab: {modes}" if width >= WIDE else f"{self.state.mode} (shift+tab)"
             self.prompt.border_subtitle = look.glyph(text)
@@ -293,7 +298,28 @@ class ConversationScreen(Screen[None]):
         self._find_completions()
         if self._completions and not self._take_completion().complete:
             return
-        self._goose.submit(self.prompt.written, queue=False)
+        self._submit(queue=False)
+
+    def _submit(self, *, queue: bool) -> None:
+        written = self.prompt.written
+        if self._overflow() and written != self._withheld:
+            self._withheld = written
+            self.draw_chrome()
+        else:
+            self._goose.submit(written, queue=queue)
+
+    def _overflow(self) -> str:
+        """Says so where the model's window cannot hold what is written. It is sent the second time."""
+        written, model = self.prompt.written, self.state.model
+        if model is None or len(written) < LONG:
+            return ""
+        from goose_py.agent.compaction import estimate_text
+
+        tokens, window = estimate_text(len(written)), self._goose.services.window_of(model)
+        if window is None or tokens <= window:
+            return ""
+        again = "enter again sends it" if written == self._withheld else "shorten it"
+        return f"about {count_text(tokens)} tokens, the model's window is {count_text(window)}: {again}"
 
     def action_queue(self) -> None:
         self._find_completions()
@@ -302,7 +328,7 @@ class ConversationScreen(Screen[None]):
             if completion.kind == "command" and completion.complete:
                 self.prompt.put(f"{completion.text} ")
         elif self._note_for is None:
-            self._goose.submit(self.prompt.written, queue=True)
+            self._submit(queue=True)
 
     def on_paste(self, event: events.Paste) -> None:
         """What is pasted is written, wherever the keys go; a question waits until that is sent."""

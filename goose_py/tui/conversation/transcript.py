@@ -34,7 +34,8 @@ def _lines(item: AnyItem) -> list[str]:
             verb, subject = summarize_call(call)[:2]
             return [f"{_STATES.get(state, '●')} {safe_line(verb)} {safe_line(subject)}".rstrip()]
         case CheckItem(command=command):
-            return [f"{'✓' if item.passed else '✗'} check {safe_line(command)}"]
+            mark = "✓" if item.passed else "✗" if item.blocks else "!"
+            return [f"{mark} check {safe_line(command)}"]
         case NoticeItem(kind=kind, text=text) if kind in ("warning", "error", "changes", "applied", "outcome"):
             return [f"▪ {safe_line(text)}"]
         case _:

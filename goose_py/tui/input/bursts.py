@@ -4,7 +4,7 @@ Two things tell a paste from typing: the brackets that a terminal puts around it
 press several keys at once. So a *burst*, what is there to be read at one time, is looked at as a whole:
 
 - One key is a key. What a terminal reports by itself (mouse, focus, answers to questions) does not count.
-- Text with a line end or a tab in it is a paste, whatever else it holds. So are three letters or more at once.
+- Text with a line end or a tab in it is a paste, and so are three letters or more, whatever else comes with them.
 - Of what is left, an Enter or a Tab that did not come alone is dropped: nothing is sent by a key that may be part of a paste.
   (Of escape sequences alone, as in the kitty protocol, where no key is a plain character, a burst was typed.)
 
@@ -102,9 +102,13 @@ class Bursts:
             return found + self._go_on(start + pasted)
         unfinished = _UNFINISHED.search(text)
         found = self._burst(text[: unfinished.start()] if unfinished else text, alone=not unfinished)
-        if unfinished and self._paste is not None:
+        if unfinished is None:
+            return found
+        if self._paste is not None:
             self._paste.append(unfinished[0])
-        elif unfinished:
+        elif found and isinstance(found[0], Pasted):
+            found[0] = Pasted(found[0].text + unfinished[0])
+        else:
             self._unfinished = unfinished[0]
         return found
 
@@ -155,31 +159,14 @@ class Bursts:
         keys = [token for token in tokens if not _REPORT.fullmatch(token)]
         if alone and (len(keys) <= 1 or all(key.startswith("\x1b[") for key in keys)):
             return [Pressed(token) for token in tokens]
-        letters = sum(map(_is_letter, keys))
-        if letters and (letters >= BLOCK or any(key in "\r\n\t" for key in keys)):
+        letters = sum(len(key) == 1 and key.isprintable() for key in keys)
+        if letters >= BLOCK or (letters and any(key in "\r\n\t" for key in keys)):
             return self._go_on(text)
-        return _runs(tokens)
+        if letters >= LETTERS:
+            return [Pasted("".join(keys)), *(Pressed(token) for token in tokens if token not in keys)]
+        return [Pressed(token, alone=False) for token in tokens]
 
 
 def _split(text: str, marker: str) -> tuple[str, bool, str]:
     before, found, after = text.partition(marker)
     return before, bool(found), after
-
-
-def _is_letter(token: str) -> bool:
-    return len(token) == 1 and token.isprintable()
-
-
-def _runs(tokens: list[str]) -> list[Pasted | Pressed]:
-    """Letters that stand together are one paste, or so few that they were typed."""
-    found: list[Pasted | Pressed] = []
-    letters = ""
-    for token in [*tokens, ""]:
-        if token and _is_letter(token):
-            letters += token
-            continue
-        found += [Pasted(letters)] if len(letters) >= LETTERS else [Pressed(letter, alone=False) for letter in letters]
-        letters = ""
-        if token:
-            found.append(Pressed(token, alone=bool(_REPORT.fullmatch(token))))
-    return found

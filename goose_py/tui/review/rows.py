@@ -8,6 +8,7 @@ from rich.segment import Segment
 
 from goose_py.protocol.amounts import counted
 from goose_py.protocol.safe_text import safe_line, safe_text
+from goose_py.review.evidence import WORST_FIRST
 from goose_py.tasks.history.causes import Cause
 from goose_py.tui.appearance import Look
 from goose_py.tui.chrome import STANDINGS, STATUS_MARKS, WIDE, changed_lines, check_failure, evidence_of
@@ -126,8 +127,7 @@ def head_rows(review: OpenReview, state: ViewState, unit: int, width: int, look:
 def evidence_row(review: OpenReview, state: ViewState, width: int, look: Look) -> Row:
     """The worst that the checks say of these files: command, exit code and tree."""
     found = evidence_of(state, review.changes.result_tree)
-    order = ("failed", "stale", "not run", "passed")
-    worst = min(found, key=lambda each: order.index(each.standing), default=None)
+    worst = min(found, key=lambda each: WORST_FIRST.index(each.standing), default=None)
     if worst is None:
         return [Segment(" ○ not run: this task has no checks", look["dim"])]
     glyph, role = STANDINGS[worst.standing]

@@ -45,12 +45,12 @@ class TaskLine:
     repository: str = ""
     branch: str = ""
     checks: str = ""
+    failed_check: str = ""
     alive: bool = False
 
 
 def task_line(summary: TaskSummary) -> TaskLine:
     """The line for a task as `tasks.summary.list_tasks` tells of it."""
-    failed = f" ({summary.failed_check})" if summary.failed_check else ""
     return TaskLine(
         task_id=summary.task_id,
         title=summary.title or summary.task_id,
@@ -64,6 +64,7 @@ def task_line(summary: TaskSummary) -> TaskLine:
         updated_at=summary.updated_at,
         repository=summary.place,
         branch=summary.branch or "",
-        checks=summary.checks + failed,
+        checks=summary.checks,
+        failed_check=summary.failed_check,
         alive=summary.alive,
     )

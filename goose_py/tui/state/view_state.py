@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from goose_py.protocol.events import Limits, Outcome, Phase, VerificationFinished
+from goose_py.protocol.events import CheckOutcome, Limits, Outcome, Phase, VerificationFinished
 from goose_py.protocol.messages import ModelRef, ToolCall, Usage
 from goose_py.protocol.modes import Mode
 from goose_py.protocol.plan import Plan
@@ -80,17 +80,21 @@ class PlanItem(Item, frozen=True, kw_only=True):
 
 
 class CheckItem(Item, frozen=True, kw_only=True):
-    """Evidence: a command that we ran. `tree` names what it ran on."""
+    """Evidence: a command that we ran. `tree` names what it ran on. `blocks`: the work is not done with this outcome."""
 
     command: str
     exit_code: int | None
     tree: str | None = None
     seconds: float = 0.0
     output: str = ""
+    outcome: CheckOutcome = "passed"
+    reason: str = ""
+    found: bool = False
+    blocks: bool = False
 
     @property
     def passed(self) -> bool:
-        return self.exit_code == 0
+        return self.outcome == "passed"
 
 
 NoticeKind = Literal["info", "step", "warning", "error", "changes", "applied", "outcome", "context"]

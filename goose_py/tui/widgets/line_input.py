@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from textual import events
 from textual.widgets import Input
 
 from goose_py.tui.appearance import Look
+from goose_py.tui.input.pasted import pasted_text
 
 
 class LineInput(Input):
@@ -31,3 +33,9 @@ class LineInput(Input):
     def close(self) -> None:
         self.value = ""
         self.display = False
+
+    def _on_paste(self, event: events.Paste) -> None:
+        """All of it, in one line: Textual would leave out what follows the first."""
+        event.stop()
+        event.prevent_default()
+        self.replace(" ".join(pasted_text(event.text).split("\n")).rstrip(), *self.selection)

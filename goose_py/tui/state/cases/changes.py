@@ -41,6 +41,10 @@ def _verification_finished(state: ViewState, event: VerificationFinished) -> Vie
         tree=event.tree,
         seconds=event.seconds,
         output=event.output,
+        outcome=event.came_to,
+        reason=event.reason,
+        found=event.found,
+        blocks=event.stands_in_the_way,
     )
     known = any(check.command == event.command for check in state.checks)
     checks = (
