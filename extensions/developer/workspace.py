@@ -106,6 +106,8 @@ class Workspace:
             )
         resolved = os.path.normpath(Path(self.shown, self.start) / path)
         inside = self._inside("/" + resolved.lstrip("/"))
+        if inside is None:  # it may be one of its names, spelled through a symlink
+            inside = self._inside(os.path.realpath(resolved))
         if inside is None:
             raise self._outside(path, resolved)
         return self.named(inside)

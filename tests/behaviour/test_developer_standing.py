@@ -73,7 +73,9 @@ async def without_ripgrep(argv: Sequence[str], **options: Any) -> asyncio.subpro
 async def test_absolute_paths_of_the_checkout_mean_the_files_of_the_task(place: Path) -> None:
     checkout = place / "checkout"
     (place / "link").symlink_to(checkout)
+    (place / "other").symlink_to(checkout)
     async with standing(place, aliases=[place / "link"]) as tools:
+        assert "task a.txt" in await tools("read", path=f"{place}/other/a.txt")
         for name in (checkout, place / "link", place / "wt"):
             assert "task pkg/b/b.txt" in await tools("read", path=f"{name}/pkg/b/b.txt")
             assert (await tools("glob", pattern="b.txt", path=str(name))) == "../b/b.txt"

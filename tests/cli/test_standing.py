@@ -37,10 +37,16 @@ async def test_where_nothing_is_mounted_tools_map_the_checkout_and_a_command_tha
 async def test_a_folder_that_no_tree_holds_is_there_to_begin_in(user: User):
     folder = user.repository / "pkg" / "new"
     folder.mkdir(parents=True)
-    async with answered(user, [calls(PLAN, shell("pwd"), WRITES, PLAN_DONE), *DONE]):
-        done = await run(user, "-t", "Do it", cwd=folder)
+    writes = [calls(PLAN, shell("pwd"), WRITES, PLAN_DONE), *DONE]
+    gone = [calls(PLAN, shell(f"cd {user.repository} && rm -r pkg"), shell("pwd"), ("write", {"path": "../x", "content": ""}))]
+    async with answered(user, writes):
+        done = await run(user, "-t", "Do it", "--check", "true", cwd=folder)
+    async with answered(user, [*gone, calls(PLAN_DONE), *DONE]):
+        left = await run(user, "-t", "Leave it", "--check", "true", "--mode", "auto", cwd=folder)
     assert done.printed[1].startswith(f"{folder}\n")
     assert await done.changes() == {"pkg/new/new.txt"}
+    assert left.printed[2].startswith(f"{user.repository}\n[the folder pkg/new that commands begin in is gone;")
+    assert await left.changes() == {"pkg/x"} and (await left.row())["checks"] == "passed"
 
 
 @pytest.mark.case("P12")
@@ -59,8 +65,8 @@ async def test_a_result_says_what_the_model_was_told_and_where_the_files_lie(use
     folder = user.repository / "pkg"
     folder.mkdir()
     async with answered(user, [calls(PLAN, WRITES, PLAN_DONE), *DONE] * 2) as server:
-        ended = await user.goose("run", "-t", "Do it", "--output-format", "json", cwd=folder)
-        in_lines = await user.goose("run", "-t", "Do it", cwd=folder)
+        ended = await user.goose("run", "-t", "Do it", "--check", "none", "--output-format", "json", cwd=folder)
+        in_lines = await user.goose("run", "-t", "Do it", "--check", "none", cwd=folder)
     assert ended.code == 0 == in_lines.code, (ended, in_lines)
     worktree = Path(ended.json["worktree"])
     assert ended.json["workspace"] == str(user.repository) and not worktree.is_relative_to(user.repository)
