@@ -23,12 +23,22 @@ def decide(call: ToolCall, spec: ToolSpec, rules: Sequence[Rule], mode: Mode, pl
         return combine([Part(call.name, "deny", "chat mode: no tools run.")])
     if call.malformed is not None:
         return combine([Part(call.name, "deny", "The arguments are not one complete JSON object.")])
+    command = call.arguments.get(COMMAND_ARGUMENT)
+    if spec.trusted and isinstance(command, str) and (name := paths.misnamed_in(place, command)) is not None:
+        return combine([Part(call.name, "deny", _misnamed(place, name))])
     applying = [rule for rule in rules if rule.applies_to(call.name, spec.extension)]
     parts = list(judge_tool(call, spec, applying, _tool_mode(call, spec, mode), place))
-    command = call.arguments.get(COMMAND_ARGUMENT)
     if isinstance(command, str) and parts[0].verdict != "deny":
         parts = _with_script(parts, command, call, spec, applying, mode, place)
     return combine(parts)
+
+
+def _misnamed(place: Place, name: str) -> str:
+    """Our own tools take the one path for the other; a command cannot, where nothing is mounted."""
+    return (
+        f"It names {name}, the user's checkout, where nothing of this task is done: the files of the task are in "
+        f"{place.workspace}. Say that path, or relative ones."
+    )
 
 
 def _runs_shell(call: ToolCall, spec: ToolSpec) -> bool:
