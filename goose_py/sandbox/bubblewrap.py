@@ -161,8 +161,9 @@ def _root(policy: Policy, options: frozenset[str], way_out: Sequence[str] = ()) 
         mounts += ["--bind", str(_real(policy.cache)), str(home / ".cache")]
     mounts += _named(policy)
     mounts += _workspace(policy)
-    if policy.commits is not None and policy.git_common is not None and not policy.read_only:
-        mounts += _commits(policy.commits, _real(policy.git_common), _common(policy), home)
+    if policy.commits is not None and policy.git_common is not None:
+        bind = "--ro-bind" if policy.read_only else "--bind"
+        mounts += _commits(policy.commits, _real(policy.git_common), _common(policy), home, bind)
     if policy.commits is not None and policy.git_common is not None:
         mounts += _without_credentials(_real(policy.git_common) / "config", _common(policy) / "config", policy.commits.store)
     mounts += _dot_git(policy)
@@ -307,10 +308,11 @@ def _without_credentials(config: Path, shown: Path, store: Path) -> list[str]:
     return ["--ro-bind", str(store / "config"), str(shown)]
 
 
-def _commits(commits: Commits, common: Path, shown: Path, home: Path) -> list[str]:
+def _commits(commits: Commits, common: Path, shown: Path, home: Path, bind: str) -> list[str]:
     """Lay the task's own folders over the places of the user's repository that a commit writes: the objects (the user's are
     borrowed, from where they are mounted beside), the worktree's HEAD and index, the branch's folder and its reflog. `shown` is
-    where the repository `common` is seen. Makes the folders of `commits.store` where they are missing."""
+    where the repository `common` is seen, `bind` the option that mounts them. Makes the folders of `commits.store` where they
+    are missing."""
     git_dir, branch, store = _real(commits.git_dir), Path(commits.branch), commits.store
     if git_dir.parent.parent != common or branch.is_absolute() or ".." in branch.parts or branch.parts[:2] != ("refs", "heads"):
         raise SandboxError(f"{commits.git_dir} with {commits.branch} is no worktree and branch of {common}.")
@@ -323,9 +325,9 @@ def _commits(commits: Commits, common: Path, shown: Path, home: Path) -> list[st
     _keep(objects / "info" / "alternates", f"{_BORROWED}\n")
     name, email = (json.dumps(value, ensure_ascii=False) for value in commits.identity)
     _keep(store / "gitconfig", f"[user]\n\tname = {name}\n\temail = {email}\n")
-    mounts = ["--ro-bind", str(common / "objects"), _BORROWED, "--bind", str(objects), str(shown / "objects")]
+    mounts = ["--ro-bind", str(common / "objects"), _BORROWED, bind, str(objects), str(shown / "objects")]
     mounts += ["--ro-bind", str(objects / "info"), str(shown / "objects" / "info")]
-    mounts += ["--bind", str(store / "worktree"), str(shown / git_dir.relative_to(common))]
+    mounts += [bind, str(store / "worktree"), str(shown / git_dir.relative_to(common))]
     mounts += ["--ro-bind", str(store / "gitconfig"), f"{home}/.gitconfig"]
     for kind in (Path(), Path("logs")):
         theirs, ours = common / kind / branch.parent, store / kind / branch.parent
@@ -335,7 +337,7 @@ def _commits(commits: Commits, common: Path, shown: Path, home: Path) -> list[st
             ours.mkdir(mode=0o700, parents=True)
             if (theirs / branch.name).is_file():
                 (ours / branch.name).write_bytes((theirs / branch.name).read_bytes())
-        mounts += ["--bind", str(ours), str(shown / kind / branch.parent)]
+        mounts += [bind, str(ours), str(shown / kind / branch.parent)]
     return mounts
 
 
