@@ -67,13 +67,13 @@ class Batch:
         if isinstance(meant, str):
             self._finish(call, failure(call, meant))
             return
-        refusal = await authorize(meant.call, meant.spec)
-        if refusal is not None:
-            self._finish(call, failure(call, refusal))
+        allowed = await authorize(meant.call, meant.spec)
+        if isinstance(allowed, str):
+            self._finish(call, failure(call, allowed))
             return
         began = self._started[call.id] = self._now()
-        self._emit(ToolStarted(call=meant.call))
-        result = await tools.call(meant.call, lambda text: self._emit(ToolOutput(call_id=call.id, text=text)))
+        self._emit(ToolStarted(call=allowed))
+        result = await tools.call(allowed, lambda text: self._emit(ToolOutput(call_id=call.id, text=text)))
         self._finish(call, _with_notes(result, meant.notes), self._now() - began)
 
     def _finish(self, call: ToolCall, result: ToolResult, seconds: float = 0.0) -> None:
