@@ -107,9 +107,11 @@ def _what_is_wrong(raw: str) -> str:
         value = json.loads(raw)
     except json.JSONDecodeError as error:
         return f"not valid JSON ({error.msg} at line {error.lineno} column {error.colno})"
+    except ValueError:
+        return "not usable: they hold a number of thousands of digits"
     except RecursionError:
         return "nested too deep"
-    return f"not a JSON object but {type(value).__name__}"
+    return "nested too deep" if isinstance(value, dict) else f"not a JSON object but {type(value).__name__}"
 
 
 def _groups(items: Sequence[_Item]) -> list[list[_Item]]:
