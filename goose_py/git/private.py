@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import fcntl
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -277,6 +278,14 @@ class PrivateStore:
             _copy_if_there(source, info / source.name)
         if self.settings.sparse:
             _copy_if_there(repository.git_dir / "info" / "sparse-checkout", info / "sparse-checkout")
+
+    def keep_out(self, paths: Iterable[str]) -> None:
+        """Files that no tree of this task ever holds unless one holds them already."""
+        file = self.path / "info" / "exclude"
+        known = file.read_bytes() if file.is_file() else b""
+        lines = (b"/" + re.sub(rb"([\\*?\[\]! ])", rb"\\\1", os.fsencode(path)) + b"\n" for path in paths)
+        if added := b"".join(line for line in lines if line not in known):
+            file.write_bytes(known + (b"\n" if known and not known.endswith(b"\n") else b"") + added)
 
     def _borrow(self) -> None:
         alternates = self.path / "objects" / "info" / "alternates"

@@ -114,7 +114,7 @@ class Git:
         except FileNotFoundError as error:
             if str(error.filename) == str(self.executable):
                 raise GitUnavailable(f"git was not found at {self.executable}; install git 2.31 or newer.") from None
-            raise GitError(f"{error.filename} does not exist.") from None
+            raise GitError(f"{error.filename} does not exist: moved or deleted; where it comes back, this goes on.") from None
         try:
             stdout, stderr = await process.communicate(stdin or None)
         except BaseException:

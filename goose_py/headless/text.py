@@ -154,6 +154,8 @@ class TextOutput:
         self._line("note", f"{event.model} · {event.mode} · {where}")
         if event.checks:
             self._line("note", f"checks: {'; '.join(_named(check, event.found_checks) for check in event.checks)}")
+        if event.shared:
+            self._line("note", f"shares of yours, what it changes there stays in the task: {', '.join(event.shared)}")
         if event.variables:
             self._line("note", f"commands get of your variables: {', '.join(event.variables)}")
 

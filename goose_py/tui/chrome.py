@@ -94,6 +94,9 @@ def welcome_rows(state: ViewState, chrome: Chrome, program: str, width: int, loo
         texts = [(chrome.problem, "bad"), ("", "dim"), (again, "dim")]
     else:
         texts = [(_what_happens(state, place_of(state, chrome)), "dim")]
+        if state.shared:
+            shared = safe_line(", ".join(state.shared))
+            texts.append((f"It shares {shared} with you; what it changes there stays in the task.", "dim"))
         texts.append(("Every change can be kept or dropped, hunk by hunk (F3). Leaving stops nothing.", "dim"))
     rows: list[Row] = [[], [Segment(f"  ▞ goose-py {program}".rstrip(), look["accent"])], []]
     for text, role in texts:

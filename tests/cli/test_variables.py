@@ -59,12 +59,12 @@ async def test_checks_get_them_and_a_task_in_the_background_takes_them_from_who_
 async def test_a_value_that_is_missing_where_the_task_is_started_is_said(user):
     async with answered(user, [*LOOKING, *LOOKING], config='checks = []\nsandbox.env = ["NPM_TOKEN"]'):
         ended = await user.goose("run", "-t", "Look", "--env", "GH_TOKEN", "--env", "AWS_SECRET", "--output-format", "json")
-        assert ended.json["warnings"] == ["Not set here, so commands go without: AWS_SECRET."]
+        assert ended.json["warnings"] == ["Commands go without AWS_SECRET (not set where this was started)."]
         doctor = await user.goose("doctor")
         assert "commands get of your variables: none; not set here: NPM_TOKEN" in doctor.out
         del user.env["GH_TOKEN"]
         again = await user.goose("run", "--resume", ended.json["session_id"], "-t", "Again")
-    assert "Not set here, so commands go without: GH_TOKEN, AWS_SECRET." in again.err
+    assert "Commands go without GH_TOKEN, AWS_SECRET (not set where this was started)." in again.err
 
 
 @pytest.mark.case("H05")

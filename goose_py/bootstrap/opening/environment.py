@@ -131,7 +131,7 @@ async def _mount(
 def _missing(granted: Granted, asked_for: Collection[str]) -> tuple[str, ...]:
     """Of the variables that this very task was given, those that are not set where it is started."""
     names = [name for name in granted.missing if name in asked_for]
-    return (f"Not set here, so commands go without: {', '.join(names)}.",) if names else ()
+    return (f"Commands go without {', '.join(names)} (not set where this was started).",) if names else ()
 
 
 def _found_checks(loaded: Loaded, confinement: Confinement, started: ev.SessionStarted | None) -> Mapping[str, str]:

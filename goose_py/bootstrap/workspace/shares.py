@@ -74,8 +74,12 @@ async def shares_of(host: Host, settings: Settings, worktree: TaskWorktree, star
     entries, ours = settings.worktree.share, (host.paths.state, worktree.path, worktree.repository.common_dir)
     tracked = await worktree.base_files()
     shares = await find_shares(worktree, tracked, entries, host.env, host.home, keep_out=ours, near=start)
-    told = await asyncio.to_thread(copy_files, worktree.repository.root, worktree.path, shares.files)
-    return msgspec.structs.replace(shares, warnings=(*shares.warnings, *told))
+    wanted = Wanted.of(entries or ())
+    kept_out = tuple(path for path in worktree.base.left_out if wanted.adds(path) and not wanted.refuses(path))
+    worktree.store.keep_out(kept_out)  # they come to the task, and into no tree
+    files = (*shares.files, *kept_out)
+    told = await asyncio.to_thread(copy_files, worktree.repository.root, worktree.path, files)
+    return msgspec.structs.replace(shares, files=files, warnings=(*shares.warnings, *told))
 
 
 class Wanted(msgspec.Struct, frozen=True):

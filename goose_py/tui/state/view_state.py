@@ -164,6 +164,7 @@ class ViewState(msgspec.Struct, frozen=True, kw_only=True):
     branch: str | None = None
     base_branch: str | None = None
     starts_from: str = ""
+    shared: tuple[str, ...] = ()
     base_tree: str | None = None
     interactive: bool = True
     model: ModelRef | None = None

@@ -37,6 +37,7 @@ def _session_started(state: ViewState, event: SessionStarted) -> ViewState:
         starts_from=starting_point(
             event.base_branch, event.base, event.uncommitted, includes_changes=event.includes_changes
         ),
+        shared=event.shared,
         base_tree=event.base_tree,
         interactive=event.interactive,
         model=event.model,
