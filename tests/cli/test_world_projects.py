@@ -232,7 +232,7 @@ class Stand:
         assert (await done.row())["checks"] == "passed"
         assert len(done.named(self.project.shared)) == 1, "what is shared is named once, in one line"
         elsewhere = [line for line in done.ended.err.splitlines() if str(self.user.state) in line]
-        assert len(elsewhere) == 1 and "(worktree " in elsewhere[0], "but for where it lies, people are told of the place they know"
+        assert len(elsewhere) == 1 and "(worktree " in elsewhere[0], "else people are told of the place they know"
         return done
 
 
