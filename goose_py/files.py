@@ -2,9 +2,10 @@
 one, never half of one. Not for folders that an agent may write to: see `git.untrusted`."""
 
 import contextlib
+import errno
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -37,7 +38,7 @@ def write_atomic(path: Path, content: bytes, *, mode: int = 0o600, durable: bool
             stream.write(content)
             stream.flush()
             if durable:
-                os.fsync(descriptor)
+                synced(descriptor)
         fresh.replace(path)
     except BaseException:
         fresh.unlink(missing_ok=True)
@@ -50,9 +51,19 @@ def sync_folder(folder: Path) -> None:
     """Make the names in a folder durable, as `fsync` of a file does its content."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.fsync(descriptor)
+        synced(descriptor)
     finally:
         os.close(descriptor)
+
+
+def synced(descriptor: int, sync: Callable[[int], None] = os.fsync) -> None:
+    """What was written is on disk afterwards, as far as the file system knows such a thing: some in user space, and some
+    shared with a virtual machine, do not (EINVAL), and everything else works there. Raises OSError."""
+    try:
+        sync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS):
+            raise
 
 
 def remember(file: Path, value: Any) -> None:

@@ -69,6 +69,9 @@ class Connection:
 
 DeveloperContext = Context[Connection]
 
+READS_ONLY = "developer/reads_only"
+"""The host of a call says so of a command that is known to change nothing: it is then started by `spawn.reading`."""
+
 
 def manifest() -> dict[str, str]:
     """The fields of extension.toml."""
@@ -118,7 +121,7 @@ def create_server(
                 Ledger(),
                 jobs,
                 shell.Shell(starts, bound, env, logs, jobs, cleaner),
-                Ripgrep(program, starts, bound.root, env) if program else None,
+                Ripgrep(program, getattr(starts, "reading", starts), bound.root, env) if program else None,
                 anyio.Lock(),
             )
         finally:
@@ -162,13 +165,15 @@ async def shell_tool(
     background: Annotated[bool, Field(description="for servers and watchers; see job")] = False,
 ) -> CallToolResult:
     held = _held(ctx)
+    reads_only = (ctx.request_context.meta or {}).get(READS_ONLY) is True
     if background:
-        return _command_result(await held.shell.run_in_background(command))
+        return _command_result(await held.shell.run_in_background(command, reads_only=reads_only))
 
     async def live(total: int, text: str) -> None:
         await ctx.report_progress(total, message=text)
 
-    outcome = await held.shell.run(command, shell.DEFAULT_TIMEOUT if timeout is None else timeout, live)
+    limit = shell.DEFAULT_TIMEOUT if timeout is None else timeout
+    outcome = await held.shell.run(command, limit, live, reads_only=reads_only)
     return _command_result(outcome)
 
 
@@ -179,6 +184,7 @@ def _command_result(outcome: shell.Outcome) -> CallToolResult:
         "developer/output_bytes": outcome.output_bytes,
         "developer/log": str(outcome.log) if outcome.log else None,
         "developer/job": outcome.job,
+        "developer/refused_write": outcome.refused_write or None,
     }
     return CallToolResult(
         content=[TextContent(text=outcome.text)],

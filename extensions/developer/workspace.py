@@ -3,7 +3,6 @@
 import errno
 import os
 import posixpath
-import re
 import stat
 import sys
 import unicodedata
@@ -107,6 +106,8 @@ class Workspace:
             )
         resolved = os.path.normpath(Path(self.shown, self.start) / path)
         inside = self._inside("/" + resolved.lstrip("/"))
+        if inside is None:  # it may be one of its names, spelled through a symlink
+            inside = self._inside(os.path.realpath(resolved))
         if inside is None:
             raise self._outside(path, resolved)
         return self.named(inside)
@@ -122,17 +123,6 @@ class Workspace:
             f"{printable(path)} is outside the workspace: it resolves to {printable(resolved)}, "
             f"and only paths beneath {self.shown} can be used."
         )
-
-    def misnamed_in(self, command: str) -> str | None:
-        """The first other name of the workspace that a command says though it is another folder there: where commands see the
-        workspace at its own path."""
-        if self.shown != str(self.root):
-            return None
-        for name in self.aliases:
-            elsewhere = _beneath(name, self.shown) is None and _beneath(self.shown, name) is None
-            if elsewhere and re.search(rf"(?<![\w./-]){re.escape(name)}(?![\w.-])", command):
-                return name
-        return None
 
     def working_folder(self) -> tuple[Path, bool]:
         """Where commands begin: the start folder or, where that is gone, the nearest one above it; and whether it is gone."""

@@ -35,19 +35,19 @@ class LoopGuard:
     def resolve(self, call: ToolCall) -> Resolved | str:
         return self._tools.resolve(call)
 
-    async def authorize(self, call: ToolCall, spec: ToolSpec) -> str | None:
+    async def authorize(self, call: ToolCall, spec: ToolSpec) -> ToolCall | str:
         key = _digest((call.name, call.arguments))
         _, count = self._outcomes.get(key, (b"", 0))
         if count >= STOP_AT:
             raise Stuck(f"{call.name} was called {count} times with the same arguments and the same result.")
-        refusal = await self._authorize(call, spec)
-        if refusal is None:
+        allowed = await self._authorize(call, spec)
+        if isinstance(allowed, ToolCall):
             if key not in self._known and not spec.read_only:
                 self._outcomes.clear()
             self._known.add(key)
-            return None
-        warning = self._count(key, refusal)
-        return f"{refusal} {warning}" if warning else refusal
+            return allowed
+        warning = self._count(key, allowed)
+        return f"{allowed} {warning}" if warning else allowed
 
     async def call(self, call: ToolCall, on_output: Callable[[str], None]) -> ToolResult:
         result = await self._tools.call(call, on_output)

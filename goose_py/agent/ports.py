@@ -52,5 +52,5 @@ class Tools(Protocol):
 Emit = Callable[[DurableEvent | Delta], None]
 """Durable events are in the log when it returns. Raises GooseError where the log cannot be written."""
 
-Authorize = Callable[[ToolCall, ToolSpec], Awaitable[str | None]]
-"""None where the call may run, else the sentence that the model is given instead of a result."""
+Authorize = Callable[[ToolCall, ToolSpec], Awaitable[ToolCall | str]]
+"""The call as it may be carried out, or the sentence that the model is given instead of a result."""

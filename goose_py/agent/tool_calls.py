@@ -67,13 +67,13 @@ class Batch:
         if isinstance(meant, str):
             self._finish(call, failure(call, meant))
             return
-        refusal = await authorize(meant.call, meant.spec)
-        if refusal is not None:
-            self._finish(call, failure(call, refusal))
+        allowed = await authorize(meant.call, meant.spec)
+        if isinstance(allowed, str):
+            self._finish(call, failure(call, allowed))
             return
         began = self._started[call.id] = self._now()
-        self._emit(ToolStarted(call=meant.call))
-        result = await tools.call(meant.call, lambda text: self._emit(ToolOutput(call_id=call.id, text=text)))
+        self._emit(ToolStarted(call=allowed))
+        result = await tools.call(allowed, lambda text: self._emit(ToolOutput(call_id=call.id, text=text)))
         self._finish(call, _with_notes(result, meant.notes), self._now() - began)
 
     def _finish(self, call: ToolCall, result: ToolResult, seconds: float = 0.0) -> None:
@@ -107,9 +107,11 @@ def _what_is_wrong(raw: str) -> str:
         value = json.loads(raw)
     except json.JSONDecodeError as error:
         return f"not valid JSON ({error.msg} at line {error.lineno} column {error.colno})"
+    except ValueError:
+        return "not usable: they hold a number of thousands of digits"
     except RecursionError:
         return "nested too deep"
-    return f"not a JSON object but {type(value).__name__}"
+    return "nested too deep" if isinstance(value, dict) else f"not a JSON object but {type(value).__name__}"
 
 
 def _groups(items: Sequence[_Item]) -> list[list[_Item]]:

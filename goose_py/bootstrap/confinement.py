@@ -16,7 +16,7 @@ from goose_py.config.settings import Settings
 from goose_py.git.worktrees.worktree import TaskWorktree
 from goose_py.protocol.errors import GooseError
 from goose_py.sandbox.detection import FoundSandbox, find_sandbox
-from goose_py.sandbox.environment import child_env, elsewhere
+from goose_py.sandbox.environment import child_env, elsewhere, english
 from goose_py.sandbox.overlays import Mounted, ShareWatch, mounted
 from goose_py.sandbox.policy import GitInside, Grants, Level, Policy, Share
 from goose_py.sandbox.probe_cache import circumstances
@@ -31,6 +31,12 @@ EXIT_SANDBOX = 3
 MISSING = "is missing"
 """What the sandbox says of a program that is not there."""
 STRENGTH = {"none": 0, "partial": 1, "full": 2}
+REFUSED_WRITE = {
+    "bubblewrap": ("read-only file system",),
+    "landlock": ("permission denied", "operation not permitted"),
+    "sandbox-exec": ("operation not permitted",),
+}
+"""How a program says, in lower case, that a backend kept it from writing: EROFS, EACCES, EPERM."""
 
 
 class SandboxRefused(GooseError):
@@ -39,13 +45,29 @@ class SandboxRefused(GooseError):
     exit_code = EXIT_SANDBOX
 
 
+class _Reading(msgspec.Struct, frozen=True):
+    """Starts what was judged to change nothing. `refused_write` tells the developer extension what a program says there that
+    wants to, in English whatever the user's language is."""
+
+    bound: BoundSpawn
+    first: Callable[[], None]
+    refused_write: tuple[str, ...]
+
+    async def __call__(
+        self, argv: Sequence[str], *, cwd: str, env: Mapping[str, str], stdout: int, stderr: int
+    ) -> asyncio.subprocess.Process:
+        self.first()
+        return await self.bound(argv, cwd=cwd, env=english(env), stdout=stdout, stderr=stderr)
+
+
 class _SpawnWhile(msgspec.Struct, frozen=True):
     """`contained` tells the developer extension that nothing outlives the process that is returned: the container ends with
-    it."""
+    it. `reading` is for what was judged to change nothing, whatever the mode."""
 
     writing: BoundSpawn
-    reading: BoundSpawn
-    read_only: Callable[[], bool]
+    planned: BoundSpawn
+    planning: Callable[[], bool]
+    reading: _Reading
     contained: bool
     first: Callable[[], None]
 
@@ -53,7 +75,7 @@ class _SpawnWhile(msgspec.Struct, frozen=True):
         self, argv: Sequence[str], *, cwd: str, env: Mapping[str, str], stdout: int, stderr: int
     ) -> asyncio.subprocess.Process:
         self.first()
-        chosen = self.reading if self.read_only() else self.writing
+        chosen = self.planned if self.planning() else self.writing
         return await chosen(argv, cwd=cwd, env=env, stdout=stdout, stderr=stderr)
 
 
@@ -98,11 +120,17 @@ class Confinement(msgspec.Struct, frozen=True):
         changed = msgspec.structs.replace(policy, readable=shown, shares=tuple(shares))
         return msgspec.structs.replace(self, policy=changed)
 
-    def spawn_while(self, read_only: Callable[[], bool]) -> Spawn:
-        """Starts processes that may write the workspace unless `read_only` says at that moment that nothing may."""
-        reading = bind(self.found.sandbox, msgspec.structs.replace(self.policy, read_only=True))
-        contained = self.found.backend == "bubblewrap"
-        return _SpawnWhile(self.spawn(), reading, read_only, contained=contained, first=self.before_each)
+    def spawn_while(self, planning: Callable[[], bool]) -> Spawn:
+        """Starts processes that may write the workspace unless `planning` says at that moment that nothing may."""
+        sandbox, first = self.found.sandbox, self.before_each
+        return _SpawnWhile(
+            writing=self.spawn(),
+            planned=bind(sandbox, msgspec.structs.replace(self.policy, read_only=True)),
+            planning=planning,
+            reading=_Reading(bind(sandbox, self.policy.reading()), first, REFUSED_WRITE.get(self.found.backend, ())),
+            contained=self.found.backend == "bubblewrap",
+            first=first,
+        )
 
 
 async def probe_here(host: Host, *, none_chosen: bool = False, anew: bool = False) -> FoundSandbox:

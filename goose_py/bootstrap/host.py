@@ -93,7 +93,10 @@ def _private(paths: Paths) -> Paths:
         if len(os.fsencode(paths.runtime)) > LONGEST_RUNTIME:
             return msgspec.structs.replace(paths, runtime=short_folder(paths.state / "sockets"))
     except OSError as error:
-        raise UserError(f"{error.filename} cannot be used for goose-py's own files: {error.strerror}.") from None
+        raise UserError(
+            f"{error.filename} cannot be used for goose-py's own files: {error.strerror}. "
+            "Set GOOSE_PY_HOME to a folder that you can write to."
+        ) from None
     return paths
 
 

@@ -86,9 +86,9 @@ class Judge:
             worktree.task_id,
         )
 
-    def judge(self, call: ToolCall, spec: ToolSpec, mode: Mode) -> Decision:
+    def judge(self, call: ToolCall, spec: ToolSpec, mode: Mode, writes: bool) -> Decision:
         rules = (*self._rules, *rules_of(self._grants.standing(), self._repository, self._task_id))
-        return decide(call, spec, rules, mode, self._place)
+        return decide(call, spec, rules, mode, self._place, writes=writes)
 
     def changes(self, call: ToolCall, spec: ToolSpec) -> bool:
         """Whether a call waits for a plan. Commands do not: a test has to be run before anybody can plan, and what they may do

@@ -2,10 +2,12 @@
 
 from typing import TextIO
 
+from goose_py.standard_streams import OutputLost
+
 
 class QuietStream:
-    """A text stream that goes silent, rather than failing, once its reader has gone. The run goes on: what it does is in
-    the log."""
+    """A text stream that goes silent, rather than failing, once its reader has gone or nothing can be written to it. The run
+    goes on: what it does is in the log, and that output was lost is said at the end of the program."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -16,7 +18,7 @@ class QuietStream:
             return len(text)
         try:
             self._stream.write(text)
-        except (BrokenPipeError, ValueError):
+        except (BrokenPipeError, OutputLost, ValueError):
             self._give_up()
         return len(text)
 
@@ -25,7 +27,7 @@ class QuietStream:
             return
         try:
             self._stream.flush()
-        except (BrokenPipeError, ValueError):
+        except (BrokenPipeError, OutputLost, ValueError):
             self._give_up()
 
     def isatty(self) -> bool:

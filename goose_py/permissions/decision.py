@@ -55,26 +55,30 @@ class Place:
 @dataclass(frozen=True, slots=True)
 class Part:
     """One thing a call would do, judged by itself. `text` is the piece of the command, the path or the tool's name;
-    `pattern` the grant that would allow it next time ("" where none is offered); `destructive` that it would discard work."""
+    `pattern` the grant that would allow it next time ("" where none is offered); `destructive` that it would discard work;
+    `reads` that it is known to change nothing."""
 
     text: str
     verdict: Verdict
     reason: str
     pattern: str = ""
     destructive: bool = False
+    reads: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
     """`reason` is one sentence for a person or the model, `cause` the part of the call that decided. `patterns` are the
     grants that would allow this call without asking: one for each part that asks, all of them needed; none where nothing
-    can be granted for longer than once. `snapshot_first`: a snapshot has to be taken before the call runs, in every mode."""
+    can be granted for longer than once. `snapshot_first`: a snapshot has to be taken before the call runs, in every mode.
+    `reads_only`: every part is known to change nothing, so the call is to be carried out where nothing can be changed."""
 
     verdict: Verdict
     reason: str
     cause: str = ""
     patterns: tuple[str, ...] = ()
     snapshot_first: bool = False
+    reads_only: bool = False
     parts: tuple[Part, ...] = ()
 
 
@@ -85,8 +89,15 @@ def combine(parts: Collection[Part]) -> Decision:
     asking = [part for part in parts if part.verdict == "ask"]
     offered = strictest.verdict == "ask" and all(part.pattern for part in asking)
     patterns = tuple(dict.fromkeys(part.pattern for part in asking)) if offered else ()
-    destructive = any(part.destructive for part in parts)
-    return Decision(strictest.verdict, shortened(strictest.reason, 500), strictest.text, patterns, destructive, tuple(parts))
+    return Decision(
+        strictest.verdict,
+        shortened(strictest.reason, 500),
+        strictest.text,
+        patterns,
+        snapshot_first=any(part.destructive for part in parts),
+        reads_only=all(part.reads for part in parts),
+        parts=tuple(parts),
+    )
 
 
 def shortened(text: str, limit: int) -> str:

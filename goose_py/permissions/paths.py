@@ -45,6 +45,15 @@ def named(place: Place, path: str) -> str:
     return resolve(place, place.start, path)
 
 
+def misnamed_in(place: Place, command: str) -> str | None:
+    """The first other name of the workspace that a command says, to which it would be another folder."""
+    for name in place.names:
+        elsewhere = not (is_inside(place.workspace, name) or is_inside(name, place.workspace))
+        if elsewhere and re.search(rf"(?<![\w./-]){re.escape(name)}(?![\w.-])", command):
+            return name
+    return None
+
+
 def is_inside(path: str, folder: str) -> bool:
     """Whether `path` is `folder` or beneath it; both absolute and normal. `/w/proj-evil` is not inside `/w/proj`."""
     return path == folder or folder == "/" or path.startswith(folder + "/")

@@ -1,7 +1,7 @@
 """A shell command, judged part by part."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from tree_sitter import Node
@@ -46,7 +46,7 @@ _HARMLESS_VARIABLES: Final = frozenset(
 @dataclass(frozen=True, slots=True)
 class _Judge:
     """What stays the same for every part of one command. `allowing` and `about_paths` are those of the rules; `blanket` is a
-    rule that allows the tool with any command."""
+    rule that allows the tool with any command; `writes`: what seems to read was seen to write."""
 
     text: str
     mode: Mode
@@ -56,6 +56,7 @@ class _Judge:
     about_paths: Sequence[Rule]
     cwd: str
     blanket: Rule | None
+    writes: bool
 
     def ask_unless_auto(self, *, allowed_in_auto: bool = True) -> Verdict:
         if self.mode == "plan":
@@ -64,13 +65,21 @@ class _Judge:
 
 
 def judge_script(
-    text: str, cwd: str, rules: Sequence[Rule], mode: Mode, place: Place, blanket: Rule | None = None
+    text: str,
+    cwd: str,
+    rules: Sequence[Rule],
+    mode: Mode,
+    place: Place,
+    blanket: Rule | None = None,
+    *,
+    writes: bool = False,
 ) -> tuple[Part, ...]:
     """The parts of the shell command `text`, run in `cwd` (absolute, resolved). Never empty. `rules` are those that apply
-    to the tool; `blanket` is one of them that allows the tool whatever the command."""
+    to the tool; `blanket` is one of them that allows the tool whatever the command. `writes`: it was seen to write, whatever
+    is known of its programs."""
     allowing = [rule for rule in rules if rule.verdict == "allow"]
     about_paths = [rule for rule in rules if rule.pattern.kind in ("read", "write")]
-    judge = _Judge(text, mode, place, rules, allowing, about_paths, cwd, blanket)
+    judge = _Judge(text, mode, place, rules, allowing, about_paths, cwd, blanket, writes)
     try:
         root = parse(text)
         mentions = tuple(_all_mentions(_commands_in(text, root)))
@@ -87,7 +96,7 @@ def judge_script(
         parts += _read(judge, reading, mentions)
     if not place.confined:
         parts = [_unconfined(part, judge) for part in parts]
-    return tuple(parts) or (Part(shortened(text, _SHOWN), "allow", "The command is empty."),)
+    return tuple(parts) or (Part(shortened(text, _SHOWN), "allow", "The command is empty.", reads=True),)
 
 
 def _unconfined(part: Part, judge: _Judge) -> Part:
@@ -97,7 +106,7 @@ def _unconfined(part: Part, judge: _Judge) -> Part:
     if judge.mode == "plan":
         return Part(part.text, "deny", "plan mode: nothing here can keep a shell command from writing; propose instead.")
     reason = part.reason if part.verdict == "ask" else f"There is no sandbox of level “{judge.place.weakest}” here."
-    return Part(part.text, "ask", reason, "", part.destructive)
+    return Part(part.text, "ask", reason, "", part.destructive, part.reads)
 
 
 # What could run at all: rules that forbid, and work that would be lost.
@@ -252,6 +261,13 @@ def _read(judge: _Judge, commands: Sequence[Command], mentions: Sequence[Mention
 
 def _assess(judge: _Judge, command: Command) -> Assessment:
     """What the command does, the identity of its program and its environment included."""
+    found = _apparent(judge, command)
+    if judge.writes and found.effect == "read" and found.moves_to is None:
+        return unknown("It wanted to change something, though it was taken for a command that changes nothing.")
+    return found
+
+
+def _apparent(judge: _Judge, command: Command) -> Assessment:
     for name, value in command.assignments:
         if name not in _HARMLESS_VARIABLES or not value.replace("_", "").replace("-", "").replace(".", "").isalnum():
             return unknown(f"It sets {name} for the command, which may change what runs.")
@@ -290,7 +306,7 @@ def _command_parts(judge: _Judge, command: Command, found: Assessment, folders: 
     elif found.effect == "write":
         yield from _write_parts(judge, command.text, found.writes, folders)
     else:
-        yield Part(command.text, "allow", "It changes nothing.")
+        yield Part(command.text, "allow", "It changes nothing.", reads=True)
     if allowed is None:
         yield from _reading_parts(judge, command, found, folders)
     for redirect in command.redirects:
@@ -356,6 +372,11 @@ def _write_parts(judge: _Judge, text: str, words: Sequence[str], folders: tuple[
 
 def path_part(mode: Mode, place: Place, rules: Sequence[Rule], text: str, path: str, *, writes: bool) -> Part:
     """One resolved path that a shell command reads or writes."""
+    part = _path_part(mode, place, rules, text, path, writes=writes)
+    return part if writes and path not in paths.STREAMS else replace(part, reads=True)
+
+
+def _path_part(mode: Mode, place: Place, rules: Sequence[Rule], text: str, path: str, *, writes: bool) -> Part:
     found = strictest(Found(rule) for rule in rules if rule.matches_path(path, writes=writes))
     kind = "write" if writes else "read"
     pattern = str(Pattern(kind, path))

@@ -53,18 +53,24 @@ class ToolCall(msgspec.Struct, frozen=True, kw_only=True, tag="tool_call", tag_f
     """What the model asks to run. `id` is unique within a session (adapters replace empty and repeated ones).
 
     `malformed` carries the raw text when the arguments were not one JSON object; such a call is answered with an error
-    and never run."""
+    and never run. `reads_only` is never the model's to say: it is set where the call was judged to change nothing, and then it
+    is carried out where nothing can be changed."""
 
     id: str
     name: str
     arguments: dict[str, Any] = {}
     malformed: str | None = None
+    reads_only: bool = False
 
 
 class ToolResult(msgspec.Struct, frozen=True, kw_only=True, tag="tool_result", tag_field="type"):
+    """`refused_write`: the call was carried out where nothing can be changed, and failed because it wanted to; it may have been
+    run again as one that writes."""
+
     call_id: str
     content: tuple[Text | Image, ...] = ()
     is_error: bool = False
+    refused_write: bool = False
 
     def text(self) -> str:
         return "\n".join(part.text for part in self.content if isinstance(part, Text))

@@ -240,7 +240,7 @@ def _read_body(body: bytes) -> tuple[str, str]:
     text = body.decode("utf-8", "replace").strip()
     try:
         value = msgspec.json.decode(text)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return "", _strip_html(text)
     if isinstance(value, list) and value:  # Gemini's OpenAI protocol wraps its error in a list
         value = value[0]

@@ -147,7 +147,7 @@ class ProtocolModel:
             raise errors.from_network(
                 error, provider=self.profile.provider, url=self.profile.base_url, answered=answered
             ) from error
-        except (UnicodeDecodeError, msgspec.DecodeError, LineTooLong) as error:
+        except (UnicodeDecodeError, msgspec.DecodeError, RecursionError, LineTooLong) as error:
             raise self._interrupted(f"its bytes are no valid stream ({error})") from error
 
     def _interrupted(self, what: str) -> StreamInterrupted:

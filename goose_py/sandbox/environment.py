@@ -75,5 +75,14 @@ def safe_path(path: str, unsafe: Iterable[str] = ()) -> str:
     return ":".join(dict.fromkeys(kept)) or "/usr/bin:/bin"
 
 
+def english(env: Mapping[str, str]) -> dict[str, str]:
+    """With the messages of programs in English, and everything else of the user's locale as it is."""
+    every = env.get("LC_ALL")
+    kept = {name: value for name, value in env.items() if name not in ("LC_ALL", "LANGUAGE")}
+    if every:
+        kept = {name: value for name, value in kept.items() if not name.startswith("LC_")} | {"LANG": every}
+    return {**kept, "LC_MESSAGES": "C"}
+
+
 def _contains(value: str, secrets: Iterable[str]) -> bool:
     return any(secret in value for secret in secrets)

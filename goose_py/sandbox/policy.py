@@ -82,7 +82,7 @@ class Grants(msgspec.Struct, frozen=True):
 class Policy(msgspec.Struct, frozen=True):
     """What one task's processes may touch. Paths are absolute; they need not be free of symlinks.
 
-    `workspace` is writable unless `read_only` (plan mode); its `.git` never is. Where the backend can mount, it is seen at
+    `workspace` is writable unless `read_only`; its `.git` never is. Where the backend can mount, it is seen at
     `place`, and what stands there on the host is out of reach; None is its own path. `names` are
     further paths that mean the place, through symlinks of the user's. `shares` are folders of the user's
     that are seen in it; those with an upper layer are mounted in `namespaces`. `writable` and `readable` are further
@@ -125,6 +125,20 @@ class Policy(msgspec.Struct, frozen=True):
     def outside(self, path: str | Path) -> Path:
         """The inverse: where on the host a path lies that somebody inside, or who knows only the checkout, speaks of."""
         return _moved(Path(path), (self.seen_at, _real(self.seen_at), *self.names), self.workspace)
+
+    def reading(self) -> "Policy":
+        """For processes that are to change nothing: none of what is shared can be written, and there is no network. /tmp and
+        the cache of the home folder are still theirs."""
+        return msgspec.structs.replace(
+            self,
+            read_only=True,
+            readable=(*self.readable, *self.writable),
+            writable=(),
+            network=False,
+            proxy=None,
+            hosts=(),
+            unix_sockets=False,
+        )
 
     def grants(self) -> Grants:
         """What is open besides the workspace and the system: network, folders, shares."""

@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from goose_py.files import sync_folder, write_atomic
+from goose_py.files import sync_folder, synced, write_atomic
 from goose_py.protocol.codec import RECORD_VERSION, CodecError, Header, decode, decode_record, encode
 from goose_py.protocol.errors import GooseError, UserError
 from goose_py.protocol.events import DurableEvent, Record
@@ -257,7 +257,7 @@ class Log:
         if self._fd < 0:
             return
         try:
-            os.fsync(self._fd)
+            synced(self._fd)
         except OSError:  # nothing more can be done about it here
             pass
         with suppress(OSError):  # who asks for the owner need not try the lock of a log that nobody writes
@@ -292,7 +292,7 @@ def _reported(folder: Path) -> Iterator[None]:
 
 
 def _sync(fd: int) -> None:
-    (os.fdatasync if hasattr(os, "fdatasync") else os.fsync)(fd)
+    synced(fd, os.fdatasync if hasattr(os, "fdatasync") else os.fsync)
 
 
 def _lock(folder: Path) -> int:
@@ -319,7 +319,7 @@ def _set_aside(folder: Path, fd: int, size: int, torn: int) -> None:
     side.write_bytes(os.pread(fd, torn, size))
     side.chmod(0o600)
     os.ftruncate(fd, size)
-    os.fsync(fd)
+    synced(fd)
 
 
 def _read_record(line: bytes, folder: Path) -> tuple[Record, list[str]]:

@@ -48,18 +48,18 @@ OnRetry = Callable[[int, float, str], None]
 
 class SessionPorts(msgspec.Struct, frozen=True, kw_only=True):
     """`answering` chooses the model for a phase, given the session's own choice. `tools` is wrapped anew for each turn by
-    `around_tools`, outermost last. `judge` is the permission rules with everything bound but the call and the mode; `keep`
-    stores the grant that an answer asked for; `changes` tells whether a call would change anything at all. `attended` is true
-    where a person can answer. `planning`: nothing is changed before there is a plan. `warn` are the amounts at which a person
-    is told what was spent. `check_unchanged`: the checks are part of what was asked for and run also where nothing was changed.
-    `response_schema`: no turn is done before a final output that fits it was handed over. `redact` takes secrets out of a text
-    before it is logged. `variables` are the names of those of the user's that commands get. `now` is Unix time, `monotonic`
-    seconds from anywhere."""
+    `around_tools`, outermost last. `judge` is the permission rules with everything bound but the call, the mode, and whether
+    the call was seen to write; `keep` stores the grant that an answer asked for; `changes` tells whether a call would change
+    anything at all. `attended` is true where a person can answer. `planning`: nothing is changed before there is a plan.
+    `warn` are the amounts at which a person is told what was spent. `check_unchanged`: the checks are part of what was asked
+    for and run also where nothing was changed. `response_schema`: no turn is done before a final output that fits it was
+    handed over. `redact` takes secrets out of a text before it is logged. `variables` are the names of those of the user's
+    that commands get; `network`: those that may write reach it. `now` is Unix time, `monotonic` seconds from anywhere."""
 
     tools: Tools
     workspace: Workspace
     answering: Callable[[ModelRef, ev.Phase, OnRetry], Awaitable[Answering]]
-    judge: Callable[[ToolCall, ToolSpec, Mode], Judgement]
+    judge: Callable[[ToolCall, ToolSpec, Mode, bool], Judgement]
     keep: Callable[[cmd.ResolveApproval, Judgement, ToolCall], None]
     changes: Callable[[ToolCall, ToolSpec], bool]
     attended: Callable[[], bool]
@@ -70,6 +70,7 @@ class SessionPorts(msgspec.Struct, frozen=True, kw_only=True):
     warn: ev.Limits = ev.Limits()
     redact: Callable[[str], str] | None = None
     variables: tuple[str, ...] = ()
+    network: bool = False
     response_schema: dict[str, Any] | None = None
     checklist: bool = True
     check_unchanged: bool = False

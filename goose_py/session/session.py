@@ -27,6 +27,7 @@ from goose_py.session.state import SessionState
 from goose_py.session.turn import Turn
 
 DIED = "The program ended while this turn was running."
+LEFT = "The program was ended, and did not wait for what still ran."
 GO_ON = "The turn was stopped before you were done. Go on from where you stopped."
 
 
@@ -120,6 +121,19 @@ class Session:
         if self._work is not None and self._watch is not None and not self._watch.done():
             self._work.cancel()
             await asyncio.wait({self._watch})
+
+    async def end(self, within: float) -> None:
+        """As `interrupt`, for a process that is about to be gone: what does not end within so many seconds is left to itself,
+        and the log says how it stands. Files that changed meanwhile are recorded when the session is opened again."""
+        if self._watch is None or self._watch.done():
+            return
+        try:
+            async with asyncio.timeout(within):
+                await self.interrupt()
+        except TimeoutError:
+            self._watch.cancel()
+            await asyncio.wait({self._watch}, timeout=within / 5)
+            self._close(LEFT)
 
     async def idle(self) -> None:
         """Waits until nothing runs and nothing follows. Raises what a turn died of: a bug, or a log that cannot be

@@ -24,6 +24,7 @@ from goose_py.session.approvals import Approvals
 from goose_py.session.authorization import Authorization
 from goose_py.session.compaction import Compaction, CompactionPorts, FittingModel
 from goose_py.session.ports import Answering, SessionPorts
+from goose_py.session.rejudging import RejudgingTools
 from goose_py.session.state import SessionState
 
 DIFF_FOR_CHECKLIST = 6000
@@ -53,8 +54,8 @@ class Turn:
         self._deadline: asyncio.Timeout | None = None
         self._answering: Answering | None = None
         self._looking_over = False
-        self._tools = self._wrapped_tools()
         self._authorization = Authorization(state, ports, approvals, self._needs_plan, emit)
+        self._tools = self._wrapped_tools()
         self._progress = ProgressNote()
         self._warnings = Warnings(ports.warn, state.spending, ports.now())
         self._completion = Completion(
@@ -103,7 +104,7 @@ class Turn:
                 yield item
 
     def _wrapped_tools(self) -> Tools:
-        tools: Tools = self._ports.tools
+        tools: Tools = RejudgingTools(self._ports.tools, self._authorization.check_again)
         for wrap in self._ports.around_tools:
             tools = wrap(tools, self._emit)
         if self._ports.response_schema is not None:
@@ -129,7 +130,7 @@ class Turn:
             now=self._ports.monotonic,
         )
 
-    async def _authorize(self, call: ToolCall, spec: ToolSpec) -> str | None:
+    async def _authorize(self, call: ToolCall, spec: ToolSpec) -> ToolCall | str:
         await self._before()
         return await self._authorization.check(call, spec)
 

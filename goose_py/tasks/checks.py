@@ -13,6 +13,7 @@ from goose_py.protocol.redact import RedactingStream
 OUTPUT_KEPT = 6000
 LOG_CAP = 32 * 1024 * 1024
 GRACE = 2.0
+_IN_A_NEW_FOLDER = 'mkdir -p -- "$1" && cd -- "$1" && exec "$0" -c "$2"'
 
 
 class Spawn(Protocol):
@@ -24,9 +25,8 @@ class Spawn(Protocol):
 
 
 class CheckRunner:
-    """Runs checks in the folder `start` of `workspace`, or the nearest one above it that there is, each for at most
-    `timeout` seconds; full output goes to `logs`. `shell` is the absolute path of the shell; `now` a monotonic clock; `redact`
-    takes secrets out of that output."""
+    """Runs checks in the folder `start` of `workspace`, each for at most `timeout` seconds; full output goes to `logs`. `shell`
+    is the absolute path of the shell; `now` a monotonic clock; `redact` takes secrets out of that output."""
 
     def __init__(
         self,
@@ -57,11 +57,12 @@ class CheckRunner:
             self._spawn, self._workspace, self._env, self._logs, self._shell, timeout, self._now, self._redact, start
         )
 
-    def _folder(self) -> str:
+    def _start_of(self, command: str) -> tuple[list[str], Path]:
+        """What is run, and where. A start folder that is gone is made within, where the sandbox holds."""
         folder = self._workspace / self._start
-        while folder != self._workspace and not folder.is_dir():
-            folder = folder.parent
-        return str(folder)
+        if folder.is_dir():
+            return [self._shell, "-c", command], folder
+        return [self._shell, "-c", _IN_A_NEW_FOLDER, self._shell, self._start, command], self._workspace
 
     async def run(self, command: str, tree: str | None) -> VerificationFinished:
         """Never raises but for cancellation, which kills the check. `exit_code` is None where it could not be started or had
@@ -71,9 +72,8 @@ class CheckRunner:
         log = self._new_log()
         reader, writer = os.pipe()
         try:
-            process = await self._spawn(
-                [self._shell, "-c", command], cwd=self._folder(), env=self._env, stdout=writer, stderr=writer
-            )
+            argv, folder = self._start_of(command)
+            process = await self._spawn(argv, cwd=str(folder), env=self._env, stdout=writer, stderr=writer)
         except OSError as error:
             os.close(reader)
             why = f"The check could not be started: {error.strerror}."

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from goose_py.files import synced
 from goose_py.git.worktrees.task_file import BaseRecord
 from goose_py.protocol.codec import CodecError, decode, encode
 from goose_py.protocol.errors import UserError
@@ -75,7 +76,7 @@ def write_spec(folder: Path, spec: TaskSpec) -> None:
     with os.fdopen(fd, "wb") as stream:
         stream.write(encode(spec) + b"\n")
         stream.flush()
-        os.fsync(stream.fileno())
+        synced(stream.fileno())
 
 
 def read_spec(folder: Path) -> TaskSpec:

@@ -99,13 +99,22 @@ class Connection:
         return self._session
 
     async def call(
-        self, session: Session, tool: str, arguments: dict[str, Any], *, on_progress: Callable[[str], None], timeout: float
+        self,
+        session: Session,
+        tool: str,
+        arguments: dict[str, Any],
+        *,
+        meta: dict[str, Any],
+        on_progress: Callable[[str], None],
+        timeout: float,
     ) -> Reply:
         """Call a tool of the session that `ready` gave. Raises CallFailed.
 
         A call that was lost with its server is not sent again: nobody knows what it did."""
         try:
-            reply = await session.call(tool, arguments, on_progress=on_progress, timeout=timeout, limit=timeout * _MAX_CALL)
+            reply = await session.call(
+                tool, arguments, meta=meta, on_progress=on_progress, timeout=timeout, limit=timeout * _MAX_CALL
+            )
         except CallFailed as error:
             if error.timed_out:
                 self._suspect.set()

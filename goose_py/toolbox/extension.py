@@ -19,6 +19,11 @@ from goose_py.toolbox.results import MAX_TRUSTED_TEXT, Bounds, Shelf, convert, i
 from goose_py.toolbox.server_log import plain
 from goose_py.toolbox.spec import ExtensionSpec
 
+READS_ONLY = "developer/reads_only"
+"""Goes with a call of a bundled extension's that has to be carried out where nothing can be changed."""
+REFUSED_WRITE = "developer/refused_write"
+"""Comes with the result of one that failed because it wanted to change something."""
+
 _MAX_MESSAGE = 4000
 _MAX_CUT_TEXT = 16_000
 
@@ -301,6 +306,7 @@ class LiveExtension:
                 session,
                 spec.remote_name,
                 call.arguments,
+                meta={READS_ONLY: True} if call.reads_only and self.trusted else {},
                 on_progress=self._output(on_output),
                 timeout=self._spec.timeout,
             )
@@ -339,7 +345,8 @@ class LiveExtension:
         content = converted() if is_small(reply.content) else await asyncio.to_thread(converted)
         if resolved.notes:
             content = (*content, Text(f"(Arguments were mended: {'; '.join(resolved.notes)}.)"))
-        return ToolResult(call_id=call.id, content=content, is_error=reply.is_error)
+        refused = call.reads_only and self.trusted and reply.meta.get(REFUSED_WRITE) is True
+        return ToolResult(call_id=call.id, content=content, is_error=reply.is_error, refused_write=refused)
 
 
 def error_result(call: ToolCall, text: str) -> ToolResult:

@@ -83,12 +83,12 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
             raw = json.loads(path.read_bytes())
         except OSError as error:
             raise UserError(f"{path}: cannot be read ({error.strerror}): the extension is not complete") from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UserError(f"{path}: is not valid JSON: {error}") from error
         listed = raw.get("tools") if isinstance(raw, dict) else raw
         try:
             return remote_tools(listed)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UserError(f"{path}: is not a list of MCP tools: {error}") from error
 
     def load_entry(self) -> Callable[..., Any]:

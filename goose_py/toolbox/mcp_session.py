@@ -1,7 +1,7 @@
 """A live MCP connection as the rest of the toolbox sees it; `wire.client` has the real one."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 import msgspec
@@ -25,14 +25,15 @@ class CallFailed(GooseError):
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
-    """`content` are MCP content blocks. A result beyond the size that is read at all has `size` (bytes), and the
-    beginning of its text in `text`, instead."""
+    """`content` are MCP content blocks, `meta` what the server says beside. A result beyond the size that is read at all has
+    `size` (bytes), and the beginning of its text in `text`, instead."""
 
     content: tuple[Any, ...] = ()
     structured: Any = None
     is_error: bool = False
     text: str = ""
     size: int = 0
+    meta: Mapping[str, Any] = {}
 
 
 class Session(Protocol):
@@ -65,10 +66,12 @@ class Session(Protocol):
         tool: str,
         arguments: dict[str, Any],
         *,
+        meta: dict[str, Any],
         on_progress: Callable[[str], None],
         timeout: float,
         limit: float,
     ) -> Reply:
-        """`timeout` seconds without progress, or `limit` in all, end the call; time in which a person is asked does not
-        count. `on_progress` gets each message. Raises CallFailed. Cancelling it tells the server to stop."""
+        """`meta` goes to the server beside the arguments. `timeout` seconds without progress, or `limit` in all, end the
+        call; time in which a person is asked does not count. `on_progress` gets each message. Raises CallFailed. Cancelling it
+        tells the server to stop."""
         ...

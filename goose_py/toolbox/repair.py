@@ -238,7 +238,7 @@ def _list_of_one(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any])
 def _json(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return _NO_READING
 
 

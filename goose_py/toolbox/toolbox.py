@@ -237,4 +237,4 @@ class Toolbox:
 
 
 def _named(call: ToolCall, spec: ToolSpec, mended: Repaired) -> ToolCall:
-    return ToolCall(id=call.id, name=spec.name, arguments=mended.arguments)
+    return msgspec.structs.replace(call, name=spec.name, arguments=mended.arguments)

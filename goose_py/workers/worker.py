@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import shutil
-import signal
 import sys
 from collections.abc import Callable
 
@@ -15,7 +14,7 @@ from goose_py.protocol import events as ev
 from goose_py.protocol.errors import GooseError
 from goose_py.session.log import LogBusy, LogWriteFailed
 from goose_py.tasks.server import TaskServer
-from goose_py.workers.event_loop import run
+from goose_py.workers.event_loop import TURN_PATIENCE, Ending, run
 from goose_py.workers.launch import Starter
 from goose_py.workers.queue import start_waiting
 
@@ -31,13 +30,15 @@ def work(task_id: str, ready_fd: int) -> int:
         handler.setFormatter(_WithoutSecrets(redaction(Host.here())))
     starter = Starter(ready_fd)
     try:
-        run(_work(task_id, starter))
+        run(lambda ending: _work(task_id, starter, ending))
     except LogBusy:
         starter.tell()  # another worker was faster: its socket is as good
     except GooseError as error:
         starter.tell(str(error))
         print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        starter.tell("The worker was ended before it had begun.")
     return 0
 
 
@@ -52,13 +53,10 @@ class _WithoutSecrets(logging.Formatter):
         return self._redact(super().format(record))
 
 
-async def _work(task_id: str, starter: Starter) -> None:
+async def _work(task_id: str, starter: Starter, ending: Ending) -> None:
     host = Host.here()
     folder = host.tasks.folder(task_id)
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
     # A worker runs beside an inbox: whoever began the task, somebody can answer it there.
     async with open_task(host, folder, attended=lambda: True) as task:
 
@@ -79,6 +77,11 @@ async def _work(task_id: str, starter: Starter) -> None:
         try:
             await _begin(host, task)
             await _until_unneeded(host, task, server, stop)
+        except asyncio.CancelledError:
+            ending.taken()
+            await task.session.end(TURN_PATIENCE)
+            folder.socket.unlink(missing_ok=True)
+            return
         finally:
             await task.session.interrupt()
             await server.close()

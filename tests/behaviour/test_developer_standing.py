@@ -73,7 +73,9 @@ async def without_ripgrep(argv: Sequence[str], **options: Any) -> asyncio.subpro
 async def test_absolute_paths_of_the_checkout_mean_the_files_of_the_task(place: Path) -> None:
     checkout = place / "checkout"
     (place / "link").symlink_to(checkout)
+    (place / "other").symlink_to(checkout)
     async with standing(place, aliases=[place / "link"]) as tools:
+        assert "task a.txt" in await tools("read", path=f"{place}/other/a.txt")
         for name in (checkout, place / "link", place / "wt"):
             assert "task pkg/b/b.txt" in await tools("read", path=f"{name}/pkg/b/b.txt")
             assert (await tools("glob", pattern="b.txt", path=str(name))) == "../b/b.txt"
@@ -95,16 +97,6 @@ async def test_a_link_to_a_path_of_the_checkout_leads_into_the_task(place: Path)
             assert "task pkg/b/b.txt" in await tools("read", path=f"{name}/b.txt")
         await tools("write", path="abs/n.txt", content="n\n")
     assert (place / "wt/pkg/b/n.txt").exists() and untouched(place)
-
-
-async def test_a_command_that_names_the_checkout_is_refused_where_it_would_reach_it(place: Path) -> None:
-    checkout = place / "checkout"
-    async with standing(place) as tools:
-        for command in (f"rm -rf {checkout}/pkg", f"cat '{checkout}/a.txt'", f"cd {checkout}", f"X={checkout}/a.txt; rm $X"):
-            refusal = await tools.refusal("shell", command=command)
-            assert str(checkout) in refusal and f"its files are in {place}/wt" in refusal
-        assert "[exit code 0]" in await tools("shell", command=f"echo {checkout}-other {place}/wt a{checkout}")
-    assert untouched(place)
 
 
 async def test_a_start_folder_that_is_gone_leaves_commands_in_the_nearest_one(place: Path) -> None:

@@ -105,6 +105,26 @@ def outside(tmp_path: Path, policy: Policy) -> Path:
     return tmp_path / "outside"
 
 
+@pytest.mark.case("S01")
+async def test_what_only_reads_can_write_nothing_but_its_own_tmp_and_reach_nothing(
+    backend: Sandbox, policy: Policy, outside: Path
+) -> None:
+    (policy.workspace / "f").write_text("kept")
+    reading = Inside(backend, replace(policy, network=True, writable=(outside,), unix_sockets=True).reading())
+    for target in ("f", "new", "../outside/secret", "../outside/new"):
+        code, output = await reading.run(f"echo x > {target}")
+        assert code != 0 and ("Read-only file system" in output or "Permission denied" in output), output
+    assert (policy.workspace / "f").read_text() == "kept" and [file.name for file in outside.iterdir()] == ["secret"]
+    code, output = await reading.run('cat f && cat ../outside/secret && echo t > "$TMPDIR/t" && cat "$TMPDIR/t"')
+    assert (code, output) == (0, "keptthe secrett\n")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(0.5)
+        code, output = await reading.run(f"echo x > /dev/tcp/127.0.0.1/{listener.getsockname()[1]}")
+        with pytest.raises(TimeoutError):
+            listener.accept()
+    assert code != 0
+
+
 async def test_the_workspace_and_tmp_can_be_written(inside: Inside, policy: Policy) -> None:
     code, output = await inside.run('echo here > f && mkdir d && mv f d/g && echo t > "$TMPDIR/t" && cat d/g')
     assert (code, output) == (0, "here\n")

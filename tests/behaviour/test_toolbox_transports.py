@@ -156,6 +156,14 @@ async def test_the_servers_root_is_the_workspace(tmp_path: Path) -> None:
     assert roots == [{"uri": tmp_path.as_uri(), "name": "workspace"}]
 
 
+@pytest.mark.case("U02")
+async def test_a_server_is_told_the_workspace_as_it_is_called_where_it_runs(tmp_path: Path) -> None:
+    async with Watched([bad()], tmp_path, host={"shown": Path("/seen/here")}) as watched:
+        await watched.settled()
+        roots = json.loads(await watched.text("good__roots"))["roots"]
+    assert roots == [{"uri": "file:///seen/here", "name": "workspace"}]
+
+
 async def test_content_of_every_kind_arrives(tmp_path: Path) -> None:
     async with Watched([bad("kinds")], tmp_path, places=Places(results=tmp_path / "results")) as watched:
         await watched.settled()

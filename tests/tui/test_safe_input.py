@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from command import User, answered
+from parallel import until
 from tui.tmux import needs_tmux
 
 pytestmark = needs_tmux
@@ -50,7 +51,7 @@ async def test_a_paste_is_text_to_its_end_marker_whatever_it_holds(user, termina
 
 
 @pytest.mark.case("T03")
-@pytest.mark.parametrize("text", ["one\rtwo\rthree\r", "!touch F\rtwo\r", "hello\r", "\rhello"])
+@pytest.mark.parametrize("text", ["one\rtwo\rthree\r", "!touch F\rtwo\r", "\rhello"])
 async def test_lines_without_brackets_are_a_paste_too_and_never_sent_by_themselves(user, terminal, shell, text):
     async with answered(user, DONE) as server:
         await terminal.open()
@@ -65,12 +66,26 @@ async def test_lines_without_brackets_are_a_paste_too_and_never_sent_by_themselv
 
 
 @pytest.mark.case("T03")
+async def test_a_line_that_a_program_types_is_sent_once_and_runs_no_command(user, terminal, shell):
+    async with answered(user, DONE) as server:
+        await terminal.open()
+        await terminal.shows("Say what should be done", "ready")
+        await terminal.write("what is here\r")
+        await terminal.shows("It adds prices up.", "Say what should be done")
+        assert prompts(server) == ["what is here"]
+        await terminal.write("!touch F\r")
+        await terminal.shows("!touch F")
+        assert len(server.requests) == 1 and not shell.exists()
+
+
+@pytest.mark.case("T03")
 async def test_what_is_typed_right_after_enter_is_the_beginning_of_the_next_prompt(user, terminal):
     async with answered(user, DONE) as server:
         await terminal.open()
         await terminal.shows("Say what should be done", "ready")
         await terminal.type("first")
         await terminal.press("Enter")
+        await until(lambda: bool(server.requests))
         await terminal.write("second")
         await terminal.shows("It adds prices up.", "│ second")
         assert prompts(server)[0] == "first" and len(server.requests) == 1

@@ -292,3 +292,50 @@ def test_every_call_whatsoever_gets_a_decision_with_a_reason(
     assert decision.verdict in ("allow", "ask", "deny")
     assert decision.reason
     assert mode not in ("plan", "chat") or decision.verdict != "ask"
+
+
+STANDING = Place(workspace="/w/task", home="/home/u", sandbox="none", folder="pkg/a", names=("/home/u/proj",))
+
+
+@pytest.mark.case("P12")
+@pytest.mark.parametrize(
+    ("path", "resolved"),
+    [
+        ("a.py", "/w/task/pkg/a/a.py"),
+        ("../b/b.py", "/w/task/pkg/b/b.py"),
+        ("/home/u/proj/b.py", "/w/task/b.py"),
+        ("/home/u/proj", "/w/task"),
+        ("/w/task/b.py", "/w/task/b.py"),
+        ("/home/u/proj-evil/b.py", "/home/u/proj-evil/b.py"),
+        ("/home/u/proj/../x", "/home/u/x"),
+        ("../../../x", "/w/x"),
+    ],
+)
+def test_paths_are_judged_as_our_tools_take_them(path: str, resolved: str) -> None:
+    decision = judge(spec(READ), {"path": path}, place=STANDING)
+    assert {part.text for part in decision.parts} == {"developer__tool", resolved}
+    assert (decision.verdict == "allow") == resolved.startswith("/w/task")
+
+
+@pytest.mark.case("U02")
+@pytest.mark.parametrize(
+    ("command", "denied"),
+    [
+        ("ls /home/u/proj", True),
+        ("rm -rf '/home/u/proj/src'", True),
+        ("X=/home/u/proj/a; rm $X", True),
+        ("ls /home/u/proj-evil a/home/u/proj", False),
+        ("ls .", False),
+    ],
+)
+def test_a_command_that_names_the_checkout_is_told_the_right_path_in_every_mode(command: str, denied: bool) -> None:
+    for mode in ("ask", "auto", "plan"):
+        decision = judge(spec(EDIT), {"command": command}, mode, place=STANDING)
+        assert ("the files of the task are in /w/task." in decision.reason) == denied
+        assert not denied or decision.verdict == "deny"
+
+
+def test_a_checkout_around_the_workspace_may_be_named() -> None:
+    inner = Place(workspace="/home/u/proj/.tasks/t1", home="/home/u", sandbox="none", names=("/home/u/proj",))
+    decision = judge(spec(EDIT), {"command": "ls /home/u/proj/.tasks/t1"}, "auto", place=inner)
+    assert "Say that path" not in decision.reason

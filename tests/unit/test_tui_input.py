@@ -4,14 +4,14 @@ import random
 
 import pytest
 
-from goose_py.tui.input.bursts import ESCAPE, QUIET, STALLED, Bursts, Pasted, Pressed
+from goose_py.tui.input.bursts import ESCAPE, QUIET, STALLED, Bursts, Entered, Pasted, Pressed
 from goose_py.tui.input.keys import KeyReader
 
 OPEN, CLOSE = b"\x1b[200~", b"\x1b[201~"
 FOREVER = 60.0
 
 
-def read(*bursts: bytes) -> list[Pasted | Pressed]:
+def read(*bursts: bytes) -> list[Pasted | Entered | Pressed]:
     """What comes of bursts that follow each other closely, and then of silence."""
     reader = Bursts()
     found = [each for burst in bursts for each in reader.feed(burst)]
@@ -91,8 +91,8 @@ def test_a_paste_that_never_ends_is_shown_and_broken_off_by_ctrl_c():
     [
         [b"one\rtwo\rthree\r"],
         [b"one\n"],
-        [b"hello\r"],
-        [b"y\r"],
+        [b"!touch F\rx\r"],
+        [b"hello\r", b"x"],
         [b"\rhello"],
         [b"a\tb"],
         [b"one\r\x1b[Atwo\r"],
@@ -103,6 +103,12 @@ def test_a_paste_that_never_ends_is_shown_and_broken_off_by_ctrl_c():
 )
 def test_lines_in_one_burst_are_a_paste_and_send_nothing(bursts: list[bytes]):
     assert pasted(*bursts) == b"".join(bursts).decode()
+
+
+@pytest.mark.parametrize("line", ["hello", "y", "日本 語", "!touch F"])
+def test_one_line_with_its_enter_and_nothing_after_it_was_entered(line: str):
+    assert read(f"{line}\r".encode()) == [Entered(line)]
+    assert pasted(OPEN + line.encode() + b"\r" + CLOSE) == f"{line}\r"
 
 
 def test_an_enter_or_a_tab_that_did_not_come_alone_is_none():

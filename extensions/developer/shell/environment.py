@@ -1,6 +1,6 @@
 """The environment of every command: nothing in it may wait for a person."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 MARKER = "DEVELOPER_COMMAND"
 """Every command and its descendants carry this variable, with a value of the command's own: so that none of them is
@@ -130,6 +130,13 @@ def refused_write(output: str, environment: Mapping[str, str] | None) -> str:
     if not given or "read-only file system" not in output.lower():
         return ""
     return f"[policy: {given} cannot be changed here, being the user's own; install into a folder of another name instead]"
+
+
+def wants_to_write(output: str, signs: Sequence[str]) -> bool:
+    """Whether a command that failed where nothing can be changed says, in one of the lower-case `signs`, that it wanted
+    to."""
+    lowered = output.lower()
+    return any(sign in lowered for sign in signs)
 
 
 def needs_terminal(output: str) -> bool:

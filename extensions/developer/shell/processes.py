@@ -27,7 +27,9 @@ class Spawn(Protocol):
     `stdout` and `stderr` are asyncio.subprocess.PIPE, or descriptors that the process inherits; the caller keeps and
     closes its own. `env` is the whole environment. A host may wrap `argv` (in a sandbox); whatever it starts must end
     with the process that is returned, or carry `env` on. Where the former holds for everything, an attribute
-    `contained` that is True says so: nobody has to look for what was left behind then. Raises OSError.
+    `contained` that is True says so: nobody has to look for what was left behind then. An attribute `reading` is
+    another Spawn, which starts what is known to change nothing where nothing can be changed; its attribute
+    `refused_write` holds the beginnings of what programs say there when they want to. Raises OSError.
     """
 
     async def __call__(

@@ -12,7 +12,7 @@ from ..display import size
 from ..refusal import Refused
 from ..workspace import Workspace
 from .capture import OUTPUT_LIMIT, Capture, Cleaner, Pump
-from .environment import command_environment, needs_terminal, refused_network, refused_write
+from .environment import command_environment, needs_terminal, refused_network, refused_write, wants_to_write
 from .jobs import Job, Jobs
 from .processes import Family, Spawn, describe
 from .running_command import DRAIN_QUIET, Running
@@ -36,7 +36,8 @@ Live = Callable[[int, str], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a command ended. `exit_code` is None when it was ended for its time or its output, or goes on as `job`."""
+    """How a command ended. `exit_code` is None when it was ended for its time or its output, or goes on as `job`.
+    `refused_write`: it failed because it wanted to change something where nothing can be changed."""
 
     text: str
     exit_code: int | None
@@ -44,6 +45,7 @@ class Outcome:
     log: Path | None
     output_bytes: int
     job: str | None = None
+    refused_write: bool = False
 
 
 class Shell:
@@ -60,6 +62,7 @@ class Shell:
         cleaner: Callable[[], Cleaner] | None = None,
     ) -> None:
         self._spawn = spawn
+        self._reading: Spawn = getattr(spawn, "reading", spawn)
         self._contained = getattr(spawn, "contained", False) is True
         self._workspace = workspace
         self._env = env
@@ -68,22 +71,25 @@ class Shell:
         self._cleaner = cleaner
         self._count = 0
 
-    async def run(self, command: str, timeout: float, live: Live | None = None) -> Outcome:
+    async def run(
+        self, command: str, timeout: float, live: Live | None = None, *, reads_only: bool = False
+    ) -> Outcome:
         """Runs to the end of the shell itself, however long its children hold on to the output: those become a job.
 
         When the time is up or the output passes the limit, everything the command started is ended; so it is when
-        this is cancelled, before the cancellation goes on. Raises Refused when it cannot be started.
+        this is cancelled, before the cancellation goes on. A command that `reads_only` runs where nothing can be
+        changed. Raises Refused when it cannot be started.
         """
         if not 0 < timeout <= MAX_TIMEOUT:
             raise Refused(
                 f"timeout is in seconds, more than 0 and at most {MAX_TIMEOUT:.0f}; use background for what runs "
                 "longer."
             )
-        running = await self._start(command)
+        running = await self._start(command, reads_only=reads_only)
         try:
             ended = await _watched(running, timeout, live)
             if ended == "exit":
-                return await self._finished(running, live)
+                return await self._finished(running, live, reads_only=reads_only)
         except BaseException:
             with anyio.CancelScope(shield=True):
                 await running.end()
@@ -92,15 +98,15 @@ class Shell:
             await running.end()
         return _cut_short(running.pump.capture, ended, timeout)
 
-    async def run_in_background(self, command: str) -> Outcome:
+    async def run_in_background(self, command: str, *, reads_only: bool = False) -> Outcome:
         """Starts a job and gives it a moment, so that one that fails at once is reported as such."""
-        running = await self._start(command, eager=True)
+        running = await self._start(command, eager=True, reads_only=reads_only)
         capture = running.pump.capture
         try:
             with anyio.move_on_after(_STARTED_WELL):
                 await running.family.process.wait()
             if running.family.process.returncode is not None:
-                return await self._finished(running)
+                return await self._finished(running, reads_only=reads_only)
         except BaseException:
             with anyio.CancelScope(shield=True):
                 await running.end()
@@ -114,7 +120,7 @@ class Shell:
         )
         return Outcome(text + note, None, "background", capture.log, capture.total, job.id)
 
-    async def _start(self, command: str, *, eager: bool = False) -> Running:
+    async def _start(self, command: str, *, eager: bool = False, reads_only: bool) -> Running:
         if not command.strip() or "\0" in command:
             raise Refused("The command is empty." if "\0" not in command else "The command contains a NUL character.")
         try:
@@ -126,11 +132,6 @@ class Shell:
                 f"The command has {size(length)}; at most {size(_MAX_COMMAND)} can be run. Write it to a script with "
                 "write, and run that."
             )
-        if (name := self._workspace.misnamed_in(command)) is not None:
-            raise Refused(
-                f"The command names {name}, the user's checkout, where nothing of this task is done: its files are in "
-                f"{self._workspace.shown}. Say that path, or relative ones; the command was not run."
-            )
         self._count += 1
         marker = secrets.token_hex(8)
         log = self._logs / f"command-{self._count:04d}-{marker[:6]}.log"
@@ -139,7 +140,7 @@ class Shell:
         shell = next((shell for shell in _SHELLS if Path(shell[0]).exists()), _SHELLS[-1])
         try:
             with anyio.CancelScope(shield=True):  # cancelled half-way, a process would be started and lost
-                process = await self._spawn(
+                process = await (self._reading if reads_only else self._spawn)(
                     [*shell, "-c", command],
                     cwd=str(self._workspace.working_folder()[0]),
                     env=command_environment(self._env, marker),
@@ -153,7 +154,7 @@ class Shell:
         pump.close_write_end()
         return Running(command, Family(process, marker, pump.inode), pump)
 
-    async def _finished(self, running: Running, live: Live | None = None) -> Outcome:
+    async def _finished(self, running: Running, live: Live | None = None, *, reads_only: bool) -> Outcome:
         ended = await running.pump.drained(DRAIN_QUIET, _DRAIN_AT_MOST)
         capture = running.pump.capture
         if live is not None and (text := capture.take_live()):
@@ -174,8 +175,9 @@ class Shell:
                 "[hint: there is no terminal, editor or input here and nobody to answer; "
                 "give the answer as an option (-y, -m TEXT, --no-edit), an environment variable or a pipe]"
             )
-        if code:
-            end = output[-4000:]
+        end = output[-4000:] if code else ""
+        wanted_to_write = reads_only and wants_to_write(end, getattr(self._reading, "refused_write", ()))
+        if not wanted_to_write:
             notes += [said for said in (refused_network(end, self._env), refused_write(end, self._env)) if said]
         folder, is_gone = self._workspace.working_folder()
         if is_gone:
@@ -187,9 +189,8 @@ class Shell:
             )
         notes.append(_exit_line(code))
         text = "\n".join([output, *notes] if output else notes)
-        return Outcome(
-            text, code, "exit", capture.log if capture.logged else None, capture.total, job.id if job else None
-        )
+        log = capture.log if capture.logged else None
+        return Outcome(text, code, "exit", log, capture.total, job.id if job else None, wanted_to_write)
 
 
 async def _watched(running: Running, timeout: float, live: Live | None) -> str:

@@ -1,7 +1,6 @@
 """A task run to its end in this process, with its consumer beside it; others can attach meanwhile."""
 
 import asyncio
-import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,7 +24,7 @@ from goose_py.session.log import LOG_NAME, read_log
 from goose_py.tasks.server import TaskServer
 from goose_py.tasks.spec import TaskSpec, write_spec
 from goose_py.tasks.store import TaskFolder
-from goose_py.workers.event_loop import run
+from goose_py.workers.event_loop import INTERRUPTED, TURN_PATIENCE, Ending, run
 
 if TYPE_CHECKING:
     from goose_py.bootstrap.open_task import OpenTask
@@ -53,7 +52,9 @@ def run_task(request: RunRequest) -> int:
     host = Host.here()
     output = cache(partial(_output, host, request))
     try:
-        return run(_run(host, request, output))
+        return run(lambda ending: _run(host, request, output, ending))
+    except KeyboardInterrupt:
+        return output().finish(error="It was interrupted before there was anything to keep.", code=INTERRUPTED)
     except GooseError as error:
         return output().finish(error=str(error), code=_code_of(error))
 
@@ -63,9 +64,9 @@ def _code_of(error: GooseError) -> int:
     return EXIT_PROVIDER if isinstance(error, ModelError) else getattr(error, "exit_code", EXIT_USAGE)
 
 
-async def _run(host: Host, request: RunRequest, output: Callable[[], Output]) -> int:
+async def _run(host: Host, request: RunRequest, output: Callable[[], Output], ending: Ending) -> int:
     (folder, commands), _ = await asyncio.gather(prepare(host, request), asyncio.to_thread(_import_the_rest, output))
-    return await run_prepared(host, folder, commands, output())
+    return await run_prepared(host, folder, commands, output(), ending)
 
 
 def _import_the_rest(output: Callable[[], Output]) -> None:
@@ -74,9 +75,11 @@ def _import_the_rest(output: Callable[[], Output]) -> None:
     output()
 
 
-async def run_prepared(host: Host, folder: TaskFolder, commands: Sequence[cmd.AnyCommand], output: Output) -> int:
-    """Opens the task, performs `commands`, and waits until nothing runs. SIGINT and SIGTERM interrupt the turn; a second one
-    ends the program at once, which loses nothing but the running calls' outcome."""
+async def run_prepared(
+    host: Host, folder: TaskFolder, commands: Sequence[cmd.AnyCommand], output: Output, ending: Ending
+) -> int:
+    """Opens the task, performs `commands`, and waits until nothing runs, or until a signal interrupts the turn: what there is
+    to say is said before anything is closed, since that may be cut short."""
     from goose_py.bootstrap.open_task import open_task
 
     consumers: list[Subscription] = []
@@ -91,45 +94,31 @@ async def run_prepared(host: Host, folder: TaskFolder, commands: Sequence[cmd.An
     async with open_task(host, folder, watch=watch, attended=lambda: False, files_first=False) as task:
         reading = asyncio.ensure_future(_consume(consumers[0], output))
         server = TaskServer(folder.task_id, task.bus, task.history, task.perform)
-        await server.listen(folder.socket)
         try:
-            interrupted = await _to_the_end(task, commands)
+            await server.listen(folder.socket)
+            await _to_the_end(task, commands)
+        except asyncio.CancelledError:
+            ending.taken()
+            await task.session.end(TURN_PATIENCE)
+            folder.socket.unlink(missing_ok=True)
+            task.bus.close()
+            await reading
+            ending.code = output.finish(code=INTERRUPTED)
         finally:
             await server.close()
             folder.socket.unlink(missing_ok=True)
         await reading
-    code = output.finish(code=130 if interrupted else None)
+    code = ending.code if ending.asked else output.finish()
     from goose_py.workers.release import release_unused
 
     await release_unused(host, folder)
     return code
 
 
-async def _to_the_end(task: "OpenTask", commands: Sequence[cmd.AnyCommand]) -> bool:
-    """True where a signal ended it."""
-    loop = asyncio.get_running_loop()
-    asked = asyncio.Event()
-
-    def interrupt() -> None:
-        if asked.is_set():
-            sys.exit(130)
-        asked.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, interrupt)
+async def _to_the_end(task: "OpenTask", commands: Sequence[cmd.AnyCommand]) -> None:
     for command in commands:
         await task.perform(command)
-    idle = asyncio.ensure_future(_with_retries(task))
-    waiting = asyncio.ensure_future(asked.wait())
-    await asyncio.wait({idle, waiting}, return_when=asyncio.FIRST_COMPLETED)
-    waiting.cancel()
-    if asked.is_set():
-        await task.session.interrupt()
-        idle.cancel()
-        await asyncio.wait({idle})
-        return True
-    await idle
-    return False
+    await _with_retries(task)
 
 
 async def _with_retries(task: "OpenTask") -> None:

@@ -1,6 +1,5 @@
 """The demonstration: a real repository, a real run of the bundled recipe, a real review; only the model is scripted."""
 
-import asyncio
 import shutil
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from goose_py.bootstrap.host import Host
 from goose_py.demo import PROJECT, SCRIPT, TEST
 from goose_py.headless.text import TextOutput
 from goose_py.protocol.errors import UserError
+from goose_py.workers.event_loop import Ending, run
 
 
 def run_demo(*, yes: bool, folder: str | None, sandbox: str | None) -> int:
@@ -28,7 +28,7 @@ def run_demo(*, yes: bool, folder: str | None, sandbox: str | None) -> int:
         "No API key is used: the model's replies are scripted. Everything else is real.\n",
         file=sys.stderr,
     )
-    code, task_id = asyncio.run(_run(replace(host, cwd=where), sandbox))
+    code, task_id = run(lambda ending: _run(replace(host, cwd=where), sandbox, ending))
     if code:
         return code
     print(file=sys.stderr)
@@ -44,7 +44,7 @@ def run_demo(*, yes: bool, folder: str | None, sandbox: str | None) -> int:
     return 0
 
 
-async def _run(host: Host, sandbox: str | None) -> tuple[int, str]:
+async def _run(host: Host, sandbox: str | None, ending: Ending) -> tuple[int, str]:
     if sandbox is None:
         # A demonstration goes on with what there is, and says what that is.
         found = await probe_here(host)
@@ -65,7 +65,7 @@ async def _run(host: Host, sandbox: str | None) -> tuple[int, str]:
     )
     folder, commands = await prepare(host, request)
     output = TextOutput(sys.stdout, sys.stderr, color=sys.stderr.isatty())
-    code = await run_prepared(host, folder, commands, output)
+    code = await run_prepared(host, folder, commands, output, ending)
     return code, folder.task_id
 
 

@@ -39,11 +39,14 @@ NO_OUTPUT = "(no output)"
 
 Part = Text | Thinking | ToolCall
 
+DEEPEST = 100
+"""Lists and objects within each other that the arguments of a call may have."""
+
 
 def parse_arguments(raw: str) -> tuple[dict[str, Any], str | None]:
     """The arguments of a call that was received completely, and the raw text where they are not one JSON object.
 
-    Nothing is guessed. Two things that are no guess are done: no text at all means no arguments, and a JSON string that
+    Nothing is guessed, and what is nested deeper than `DEEPEST` is text to us. Two things that are no guess are done: no text at all means no arguments, and a JSON string that
     is itself one JSON object (GLM and Qwen encode twice) is decoded once more."""
     if not raw.strip():
         return {}, None
@@ -53,7 +56,18 @@ def parse_arguments(raw: str) -> tuple[dict[str, Any], str | None]:
             value = msgspec.json.decode(value)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         return {}, raw
-    return (value, None) if isinstance(value, dict) else ({}, raw)
+    return (value, None) if isinstance(value, dict) and not _too_deep(value) else ({}, raw)
+
+
+def _too_deep(value: Any) -> bool:
+    """Whether what walks through arguments later (schemas, secrets, the log) might not come back."""
+    level = [value]
+    for _ in range(DEEPEST):
+        level = [inner for each in level for inner in (each.values() if isinstance(each, dict) else each)
+                 if isinstance(inner, (dict, list))]  # fmt: skip
+        if not level:
+            return False
+    return True
 
 
 class CallIds:

@@ -151,7 +151,7 @@ def _reasoning(message: AssistantMessage, profile: Profile) -> dict[str, Any]:
 def _details(encoded: str) -> list[Any]:
     try:
         value = msgspec.json.decode(encoded)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return []
     return value if isinstance(value, list) else []
 

@@ -30,7 +30,7 @@ def convert(raw: bytes) -> Imported:
     transcript = Transcript(PROGRAM)
     try:
         document = json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):
         document = None
     if isinstance(document, dict) and "role" not in document:
         _about(document, transcript)
@@ -79,7 +79,7 @@ def _session(database: sqlite3.Connection, session_id: str | None, path: Path) -
 def _row(row: sqlite3.Row, transcript: Transcript) -> dict[str, Any] | None:
     try:
         return {"role": row["role"], "content": json.loads(row["content_json"]), "created": row["created_timestamp"]}
-    except ValueError:
+    except (ValueError, RecursionError):
         transcript.leave_out("messages that are no JSON")
         return None
 
@@ -95,7 +95,7 @@ def _model(session: Any) -> str:
     if isinstance(config, str):
         try:
             config = json.loads(config)
-        except ValueError:
+        except (ValueError, RecursionError):
             return ""
     return str(config.get("model_name") or "") if isinstance(config, dict) else ""
 

@@ -40,11 +40,11 @@ def _sample(raw: bytes) -> list[dict[str, Any]]:
     """The document where the file is one, else its first lines."""
     try:
         values = [json.loads(raw)]
-    except ValueError:
+    except (ValueError, RecursionError):
         values = []
         for line in raw.split(b"\n", _FIRST_LINES)[:_FIRST_LINES]:
             try:
                 values.append(json.loads(line))
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue
     return [value for value in values if isinstance(value, dict)]

@@ -65,7 +65,7 @@ class Transcript:
         """`time`: ISO 8601, or Unix seconds. What cannot be read leaves the clock as it is."""
         try:
             moment = float(time) if isinstance(time, (int, float)) else datetime.fromisoformat(str(time)).timestamp()
-        except ValueError:
+        except (ValueError, RecursionError):
             return
         self._at = max(self._at, moment)
 
@@ -99,7 +99,7 @@ class Transcript:
         if isinstance(arguments, str):
             try:
                 arguments = json.loads(arguments) if arguments.strip() else {}
-            except ValueError:
+            except (ValueError, RecursionError):
                 arguments, malformed = {}, arguments
         if not isinstance(arguments, dict):
             arguments, malformed = {}, malformed or json.dumps(arguments)
@@ -203,7 +203,7 @@ def json_lines(raw: bytes, transcript: Transcript) -> Iterator[dict[str, Any]]:
             continue
         try:
             value = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             transcript.leave_out("lines that are no JSON")
             continue
         if isinstance(value, dict):

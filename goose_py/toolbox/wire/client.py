@@ -138,6 +138,7 @@ class McpSession:
         tool: str,
         arguments: dict[str, Any],
         *,
+        meta: dict[str, Any],
         on_progress: Callable[[str], None],
         timeout: float,
         limit: float,
@@ -154,7 +155,7 @@ class McpSession:
             async with asyncio.timeout(timeout) as clock:
                 self._calls[clock] = timeout
                 try:
-                    result = await self._client.call_tool(tool, arguments, progress_callback=progressed)
+                    result = await self._client.call_tool(tool, arguments, progress_callback=progressed, meta=meta or None)
                 finally:
                     del self._calls[clock]
         except TimeoutError as error:
@@ -167,7 +168,12 @@ class McpSession:
             raise CallFailed(self._why(error), lost=self._is_lost(error)) from error
         except _EXPECTED as error:
             raise CallFailed(self._why(error), lost=self._is_lost(error)) from error
-        return Reply(content=tuple(result.content), structured=result.structured_content, is_error=result.is_error)
+        return Reply(
+            content=tuple(result.content),
+            structured=result.structured_content,
+            is_error=result.is_error,
+            meta=result.meta or {},
+        )
 
     def _is_lost(self, error: BaseException) -> bool:
         if isinstance(error, MCPError):

@@ -14,6 +14,7 @@ from textual.widgets import TextArea
 
 from goose_py.tui.appearance import Look
 from goose_py.tui.conversation.folding import chips, is_long, label_for, unfolded
+from goose_py.tui.input.entered_line import EnteredLine
 from goose_py.tui.input.pasted import pasted_text
 
 
@@ -200,8 +201,11 @@ class PromptArea(TextArea):
             self.earlier, text = step
             self.put(text)
 
-    def _on_paste(self, event: events.Paste) -> None:
+    async def _on_paste(self, event: events.Paste) -> None:
         event.stop()
         event.prevent_default()
         self.last_key = event.time
         self.paste(event.text)
+        # What runs a command on the user's own machine waits for an Enter that came alone.
+        if isinstance(event, EnteredLine) and not self.written.lstrip().startswith("!"):
+            await self.run_action("screen.submit")

@@ -5,6 +5,8 @@ press several keys at once. So a *burst*, what is there to be read at one time, 
 
 - One key is a key. What a terminal reports by itself (mouse, focus, answers to questions) does not count.
 - Text with a line end or a tab in it is a paste, and so are three letters or more, whatever else comes with them.
+- One line with one Enter at its end, and silence after it, is a line that a program wrote as a person would type it (tmux
+  send-keys, expect): it is `Entered`.
 - Of what is left, an Enter or a Tab that did not come alone is dropped: nothing is sent by a key that may be part of a paste.
   (Of escape sequences alone, as in the kitty protocol, where no key is a plain character, a burst was typed.)
 
@@ -60,6 +62,13 @@ class Pasted:
 
 
 @dataclass(frozen=True)
+class Entered:
+    """One line that came at once, unbracketed, with an Enter that ended it."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class Pressed:
     """The characters or the escape sequence of one key, or one report of the terminal. `alone`: nothing else was pressed with
     it, so that it may send something."""
@@ -79,6 +88,8 @@ class Bursts:
         self._tail = ""
         self._open = False
         """Within brackets: no end marker came yet."""
+        self._line = ""
+        """The whole of a burst that is one line with its end, while nothing has followed it."""
         self._stalled = False
 
     @property
@@ -91,7 +102,7 @@ class Bursts:
             return QUIET
         return None if not self._paste else QUIET if self._stalled else STALLED
 
-    def feed(self, data: bytes) -> list[Pasted | Pressed]:
+    def feed(self, data: bytes) -> list[Pasted | Entered | Pressed]:
         text = self._unfinished + self._decode(data)
         self._unfinished = ""
         if self._paste is not None:
@@ -112,7 +123,7 @@ class Bursts:
             self._unfinished = unfinished[0]
         return found
 
-    def silence(self, seconds: float) -> list[Pasted | Pressed]:
+    def silence(self, seconds: float) -> list[Pasted | Entered | Pressed]:
         if self._unfinished and seconds >= ESCAPE:
             late, self._unfinished = self._unfinished, ""
             if late[:2] in ("\x1b[", "\x1bO") and len(late) > 2:
@@ -125,18 +136,20 @@ class Bursts:
             self._paste, self._stalled = [], True
         else:
             self._paste = None
+            if self._line and text == self._line:
+                return [Entered(text[:-1])]
             before, _, after = text.rpartition(END)
             text = before + after
         return [Pasted(text)] if text else []
 
-    def _go_on(self, text: str) -> list[Pasted | Pressed]:
+    def _go_on(self, text: str) -> list[Pasted | Entered | Pressed]:
         """More of a paste, or what follows it without a pause."""
         if self._paste is None:
-            self._paste, self._tail, self._open, self._stalled = [], "", False, False
+            self._paste, self._tail, self._open, self._stalled, self._line = [], "", False, False, ""
         if self._stalled and not self._paste and text == "\x03":
             self._open = self._stalled = False
             return []
-        found: list[Pasted | Pressed] = []
+        found: list[Pasted | Entered | Pressed] = []
         while text:
             if self._open:
                 before, ended, after = _split(self._tail + text, END)
@@ -148,20 +161,23 @@ class Bursts:
                 found += self._append_text(before)
         return found
 
-    def _append_text(self, text: str) -> list[Pasted | Pressed]:
+    def _append_text(self, text: str) -> list[Pasted | Entered | Pressed]:
         """Clicks are left out, as they may be written in the text too."""
         assert self._paste is not None
         self._paste.append(_REPORT.sub("", text))
         return [Pressed(report) for report in _REPORT.findall(text) if not _MOUSE.match(report)]
 
-    def _burst(self, text: str, *, alone: bool = True) -> list[Pasted | Pressed]:
+    def _burst(self, text: str, *, alone: bool = True) -> list[Pasted | Entered | Pressed]:
         tokens = _TOKEN.findall(text)
         keys = [token for token in tokens if not _REPORT.fullmatch(token)]
         if alone and (len(keys) <= 1 or all(key.startswith("\x1b[") for key in keys)):
             return [Pressed(token) for token in tokens]
         letters = sum(len(key) == 1 and key.isprintable() for key in keys)
         if letters >= BLOCK or (letters and any(key in "\r\n\t" for key in keys)):
-            return self._go_on(text)
+            found = self._go_on(text)
+            if letters == len(keys) - 1 < BLOCK and keys[-1] == "\r":
+                self._line = text
+            return found
         if letters >= LETTERS:
             return [Pasted("".join(keys)), *(Pressed(token) for token in tokens if token not in keys)]
         return [Pressed(token, alone=False) for token in tokens]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import select
+from threading import Event
 
 from textual import events
 from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
 from textual.drivers.linux_inline_driver import LinuxInlineDriver
 
-from goose_py.tui.input.bursts import Bursts, Pasted, Pressed
+from goose_py.tui.input.bursts import Bursts, Entered, Pasted, Pressed
+from goose_py.tui.input.entered_line import EnteredLine
 from goose_py.tui.input.keys import KeyReader
 
 LOOK_UP = 0.1
@@ -22,7 +24,7 @@ class _OwnInput(Driver):
     the program at the first byte that is no UTF-8."""
 
     fileno: int
-    exit_event: object
+    exit_event: Event
 
     def run_input_thread(self) -> None:
         bursts, keys = Bursts(), KeyReader()
@@ -45,10 +47,13 @@ class _OwnInput(Driver):
             self._pass_on(found, keys)
         self._pass_on(bursts.silence(float("inf")), keys)
 
-    def _pass_on(self, found: list[Pasted | Pressed], keys: KeyReader) -> None:
+    def _pass_on(self, found: list[Pasted | Entered | Pressed], keys: KeyReader) -> None:
         for each in found:
             if isinstance(each, Pasted):
                 self.process_message(events.Paste(each.text))
+                continue
+            if isinstance(each, Entered):
+                self.process_message(EnteredLine(each.text))
                 continue
             for message in keys.read(each.sequence):
                 if isinstance(message, events.CursorPosition):
