@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 _SMALL: Final = 4096
 _READING: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -53,22 +53,20 @@ class UntrustedFolder:
 
     def read(self, name: str, limit: int = _SMALL) -> bytes | None:
         """A regular file of at most `limit` bytes."""
-        with suppress(OSError), os.fdopen(os.open(name, _READING, dir_fd=self.descriptor), "rb") as stream:
-            found = os.fstat(stream.fileno())
-            if stat.S_ISREG(found.st_mode) and found.st_size <= limit:
-                return stream.read(limit)
+        with suppress(OSError), _regular(name, self.descriptor, limit) as stream:
+            return None if stream is None else stream.read(limit)
         return None
 
     def copy(self, name: str, target: Path, limit: int) -> int | None:
         """Copies a regular file of at most `limit` bytes, and returns how many these were."""
-        with suppress(OSError), os.fdopen(os.open(name, _READING, dir_fd=self.descriptor), "rb") as stream:
-            found = os.fstat(stream.fileno())
-            if not stat.S_ISREG(found.st_mode) or found.st_size > limit:
+        with suppress(OSError), _regular(name, self.descriptor, limit) as stream:
+            if stream is None:
                 return None
             with target.open("wb") as copy:
-                for _ in range(found.st_size // _CHUNK + 1):  # it may grow meanwhile
+                size = os.fstat(stream.fileno()).st_size
+                for _ in range(size // _CHUNK + 1):  # it may grow meanwhile
                     copy.write(stream.read(_CHUNK))
-            return found.st_size
+            return size
         return None
 
     def move(self, name: str, target: Path) -> None:
@@ -93,6 +91,21 @@ def _held(name: str, above: int | None) -> Iterator[UntrustedFolder | None]:
 _CHUNK: Final = 1 << 20
 
 
+@contextmanager
+def _regular(name: str, above: int | None, limit: int) -> Iterator[BinaryIO | None]:
+    descriptor = os.open(name, _READING, dir_fd=above)
+    try:
+        found = os.fstat(descriptor)
+        usable = stat.S_ISREG(found.st_mode) and found.st_size <= limit
+        if not usable:
+            yield None
+            return
+        with os.fdopen(os.dup(descriptor), "rb") as stream:
+            yield stream
+    finally:
+        os.close(descriptor)
+
+
 def put_in_place(source: Path, target: Path) -> None:
     """`target` becomes a copy of `source`, times included, whatever stood there: a link is replaced, not followed."""
     fresh = target.with_name(f".{target.name}.{os.urandom(6).hex()}")
@@ -108,15 +121,9 @@ def put_in_place(source: Path, target: Path) -> None:
 def read_small(path: Path, limit: int = _SMALL) -> str | None:
     """The text of a regular file of at most `limit` bytes, None for anything else: a link is not followed, a pipe not waited
     for."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return None
-    with os.fdopen(descriptor, "rb") as stream:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode) or found.st_size > limit:
-            return None
-        return stream.read(limit).decode("utf-8", "replace")
+    with suppress(OSError), _regular(os.fspath(path), None, limit) as stream:
+        return None if stream is None else stream.read(limit).decode("utf-8", "replace")
+    return None
 
 
 def write_small(path: Path, text: str) -> None:

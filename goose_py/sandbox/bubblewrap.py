@@ -224,9 +224,7 @@ def _workspace(policy: Policy) -> list[str]:
     flag = "--ro-bind" if policy.read_only else "--bind"
     real, seen = _real(policy.workspace), _real(policy.seen_at)
     mounts = [flag, str(real), str(seen)]
-    for name in dict.fromkeys((policy.seen_at, *policy.names, policy.workspace, real)):
-        if _overlap(name, seen) or _already_there(name) or any(name.is_relative_to(_real(path)) for path in policy.readable):
-            continue
+    for name in _other_names(policy):
         # A link in a folder that outlives the container would be in the way of the next one.
         mounts += [flag, str(real), str(name)] if _outlives(policy, name) else ["--symlink", str(seen), str(name)]
     shared = [share for share in policy.shares if not share.path.is_absolute()]
@@ -242,6 +240,17 @@ def _workspace(policy: Policy) -> list[str]:
     return mounts
 
 
+def _other_names(policy: Policy) -> list[Path]:
+    real, seen = _real(policy.workspace), _real(policy.seen_at)
+    shown = [_real(path) for path in policy.readable]
+    names = dict.fromkeys((policy.seen_at, *policy.names, policy.workspace, real))
+    return [
+        name
+        for name in names
+        if not (_overlap(name, seen) or _already_there(name) or any(name.is_relative_to(path) for path in shown))
+    ]
+
+
 def _overlap(one: Path, other: Path) -> bool:
     return one.is_relative_to(other) or other.is_relative_to(one)
 
@@ -255,9 +264,11 @@ def _outlives(policy: Policy, name: Path) -> bool:
 def _git(policy: Policy) -> list[str]:
     """The task's git directory, the stores that it borrows from, and the pointer that makes the workspace its worktree. What
     such a store borrows itself is mounted beside it: its own list names places that are not there."""
-    real, seen, git = _real(policy.workspace), _real(policy.seen_at), policy.git
+    pointer, git = _real(policy.workspace) / ".git", policy.git
+    seen = [_real(policy.seen_at), *(name for name in _other_names(policy) if _outlives(policy, name))]
+    places = seen if os.path.lexists(pointer) else []
     if git is None:
-        return ["--ro-bind", str(real / ".git"), str(seen / ".git")] if os.path.lexists(real / ".git") else []
+        return [word for place in places for word in ("--ro-bind", str(pointer), str(place / ".git"))]
     mounts = ["--bind", str(git.folder), GIT_DIR]
     fixed = git.folder.with_name(f"{git.folder.name}.fixed")
     mounts += [word for entry in sorted(fixed.glob("*")) for word in ("--ro-bind", str(entry), f"{GIT_DIR}/{entry.name}")]
@@ -267,11 +278,9 @@ def _git(policy: Policy) -> list[str]:
         mounts += ["--ro-bind", str(store), place]
         if (store / "info" / "alternates").exists():
             mounts += ["--ro-bind", "/dev/null", f"{place}/info/alternates"]
-    if os.path.lexists(real / ".git"):
-        pointer = git.folder.with_name(f"{git.folder.name}.pointer")
-        _keep(pointer, f"gitdir: {GIT_DIR}\n")
-        mounts += ["--ro-bind", str(pointer), str(seen / ".git")]
-    return mounts
+    pointer = git.folder.with_name(f"{git.folder.name}.pointer")
+    _keep(pointer, f"gitdir: {GIT_DIR}\n")
+    return [*mounts, *(word for place in places for word in ("--ro-bind", str(pointer), str(place / ".git")))]
 
 
 def _already_there(path: Path) -> bool:

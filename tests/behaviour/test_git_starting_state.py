@@ -22,6 +22,14 @@ def looks(place: Place, where: Path | None = None) -> list[str]:
     return [place.sh(command, cwd=where) for command in LOOKS]
 
 
+async def inside(place: Place, worktree: TaskWorktree) -> list[str]:
+    """What git says in the sandbox, where it has a directory of its own. The mounts themselves are proven elsewhere."""
+    own = await worktree.commits.prepare()
+    assert own is not None
+    view = f"GIT_DIR='{own.folder}' GIT_WORK_TREE=. GIT_ALTERNATE_OBJECT_DIRECTORIES='{place.root}/.git/objects'"
+    return [place.sh(f"export {view}; {command}", cwd=worktree.path) for command in (*LOOKS, "git branch -a")]
+
+
 def begun(place: Place, random_: random.Random) -> None:
     place.commit({name: f"{name}\n" * 30 for name in NAMES if name != "link"})
     (place.root / "link").symlink_to("a.txt")
@@ -116,12 +124,13 @@ async def test_whatever_the_checkout_is_like_git_says_the_same_in_the_worktree(t
         random_.choice(ACTS)(place, random_)
     if seed % 5 == 0:
         place.sh("git checkout -q --detach")
+    said = looks(place)  # which refreshes the user's index
     before = place.state()
-    said = looks(place)
     base = await base_with_changes(await place.open(), place.scratch)
     assert place.state() == before
     worktree = await place.task("t1", base)
     assert looks(place, worktree.path) == said
+    assert await inside(place, worktree) == [*said, place.sh("git branch -a")]
     found = {name: file for name, file in tree_of_folder(place.root).items() if not name.endswith(".log")}
     assert tree_of_folder(worktree.path) == found
     assert (await worktree.snapshot()).tree == base.tree
@@ -165,7 +174,7 @@ async def test_in_the_middle_of_an_operation_the_files_come_and_the_operation_do
 async def test_files_that_git_was_told_not_to_look_at_come_as_they_are_and_are_still_not_looked_at(place: Place):
     place.write({"a.txt": "mine, assumed\n", "dir/c.txt": "mine, skipped\n"})
     place.sh("git update-index --assume-unchanged a.txt && git update-index --skip-worktree dir/c.txt")
-    before, said = place.state(), looks(place)
+    said, before = looks(place), place.state()
     assert said[0] == ""
     worktree = await started(place)
     assert (worktree.path / "a.txt").read_text() == "mine, assumed\n"

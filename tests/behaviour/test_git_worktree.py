@@ -524,3 +524,13 @@ async def test_a_pipe_in_the_place_of_a_file_of_rules_holds_no_snapshot_up(place
     async with asyncio.timeout(60):
         snapshot = await worktree.snapshot()
     assert b"new/work.txt" in await worktree.store.entries(snapshot.tree)
+
+
+@pytest.mark.case("P34")
+async def test_in_a_repository_that_users_share_the_index_is_readable_for_them(place: Place):
+    place.sh("git config core.sharedRepository group")
+    worktree = await place.task()
+    (index,) = (place.root / ".git" / "worktrees").glob("*/index")
+    assert stat.S_IMODE(index.stat().st_mode) & 0o060 == 0o060
+    place.write({"a.txt": "x\n"}, worktree.path)
+    assert place.sh("git status --porcelain", cwd=worktree.path) == " M a.txt\n"

@@ -13,6 +13,7 @@ import msgspec
 
 from goose_py.git.contents.submodule_stores import module_stores
 from goose_py.git.contents.submodules import made_commit
+from goose_py.git.errors import GitFailed
 from goose_py.git.paths import below_symlink, located
 from goose_py.git.private import ABSENT, Entry, PrivateStore, index_info
 from goose_py.git.repository import Repository
@@ -87,7 +88,16 @@ async def base_with_changes(repository: Repository, scratch: Path, caps: Caps = 
     to the user's repository: index, stash, refs and files stay as they are and no hook or filter runs, so that what git would
     pass through a filter (LFS, git-crypt) comes as the bytes on disk where it differs. `scratch` is a folder of ours for
     temporary files."""
-    async with viewed(repository, scratch) as (store, on):
+    if not repository.head.unborn:
+        try:
+            return await _recorded(repository, scratch, caps, trusted=True)
+        except GitFailed:
+            pass  # an index that git cannot read, say: HEAD's stands in for it
+    return await _recorded(repository, scratch, caps, trusted=False)
+
+
+async def _recorded(repository: Repository, scratch: Path, caps: Caps, *, trusted: bool) -> Base:
+    async with viewed(repository, scratch, trusted=trusted) as (store, on):
         if repository.head.unborn:
             return await _before_the_first_commit(repository, store, on, caps)
         seen = await _look(repository, store, on)

@@ -26,7 +26,7 @@ from goose_py.git.inert import InertSettings
 from goose_py.git.repository import Repository, read_ref, update_ref
 from goose_py.git.runner import Git
 from goose_py.git.untrusted import UntrustedFolder, put_in_place, read_small
-from goose_py.git.worktrees.linked import admin_dir, move_head
+from goose_py.git.worktrees.linked import admin_dir, move_head, put_index
 
 FOLDER: Final = "/run/goose-py/git"
 """Where the git directory is seen inside."""
@@ -342,7 +342,7 @@ class CommitStore:
         with tempfile.TemporaryDirectory(prefix="commits-", dir=self.folder.parent) as scratch:
             index = Path(scratch) / "index"
             await self.repository.git.at(self.repository.git_dir, index=index).run("read-tree", tip)
-            await asyncio.to_thread(put_in_place, index, admin_dir(self.repository, self.where) / "index")
+            await asyncio.to_thread(put_index, self.repository, self.where, index)
 
     # Making it
 

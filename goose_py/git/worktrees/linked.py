@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from goose_py.git.errors import GitError, GitFailed, WorktreeExists
 from goose_py.git.repository import Repository
 from goose_py.git.runner import translated
-from goose_py.git.untrusted import read_small
+from goose_py.git.untrusted import put_in_place, read_small
 
 
 async def add_linked(repository: Repository, where: Path, wanted: str, commit: str) -> str:
@@ -82,6 +84,15 @@ def admin_dir(repository: Repository, where: Path) -> Path:
 def _leads_to(folder: Path, wanted: str) -> bool:
     pointer = folder / "gitdir"
     return pointer.is_file() and os.path.realpath(pointer.read_text().strip()) == wanted
+
+
+def put_index(repository: Repository, where: Path, index: Path) -> None:
+    """A linked worktree gets a copy of this index, times included. Others may read it who may read the rest of its record: in
+    a repository that users share, git fails for them all where it cannot."""
+    admin = admin_dir(repository, where)
+    put_in_place(index, admin / "index")
+    with suppress(OSError):
+        (admin / "index").chmod(stat.S_IMODE((admin / "HEAD").stat().st_mode))
 
 
 def head_of(repository: Repository, where: Path) -> str | None:

@@ -32,18 +32,18 @@ from goose_py.git.repository import Repository, delete_ref, read_ref, update_ref
 from goose_py.git.runner import together
 from goose_py.git.trees.rewind import switch
 from goose_py.git.trees.snapshot import Caps, Snapshot, ignored_paths, mark_fresh, record_with_submodules
-from goose_py.git.untrusted import put_in_place, read_small
+from goose_py.git.untrusted import read_small
 from goose_py.git.worktrees.base import Base
 from goose_py.git.worktrees.commits import CommitStore
 from goose_py.git.worktrees.linked import (
     add_detached,
     add_linked,
-    admin_dir,
     attach_linked,
     forget_linked,
     free_branch,
     head_of,
     move_head,
+    put_index,
     remove_linked,
 )
 from goose_py.git.worktrees.task_file import NAME, TaskFile
@@ -119,16 +119,16 @@ class TaskWorktree:
         try:
             _task_file(repository, task_id, where, base).write(store)
             adding = asyncio.ensure_future(add_detached(repository, where, base.commit))
-            await asyncio.shield(adding)
-            where = where.resolve()
-            _task_file(repository, task_id, where, base).write(store)
             # The first snapshot is the base, which the other ref keeps with all its objects.
             refs = {_base_ref(task_id): base.standing, _head_ref(task_id): base.commit}
-            _, _, (files, links) = await together(
+            _, _, _, (files, links) = await together(
+                _uncut(adding),
                 _set_refs(repository, refs),
                 update_ref(private.bound, "refs/goose/snapshots/1", base.tree, None),
                 _listing(private, base.tree),
             )
+            where = where.resolve()
+            _task_file(repository, task_id, where, base).write(store)
             submodules = await fillable(private, links)
             worktree = cls(
                 repository=repository,
@@ -144,7 +144,7 @@ class TaskWorktree:
         except BaseException:
             if adding is not None:
                 await asyncio.shield(asyncio.wait([adding]))
-            added = adding is not None and adding.exception() is None
+            added = adding is not None and not adding.cancelled() and adding.exception() is None
             await asyncio.shield(_undo_creation(repository, where, base, task_id, store, added=added))
             raise
         return worktree
@@ -542,8 +542,7 @@ class TaskWorktree:
         await self._hand_out(self.store.index)
 
     async def _hand_out(self, index: Path) -> None:
-        target = admin_dir(self.repository, self.path) / "index"
-        await asyncio.to_thread(put_in_place, index, target)
+        await asyncio.to_thread(put_index, self.repository, self.path, index)
         await asyncio.to_thread(self.commits.show_index, index)
 
     def _save(self) -> None:
@@ -578,6 +577,11 @@ _FRESH_STORE = {"HEAD", "config", "description", "objects", "refs", "info", "bra
 
 def _is_file(place: Path) -> bool:
     return place.is_symlink() or place.is_file()
+
+
+async def _uncut(work: asyncio.Future[None]) -> None:
+    """Waits for what goes on where the waiting is cancelled."""
+    await asyncio.shield(work)
 
 
 async def pin_base(repository: Repository, tasks: Sequence[str], base: Base) -> None:
