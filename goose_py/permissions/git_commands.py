@@ -4,32 +4,14 @@ git abbreviates long options and takes programs from options, configuration and 
 listed with the options that were checked, and everything unlisted is unknown.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from goose_py.permissions.git_options import READING, SECOND_WORDS
+from goose_py.permissions.options import Arguments, read
 from goose_py.permissions.programs import Assessment, unknown
 
 _HARMLESS_GLOBAL: Final = frozenset({"--no-pager", "--no-optional-locks", "--literal-pathspecs", "--no-replace-objects"})
-
-# Options, found in any reading command, that write a file, run a program or reach the network. A given option is refused
-# when it is one of these or an abbreviation of one. (git-diff-options, git-grep, git-ls-remote, git-archive, git-cat-file)
-_REFUSED_LONG: Final = (
-    "output", "ext-diff", "textconv", "open-files-in-pager", "upload-pack", "exec", "filters", "ext-grep", "remerge-diff",
-    "show-signature", "edit", "paginate", "recurse-submodules", "help",
-)  # fmt: skip
-# Options of their own that happen to begin like a refused one.
-_NOT_ABBREVIATIONS: Final = frozenset({"text"})
-
-# Subcommands of which every form reads, given the refused options above. `status` may refresh the index, which is a cache.
-_READING: Final = frozenset(
-    {
-        "log", "show", "diff", "status", "blame", "annotate", "shortlog", "rev-parse", "rev-list", "ls-files", "ls-tree",
-        "cat-file", "describe", "name-rev", "merge-base", "grep", "whatchanged", "diff-tree", "diff-index", "diff-files",
-        "for-each-ref", "show-ref", "show-branch", "count-objects", "version", "check-ignore", "check-attr", "cherry",
-        "range-diff", "var", "check-ref-format", "patch-id", "stripspace",
-    }
-)  # fmt: skip
 
 _LIST_FLAGS: Final = {
     "branch": frozenset(
@@ -44,15 +26,6 @@ _CONFIG_FLAGS: Final = _READS_CONFIG | {
     "--show-origin", "--show-scope", "--name-only", "-z", "--null", "--global", "--system", "--local", "--worktree", "--all",
     "--bool", "--int", "--path", "--includes", "--no-includes",
 }  # fmt: skip
-_SECOND_WORDS: Final = {
-    "stash": ("list", "show"),
-    "worktree": ("list",),
-    "notes": ("list", "show"),
-    "bisect": ("log", "view"),
-    "submodule": ("status",),
-    "reflog": ("", "show", "list", "exists"),
-    "sparse-checkout": ("list",),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,29 +69,16 @@ def assess_git(argv: tuple[str, ...]) -> Assessment:
         if option not in _HARMLESS_GLOBAL:
             return unknown(f"“{option}” can make git run another program or use another repository.")
     subcommand, arguments = call.subcommand or "", tuple(word or "" for word in call.arguments)
-    if reason := _refused_option(subcommand, arguments):
-        return unknown(reason)
-    if subcommand in _READING or _reads(subcommand, arguments):
+    found: Arguments | str | None = None
+    if subcommand in READING:
+        found = read(READING[subcommand], arguments)
+    elif (second := (subcommand, arguments[0] if arguments else "")) in SECOND_WORDS:
+        found = read(SECOND_WORDS[second], arguments[1:])
+    if isinstance(found, str):
+        return unknown(f"What “{found}” makes git {subcommand} do is not certain.")
+    if found is not None or _reads(subcommand, arguments):
         return Assessment("read", reads=call.folders)
     return unknown(f"“git {subcommand}” is not one of the git commands known to change nothing.")
-
-
-def _refused_option(subcommand: str, arguments: tuple[str, ...]) -> str | None:
-    for word in _before_paths(arguments):
-        name = word[2:].split("=", 1)[0] if word.startswith("--") else ""
-        if name and name not in _NOT_ABBREVIATIONS and any(refused.startswith(name) for refused in _REFUSED_LONG):
-            return f"“{word}” can make git write a file or run a program."
-        # `git grep -O` opens a program; `-o` of most others names an output.
-        if subcommand == "grep" and word.startswith("-") and not name and "O" in word:
-            return f"“{word}” makes git grep run a program."
-    return None
-
-
-def _before_paths(arguments: Iterable[str]) -> Iterable[str]:
-    for word in arguments:
-        if word == "--":
-            return
-        yield word
 
 
 def _reads(subcommand: str, arguments: tuple[str, ...]) -> bool:
@@ -128,13 +88,11 @@ def _reads(subcommand: str, arguments: tuple[str, ...]) -> bool:
     names = [word for word in arguments if not word.startswith("-")]
     if subcommand in _LIST_FLAGS:
         return _lists(subcommand, flags, names)
-    if subcommand in _SECOND_WORDS:
-        return first in _SECOND_WORDS[subcommand]
     if subcommand == "config":
         asks = first in ("get", "list") or not _READS_CONFIG.isdisjoint(flags)
         return asks and all(flag in _CONFIG_FLAGS or flag.startswith(("--type=", "--default=")) for flag in flags)
     if subcommand == "remote":
-        return arguments in ((), ("-v",), ("--verbose",)) or first == "get-url"
+        return arguments in ((), ("-v",), ("--verbose",))
     if subcommand == "symbolic-ref":
         return len(names) == 1 and all(flag in ("-q", "--quiet", "--short") for flag in flags)
     return False

@@ -1,13 +1,16 @@
 """What well-known programs do with given arguments: only read, write some paths, or something nobody here vouches for.
 
-Every table lists what was checked in the program's own documentation. A flag or a form that is not listed makes the
-command unknown, which means that a person is asked; so the tables may be short, and must not be wrong.
+Every table lists what was checked in the program's own documentation (options are in `program_options`). A word or a form that
+is not listed makes the command unknown, which means that a person is asked; so the tables may be short, and must not be wrong.
 """
 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
+
+from goose_py.permissions.options import Arguments, read
+from goose_py.permissions.program_options import ANY_WORDS, NO_OPTION_WRITES, OPTIONS
 
 Effect = Literal["read", "write", "unknown"]
 
@@ -31,107 +34,93 @@ def unknown(reason: str) -> Assessment:
 
 def assess(argv: tuple[str, ...]) -> Assessment:
     """What `argv` does, taking `argv[0]` (a bare name) for the program of that name. `argv` is not empty."""
-    name = argv[0]
+    name, words = argv[0], argv[1:]
     checker = _CHECKERS.get(name)
     if checker is not None:
         return checker(argv)
-    if name in _HARMLESS:
-        return Assessment("read", reads=_operands(argv[1:]))
-    if name in _REFUSED_FLAGS:
-        return _without_flags(argv, *_REFUSED_FLAGS[name])
-    if argv[1:] in _VERSION_QUESTIONS and name in _TELLS_ITS_VERSION:
+    if name in ANY_WORDS:
+        return Assessment("read", reads=words)
+    if name in OPTIONS:
+        return _with_options(name, words)
+    if words in _VERSION_QUESTIONS and name in _TELLS_ITS_VERSION:
         return Assessment("read")
     return unknown(f"“{name}” is not one of the commands known to change nothing.")
 
 
-# Programs of which no flag writes a file, runs a program or talks to the network (manuals of coreutils, grep, util-linux).
-_HARMLESS: Final = frozenset(
-    {
-        "cat", "ls", "head", "tail", "wc", "echo", "pwd", "true", "false", ":", "basename", "dirname", "realpath",
-        "readlink", "stat", "du", "df", "cut", "tr", "nl", "tac", "rev", "fold", "paste", "join", "comm", "cmp", "md5sum",
-        "sha1sum", "sha224sum", "sha256sum", "sha384sum", "sha512sum", "b2sum", "cksum", "sum", "od", "hexdump", "id",
-        "whoami", "uname", "groups", "logname", "nproc", "which", "type", "sleep", "seq", "expr", "grep", "egrep", "fgrep",
-        "column", "expand", "unexpand", "fmt", "base64", "base32", "numfmt", "factor", "uptime", "free", "lscpu", "arch",
-        "tty", "getconf", "tsort", "ps", "test", "[", "strings", "jq", "pathchk", "dir", "vdir", "pr", "cal", "pgrep",
-    }
-)  # fmt: skip
+def takes_patterns(argv: tuple[str, ...]) -> bool:
+    """Whether it stays what it is with any names of files in the place of the patterns in it: where no word at all could make
+    the program do more than read, or no file that is found could look like an option."""
+    name, words = argv[0], argv[1:]
+    if name in NO_OPTION_WRITES:
+        return True
+    return name in OPTIONS and name not in _CHECKERS and not any(_may_be_option(word) for word in words)
 
 
-def takes_any_words(name: str) -> bool:
-    """Whether no word at all could make the program do more than read, so that even a file named like an option is fine."""
-    return name in _HARMLESS
+def _may_be_option(word: str) -> bool:
+    return word.startswith(("*", "?")) or (word.startswith("-") and not {"*", "?"}.isdisjoint(word))
 
 
-# program: (short flags, long flags) that make it write or run something. Long ones are recognised in every abbreviation.
-_REFUSED_FLAGS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
-    "sort": ("oT", ("output", "compress-program", "temporary-directory")),
-    "shuf": ("o", ("output",)),
-    "diff": ("l", ("paginate",)),
-    "file": ("Cz", ("compile", "uncompress", "uncompress-noreport")),
-    "tree": ("oR", ("output",)),
-    "rg": ("z", ("pre", "hostname-bin", "search-zip")),
-}
-
-_TELLS_ITS_VERSION: Final = frozenset({"python", "python3", "node", "git", "gcc", "g++", "cc", "clang", "make", "bash", "rg"})
+_TELLS_ITS_VERSION: Final = frozenset({"python", "python3", "node", "git", "gcc", "g++", "cc", "clang", "make", "bash"})
 _VERSION_QUESTIONS: Final = (("--version",), ("-V",))
 
-# rg has options whose long names begin like a refused one: `--pre-glob` only chooses files for `--pre`.
-_EXACT_LONG_FLAGS: Final = {"rg"}
+
+def _with_options(name: str, words: tuple[str, ...], operands: int | None = None) -> Assessment:
+    """`operands`: how many files it only reads."""
+    if words in (("--version",), ("--help",)):
+        return Assessment("read")
+    found = read(OPTIONS[name], words)
+    if isinstance(found, str):
+        return unknown(f"What “{found}” makes {name} do is not certain.")
+    if operands is not None and len(found.operands) > operands:
+        return unknown(f"“{found.operands[operands]}” may be a file that {name} writes.")
+    return Assessment("read", reads=(*found.values, *found.operands))
 
 
-def _without_flags(argv: tuple[str, ...], short: str, long: tuple[str, ...]) -> Assessment:
-    name = argv[0]
-    for word in argv[1:]:
-        if word == "--":
-            break
-        flag = word[2:].split("=", 1)[0] if word.startswith("--") else ""
-        exact = name in _EXACT_LONG_FLAGS
-        if flag and any(refused == flag if exact else refused.startswith(flag) for refused in long):
-            return unknown(f"“{word}” makes {name} write a file or run a program.")
-        # A letter of a value that is joined to its flag may be taken for a flag: that asks once too often.
-        if not flag and word.startswith("-") and any(letter in short for letter in word[1:]):
-            return unknown(f"“{word}” makes {name} write a file or run a program.")
-    return Assessment("read", reads=_operands(argv[1:]))
-
-
-def _operands(words: tuple[str, ...]) -> tuple[str, ...]:
-    """The words that could name files: everything that is no flag, and the values of `--flag=value`."""
-    found: list[str] = []
-    for position, word in enumerate(words):
-        if word == "--":
-            return (*found, *words[position + 1 :])
-        if word.startswith("--") and "=" in word:
-            found.append(word.split("=", 1)[1])
-        elif not word.startswith("-"):
-            found.append(word)
-        elif len(word) > 2 and word[1] != "-" and "/" in word:
-            found.append(word[word.index("/") :])
-    return tuple(found)
-
-
-# find(1) of GNU findutils 4.10 and of the BSDs: tests, operators and actions without an effect but output.
-_FIND_WORDS: Final = frozenset(
-    {
-        "name", "iname", "path", "ipath", "wholename", "iwholename", "regex", "iregex", "regextype", "type", "xtype", "size",
-        "maxdepth", "mindepth", "depth", "d", "mtime", "mmin", "atime", "amin", "ctime", "cmin", "newer", "anewer", "cnewer",
-        "empty", "perm", "user", "group", "uid", "gid", "nouser", "nogroup", "readable", "writable", "executable", "links",
-        "inum", "samefile", "lname", "ilname", "fstype", "used", "not", "a", "and", "o", "or", "print", "print0", "printf",
-        "ls", "prune", "quit", "xdev", "mount", "x", "follow", "daystart", "true", "false", "noleaf", "ignore_readdir_race",
-        "noignore_readdir_race", "P", "L", "H", "E", "s",
-    }
-)  # fmt: skip
+# find(1) of GNU findutils 4.10 and of the BSDs: options, tests, operators and actions without an effect but output, by how
+# many words they take.
+_FIND_WORDS: Final = {
+    **dict.fromkeys(
+        (
+            "depth", "d", "empty", "nouser", "nogroup", "readable", "writable", "executable", "not", "a", "and", "o", "or",
+            "print", "print0", "ls", "prune", "quit", "xdev", "mount", "x", "follow", "daystart", "true", "false", "noleaf",
+            "ignore_readdir_race", "noignore_readdir_race",
+        ),
+        0,
+    ),
+    **dict.fromkeys(
+        (
+            "name", "iname", "path", "ipath", "wholename", "iwholename", "regex", "iregex", "regextype", "type", "xtype",
+            "size", "maxdepth", "mindepth", "mtime", "mmin", "atime", "amin", "ctime", "cmin", "newer", "anewer", "cnewer",
+            "perm", "user", "group", "uid", "gid", "links", "inum", "samefile", "lname", "ilname", "fstype", "used", "printf",
+        ),
+        1,
+    ),
+}  # fmt: skip
 _FIND_NEWER: Final = re.compile(r"newer[aBcm][aBcmt]")
-_FIND_LEVEL: Final = re.compile(r"O[0-3]")
+_FIND_FIRST: Final = re.compile(r"-[PLHEs]|-O[0-3]")
+_FIND_OPERATORS: Final = frozenset({"(", ")", "!", ","})
 
 
 def _find(argv: tuple[str, ...]) -> Assessment:
-    for word in argv[1:]:
-        flag = word[1:]
-        harmless = flag in _FIND_WORDS or _FIND_NEWER.fullmatch(flag) or _FIND_LEVEL.fullmatch(flag)
-        # Numbers (`-mtime -3`) are values; whatever else begins with a dash could be an action.
-        if word.startswith("-") and not harmless and not re.fullmatch(r"-\d+[a-zA-Z]?", word):
-            return unknown(f"“{word}” makes find change something or run a program.")
-    return Assessment("read", reads=tuple(word for word in argv[1:] if not word.startswith("-")))
+    """Options, then folders, then an expression in which each test takes its own words, whatever these look like."""
+    reads: list[str] = []
+    position = 1
+    while position < len(argv) and _FIND_FIRST.fullmatch(argv[position]):
+        position += 1
+    while position < len(argv) and not argv[position].startswith("-") and argv[position] not in _FIND_OPERATORS:
+        reads.append(argv[position])
+        position += 1
+    while position < len(argv):
+        word = argv[position]
+        position += 1
+        if word in _FIND_OPERATORS:
+            continue
+        takes = 1 if _FIND_NEWER.fullmatch(word[1:]) else _FIND_WORDS.get(word[1:])
+        if not word.startswith("-") or takes is None:
+            return unknown(f"“{word}” may make find change something or run a program.")
+        reads += argv[position : position + takes]
+        position += takes
+    return Assessment("read", reads=tuple(reads))
 
 
 _SED_PRINT: Final = re.compile(r"\d+(,(\d+|\$))?p")
@@ -146,37 +135,83 @@ def _sed(argv: tuple[str, ...]) -> Assessment:
 
 
 def _uniq(argv: tuple[str, ...]) -> Assessment:
-    files = [word for word in argv[1:] if not word.startswith(("-", "+"))]
-    if len(files) > 1:
-        return unknown("The second file of uniq is written.")
-    return Assessment("read", reads=tuple(files))
+    return _with_options("uniq", argv[1:], operands=1)
+
+
+# xxd reads its options itself: before the first file only, and by their beginnings (`-autoskip`, `-revert`).
+_XXD_FLAGS: Final = frozenset({"-a", "-b", "-e", "-E", "-i", "-p", "-ps", "-u", "-d"})
+_XXD_VALUES: Final = frozenset({"-c", "-g", "-l", "-o", "-s", "-n"})
 
 
 def _xxd(argv: tuple[str, ...]) -> Assessment:
-    # Values of flags stand apart (`-l 32`), so more than one word may hide an output file.
-    if any(word.startswith("-r") for word in argv[1:]) or sum(not word.startswith("-") for word in argv[1:]) > 1:
+    words = list(argv[1:])
+    while words and words[0].startswith("-"):
+        word = words.pop(0)
+        if word in _XXD_VALUES and words and re.fullmatch(r"-?\w+", words[0]):
+            words.pop(0)
+        elif word not in _XXD_FLAGS:
+            return unknown(f"What “{word}” makes xxd do is not certain.")
+    if len(words) > 1:
         return unknown("xxd may write its second file.")
-    return Assessment("read", reads=_operands(argv[1:]))
+    return Assessment("read", reads=tuple(words))
+
+
+def _strings(argv: tuple[str, ...]) -> Assessment:
+    if any(word.startswith("@") for word in argv[1:]):
+        return unknown("strings takes more options from a file.")
+    return _with_options("strings", argv[1:])
 
 
 def _hostname(argv: tuple[str, ...]) -> Assessment:
     return Assessment("read") if len(argv) == 1 else unknown("hostname can change the name of the machine.")
 
 
-_SETS_CLOCK: Final = re.compile(r"\d{8,12}(\.\d\d)?")
-
-
 def _date(argv: tuple[str, ...]) -> Assessment:
-    if any(_SETS_CLOCK.fullmatch(word) for word in argv[1:]):
+    found = read(OPTIONS["date"], argv[1:])
+    if isinstance(found, Arguments) and not all(word.startswith("+") for word in found.operands):
         return unknown("date can set the clock.")
-    return _without_flags(argv, "s", ("set",))
+    return _with_options("date", argv[1:])
+
+
+# Bash sets a variable for `%n`; the others only print. (Bash manual, printf; printf(1).)
+_CONVERSION: Final = re.compile(r"%(?:%|[-+ #0']*(?:\*|\d+)?(?:\.(?:\*|\d+)?)?(?:[hlLjzt]*[diouxXfFeEgGaAcsbqQ]|\([^)]*\)T))")
 
 
 def _printf(argv: tuple[str, ...]) -> Assessment:
     # `printf -v PATH ...` would choose where the next command of the same script is found.
-    if argv[1:2] and argv[1].startswith("-"):
+    if argv[1:2] and (argv[1].startswith("-") or "%" in _CONVERSION.sub("", argv[1])):
         return unknown("printf can set a variable of the shell.")
-    return Assessment("read")
+    return Assessment("read", reads=argv[1:])
+
+
+# What Bash and test(1) do to a file or a text. Left out are those that look at variables: Bash evaluates what stands in the
+# brackets of `-v 'x[...]'`.
+_TEST_ONE: Final = frozenset(f"-{letter}" for letter in "abcdefghknprstuwxzLSGON")
+_TEST_TEXTS: Final = frozenset({"=", "==", "!=", "<", ">", "-nt", "-ot", "-ef"})
+_TEST_NUMBERS: Final = frozenset({"-eq", "-ne", "-lt", "-le", "-gt", "-ge"})
+
+
+def _test(argv: tuple[str, ...]) -> Assessment:
+    words = argv[1:]
+    if argv[0] == "[":
+        if words[-1:] != ("]",):
+            return unknown("The closing bracket is missing.")
+        words = words[:-1]
+    if words[:1] == ("!",):
+        words = words[1:]
+    match words:
+        case () | (_,):
+            return Assessment("read")
+        case (operator, operand) if operator in _TEST_ONE:
+            return Assessment("read", reads=(operand,))
+        case (left, operator, right) if operator in _TEST_TEXTS:
+            return Assessment("read", reads=(left, right))
+        case (left, operator, right) if operator in _TEST_NUMBERS and all(_INTEGER.fullmatch(word) for word in (left, right)):
+            return Assessment("read")
+    return unknown("Only plain comparisons of test are known to change nothing.")
+
+
+_INTEGER: Final = re.compile(r"-?\d+")
 
 
 def _cd(argv: tuple[str, ...]) -> Assessment:
@@ -214,6 +249,9 @@ def _writer(flags: frozenset[str], *, copies: bool = False) -> Callable[[tuple[s
 _CHECKERS: Final[dict[str, Callable[[tuple[str, ...]], Assessment]]] = {
     "find": _find,
     "sed": _sed,
+    "strings": _strings,
+    "test": _test,
+    "[": _test,
     "uniq": _uniq,
     "xxd": _xxd,
     "hostname": _hostname,

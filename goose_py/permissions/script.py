@@ -11,7 +11,7 @@ from goose_py.permissions.decision import Part, Place, Verdict, shortened
 from goose_py.permissions.destructive import destruction
 from goose_py.permissions.git_commands import assess_git
 from goose_py.permissions.patterns import Pattern, suggest
-from goose_py.permissions.programs import Assessment, assess, takes_any_words, unknown
+from goose_py.permissions.programs import Assessment, assess, takes_patterns, unknown
 from goose_py.permissions.rules import Found, Rule, strictest
 from goose_py.permissions.shell import (
     MAX_COMMANDS,
@@ -35,6 +35,14 @@ _SHOWN: Final = 200
 
 # Commands that Bash runs itself: no file of that name can take their place.
 _BUILTINS: Final = frozenset({"echo", "printf", "cd", "pwd", "test", "[", "true", "false", ":", "type"})
+
+# All that counts as reading where nothing holds a command to it.
+_CERTAIN: Final = frozenset(
+    {("ls",), ("ls", "-a"), ("ls", "-l"), ("ls", "-la"), ("pwd",), ("true",), ("whoami",), ("id",), ("date",), ("uname", "-a")}
+)
+
+# Bash opens a connection where one of these is read or written (manual, 3.6).
+_CONNECTIONS: Final = ("/dev/tcp/", "/dev/udp/")
 
 # Variables that only choose language, time zone or colour; their values are further limited to plain words.
 _HARMLESS_VARIABLES: Final = frozenset(
@@ -262,8 +270,12 @@ def _read(judge: _Judge, commands: Sequence[Command], mentions: Sequence[Mention
 def _assess(judge: _Judge, command: Command) -> Assessment:
     """What the command does, the identity of its program and its environment included."""
     found = _apparent(judge, command)
-    if judge.writes and found.effect == "read" and found.moves_to is None:
+    if found.effect != "read" or found.moves_to is not None:
+        return found
+    if judge.writes:
         return unknown("It wanted to change something, though it was taken for a command that changes nothing.")
+    if judge.place.sandbox == "none" and command.argv not in _CERTAIN:
+        return unknown("Without a sandbox nothing would hold it to reading.")
     return found
 
 
@@ -274,9 +286,9 @@ def _apparent(judge: _Judge, command: Command) -> Assessment:
     name, why = _identity(judge.place, command.argv[0])
     if why:
         return unknown(why)
-    if command.globs and not takes_any_words(name):
-        return unknown("The shell puts file names in place of a pattern, and they may be read as options.")
     argv = (name, *command.argv[1:])
+    if command.globs and not takes_patterns(argv):
+        return unknown("The shell puts file names in place of a pattern, and they may be read as options.")
     if name != "git":
         return assess(argv)
     if judge.place.sandbox != "full":
@@ -312,6 +324,8 @@ def _command_parts(judge: _Judge, command: Command, found: Assessment, folders: 
     for redirect in command.redirects:
         if redirect.writes:
             yield from _write_parts(judge, command.text, (redirect.target,), folders)
+        elif redirect.target.startswith(_CONNECTIONS):
+            yield Part(command.text, judge.ask_unless_auto(), _plan_reason(judge, "It opens a connection to a host."))
         else:
             yield from _reading_parts(judge, command, Assessment("read", reads=(redirect.target,)), folders)
 

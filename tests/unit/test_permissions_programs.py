@@ -33,14 +33,14 @@ def judge(command: str, mode: Mode = "ask", rules: tuple[Rule, ...] = (), **plac
         ("tree -L 2", "read"), ("tree -R", "unknown"), ("rg --pre-glob x a", "read"), ("rg --pre=x a",
         "unknown"), ("rg -nz a", "unknown"),
         ("file a", "read"), ("file -C", "unknown"), ("uniq -c a", "read"), ("uniq a b", "unknown"), ("xxd a", "read"),
-        ("xxd -l 3 a", "unknown"), ("xxd -r a", "unknown"), ("hostname", "read"), ("hostname x",
+        ("xxd -l 3 a", "read"), ("xxd -r a", "unknown"), ("hostname", "read"), ("hostname x",
         "unknown"), ("date +%s", "read"),
         ("date -d yesterday", "read"), ("date 010203042020", "unknown"), ("date --set x", "unknown"), ("printf %s x", "read"),
         ("printf -v x y", "unknown"), ("printf", "read"), ("cd", "read"), ("cd x", "read"), ("cd -",
         "unknown"), ("cd a b", "unknown"),
         ("cd ''", "unknown"), ("sed -n 3p a", "read"), ("sed -n '3,$p' a b", "read"), ("sed -n 3p",
         "read"), ("sed -n 3p -i", "unknown"),
-        ("sed 3p a", "unknown"), ("sed", "unknown"), ("find . -name '*.py' -newermt 2020-01-01 -mtime -3 -O3", "read"),
+        ("sed 3p a", "unknown"), ("sed", "unknown"), ("find -O3 . -name '*.py' -newermt 2020-01-01 -mtime -3", "read"),
         ("find . '(' -name a -o -name b ')' -print0", "read"), ("find . -delete", "unknown"), ("find . -newerXX a", "unknown"),
         ("mkdir -p a/b", "write"), ("mkdir -m 777 a", "unknown"), ("mkdir", "read"), ("touch -- -a",
         "write"), ("touch -d x a", "unknown"),
@@ -49,6 +49,8 @@ def judge(command: str, mode: Mode = "ask", rules: tuple[Rule, ...] = (), **plac
         "unknown"), ("python --version", "read"),
         ("python3 -V", "read"), ("python x.py", "unknown"), ("npm --version", "unknown"), ("awk 1 a",
         "unknown"), ("env", "unknown"),
+        ("basename a -x", "read"), ("cat --version", "read"), ("xxd -y a", "unknown"), ("[ -f a ]", "read"),
+        ("[ -f a", "unknown"),
         ("grep --file=/x a", "read"), ("grep -f/x a", "read"), ("ls -la", "read"),
     ],
 )  # fmt: skip
@@ -56,6 +58,19 @@ def test_programs_are_known_by_their_arguments(command: str, effect: str) -> Non
     found = assess(tuple(shlex.split(command)))
     assert found.effect == effect
     assert bool(found.reason) is (effect == "unknown")
+
+
+def test_a_command_that_was_seen_to_write_is_judged_as_one() -> None:
+    call = ToolCall(id="1", name=SHELL.name, arguments={"command": "cd a && git diff"})
+    place = Place(workspace="/w", home="/home/u", sandbox="full")
+    verdicts = {}
+    for mode in ("ask", "auto", "plan"):
+        decision = decide(call, SHELL, (), mode, place, writes=True)
+        verdicts[mode] = decision.verdict
+        assert not decision.reads_only and decide(call, SHELL, (), mode, place).reads_only
+    assert verdicts == {"ask": "ask", "auto": "allow", "plan": "deny"}
+    asked = decide(call, SHELL, (), "ask", place, writes=True)
+    assert (asked.cause, asked.patterns) == ("git diff", ("git diff *",)) and "wanted to change" in asked.reason
 
 
 def test_what_is_read_written_and_entered_is_told_apart() -> None:
