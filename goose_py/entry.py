@@ -12,8 +12,8 @@ nothing and is a twelfth of the time to the first request."""
 
 def main() -> None:
     _in_utf_8()
-    from goose_py.standard_streams import argument, open_standard_streams
     from goose_py.cli import end_output, run_command
+    from goose_py.standard_streams import argument, open_standard_streams
 
     open_standard_streams()
     arguments = [argument(each) for each in sys.argv[1:]]
