@@ -35,8 +35,8 @@ class Spending(msgspec.Struct, frozen=True, kw_only=True):
 
 def spend(spending: Spending, record: ev.Record) -> Spending:
     """The fold. A turn's time is what it says of itself. One that died with its process is closed when the session is opened
-    again, and the days between are nobody's: it counts from its start to the last record before its end. A fork begins with what its parent had spent
-    and pays for itself only: each start begins at nothing."""
+    again, and the days between are nobody's: it counts from its start to the last record before its end. A fork begins with
+    what its parent had spent and pays for itself only: each start begins at nothing."""
     event = record.event
     fields: dict[str, object] = {"last_at": record.at}
     match event:
