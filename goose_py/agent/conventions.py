@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from goose_py.agent.ports import Emit, Resolved, Tools
+from goose_py.protocol.decoding import decoded
 from goose_py.protocol.events import ContextAdded, Record, Warned
 from goose_py.protocol.messages import ToolCall, ToolResult
 from goose_py.protocol.safe_text import find_hidden
@@ -180,7 +181,7 @@ def _is_folder(path: Path) -> bool:
 
 
 def _read(file: Path, *, follow: bool = True) -> str:
-    """Text of a regular file, at most MAX_FILE bytes; "" where there is none. Undecodable bytes become U+FFFD: it is prose.
+    """Text of a regular file, at most MAX_FILE bytes; "" where there is none.
 
     Without `follow`, `file` is a real path in a workspace whose programs may swap any part of it for a link at any moment:
     what was opened must then be what stands there without links."""
@@ -192,7 +193,7 @@ def _read(file: Path, *, follow: bool = True) -> str:
         opened = os.fstat(fd)
         if not stat.S_ISREG(opened.st_mode) or not (follow or _stands_there(opened, file)):
             return ""
-        return os.read(fd, MAX_FILE).decode("utf-8", "replace")
+        return decoded(os.read(fd, MAX_FILE), cut=opened.st_size > MAX_FILE)
     except OSError:
         return ""
     finally:

@@ -34,9 +34,9 @@ class Spending(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def spend(spending: Spending, record: ev.Record) -> Spending:
-    """The fold. Time counts from a turn's start to the last record before its end: a turn that died with its process is
-    closed when the session is opened again, and the days between are nobody's. A fork begins with what its parent had spent
-    and pays for itself only: each start begins at nothing."""
+    """The fold. A turn's time is what it says of itself. One that died with its process is closed when the session is opened
+    again, and the days between are nobody's: it counts from its start to the last record before its end. A fork begins with
+    what its parent had spent and pays for itself only: each start begins at nothing."""
     event = record.event
     fields: dict[str, object] = {"last_at": record.at}
     match event:
@@ -45,7 +45,8 @@ def spend(spending: Spending, record: ev.Record) -> Spending:
         case ev.TurnStarted():
             fields["turn_started_at"] = record.at
         case ev.TurnEnded() if spending.turn_started_at is not None:
-            fields["seconds"] = spending.seconds + max(0.0, spending.last_at - spending.turn_started_at)
+            measured = max(0.0, spending.last_at - spending.turn_started_at) if event.seconds is None else event.seconds
+            fields["seconds"] = spending.seconds + measured
             fields["turn_started_at"] = None
         case ev.UsageRecorded():
             fields["turns"] = spending.turns + 1

@@ -101,7 +101,8 @@ class Models:
     def _gate(self, provider: str) -> Gate:
         """One for all tasks of this machine that ask the same provider: they slow down together."""
         if provider not in self._gates:
-            self._gates[provider] = Gate(now=self._host.now, shared=self._host.paths.runtime / f"gate-{provider}")
+            shared = self._host.paths.runtime / f"gate-{provider}"
+            self._gates[provider] = Gate(now=self._host.monotonic, epoch=self._host.now, shared=shared)
         return self._gates[provider]
 
     def _for_phase(self, ref: ModelRef, phase: Phase) -> ModelRef:

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from goose_py.protocol.decoding import decoded
 from goose_py.protocol.errors import UserError
 
 COPY = "Work on a copy where the folder is no git repository."
@@ -120,13 +121,11 @@ def _text(options: dict[str, Any]) -> str | None:
     if options["file"] is None:
         return None
     if options["file"] == "-":
-        text = sys.stdin.read()
+        text = decoded(sys.stdin.buffer.read())
         where = "standard input"
     else:
         try:
-            text = Path(options["file"]).expanduser().read_text("utf-8")
-        except UnicodeDecodeError:
-            raise UserError(f"{options['file']} is not UTF-8 text.") from None
+            text = decoded(Path(options["file"]).expanduser().read_bytes())
         except OSError as error:
             raise UserError(f"Cannot read {options['file']}: {error.strerror}.") from None
         where = options["file"]

@@ -286,8 +286,11 @@ class VerificationFinished(Event, frozen=True, kw_only=True, tag="verification_f
 
 
 class TurnEnded(Event, frozen=True, kw_only=True, tag="turn_ended"):
+    """`seconds`: how long it took, by a clock that nobody sets. None where a process died before it could say."""
+
     outcome: Outcome
     detail: str = ""
+    seconds: float | None = None
 
 
 class ChangeDecided(Event, frozen=True, kw_only=True, tag="change_decided"):

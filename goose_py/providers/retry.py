@@ -30,6 +30,12 @@ closed because another task was told to slow down. Called before the wait begins
 Sleep = Callable[[float], Awaitable[None]]
 
 
+LONGEST_SHARED = 700.0
+"""Seconds. What another process wrote down counts up to this: a little more than any `Retry-After` that is waited for."""
+CLOCKS_APART = 2.0
+"""Seconds by which the clock may be corrected without anybody having set it."""
+
+
 class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """`attempts`: tries in all, the first included. `budget`: seconds that may be spent waiting for one reply. Without word
     from the server the n-th wait is `first` * 2^(n-1), at most `longest`, shortened at random by up to half. With
@@ -120,15 +126,19 @@ class Retrying:
 
 
 class _Shared(msgspec.Struct, kw_only=True):
+    """Unix times. `written_at` later than now means that the clock was set since, and the other one says nothing."""
+
     closed_until: float = 0.0
+    written_at: float = 0.0
 
 
 class Gate:
     """How many requests to one provider may run at once, and until when none may begin.
 
     `limit` is halved when a request is told to slow down (once for all that were running then) and grows by one with
-    each `limit` successes, up to `largest`. `shared` is a small file through which the closing time reaches other processes
-    (`now` must be the epoch's clock); where it cannot be read or written, each process is on its own."""
+    each `limit` successes, up to `largest`. `now` is a clock that nobody sets. `shared` is a small file through which the
+    closing time reaches other processes, by the clock `epoch`: where it cannot be read or written, or says what no gate of ours
+    would (somebody set the clock), each process is on its own."""
 
     def __init__(
         self,
@@ -139,8 +149,10 @@ class Gate:
         limit: float = 8.0,
         largest: float = 64.0,
         shared: Path | None = None,
+        epoch: Callable[[], float] | None = None,
     ) -> None:
         self._now = now
+        self._epoch = epoch or now
         self._sleep = sleep
         self._random = random
         self._limit = limit
@@ -157,7 +169,7 @@ class Gate:
     @property
     def closed_for(self) -> float:
         """Seconds until a request may begin; 0 where it may now."""
-        return max(0.0, max(self._closed_until, self._read().closed_until) - self._now())
+        return max(0.0, self._closed_until - self._now(), self._closed_elsewhere())
 
     @asynccontextmanager
     async def slot(self, on_wait: OnRetry | None = None) -> AsyncIterator[None]:
@@ -211,12 +223,17 @@ class Gate:
                 self._running += 1
                 turn.set_result(None)
 
-    def _read(self) -> _Shared:
-        return (self._file and recall(self._file, _Shared)) or _Shared()
+    def _closed_elsewhere(self) -> float:
+        """Seconds for which another process was told to wait, as far as they can be believed."""
+        found = (self._file and recall(self._file, _Shared)) or _Shared()
+        now = self._epoch()
+        left = found.closed_until - now
+        return left if found.written_at <= now + CLOCKS_APART and 0 < left <= LONGEST_SHARED else 0.0
 
     def _write(self) -> None:
         """The latest closing time wins."""
         if self._file is None:
             return
         with suppress(OSError), locked(self._file):
-            remember(self._file, _Shared(closed_until=max(self._closed_until, self._read().closed_until)))
+            left, now = max(self._closed_until - self._now(), self._closed_elsewhere()), self._epoch()
+            remember(self._file, _Shared(closed_until=now + left, written_at=now))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from goose_py.protocol.decoding import decoded
 from goose_py.protocol.safe_text import find_hidden
 from goose_py.recipes import document
 from goose_py.recipes.decode import Decoder
@@ -95,10 +96,7 @@ def parse(data: bytes, *, where: str, folder: Path | None) -> Recipe:
     """A recipe from the bytes of its file; `where` names it in messages. Raises `RecipeError` with every problem found."""
     if len(data) > MAX_BYTES:
         raise RecipeError(f"{where}: larger than {MAX_BYTES >> 10} KiB: this is no recipe.")
-    try:
-        text = data.decode("utf-8-sig").replace("\r\n", "\n")
-    except UnicodeDecodeError as error:
-        raise RecipeError(f"{where}:{data.count(10, 0, error.start) + 1}: not UTF-8.") from None
+    text = decoded(data).replace("\r\n", "\n")
     templates = Templates(text, where, folder)
     root = parse_text(templates.draft() if is_structural(text) else text, where, as_json=where.endswith(".json"))
     decoder = Decoder(where)

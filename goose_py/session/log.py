@@ -101,17 +101,25 @@ def read_log(folder: Path) -> LogContents:
     problems: list[Problem] = []
     header: Header | None = None
     lines = offset = 0
+    order = _Order()
     for line in _lines(data):
         try:
             if offset == 0:
                 header = _header(line, path)
+                order = _Order(header.parent_seq)
             else:
                 record, lost = _read_record(line, folder)
-                records.append(record)
+                if wrong := order.problem(record.seq):
+                    lost.append(wrong)
+                if order.take(record.seq):
+                    records.append(record)
                 problems += [Problem(offset=offset, size=len(line), reason=reason) for reason in lost]
         except CodecError as error:
+            order.unread += 1
             problems.append(Problem(offset=offset, size=len(line), reason=str(error)))
         lines, offset = lines + 1, offset + len(line) + 1
+    if not data:
+        problems.append(Problem(offset=0, size=0, reason="the file is empty, what it held is lost"))
     if header is None and offset and not records:
         raise UserError(f"{path} is not a goose-py session log.")
     inherited, lost = _inherited(header, folder) if header is not None and header.parent else ((), ())
@@ -123,6 +131,30 @@ def read_log(folder: Path) -> LogContents:
         size=offset,
         torn=len(data) - offset,
     )
+
+
+class _Order:
+    """The numbers of a log's records: each is one more than that before it, but for the lines that could not be read."""
+
+    def __init__(self, last: int | None = None) -> None:
+        self.unread = 0
+        self._last = last
+
+    def problem(self, seq: int) -> str:
+        """What is wrong where `seq` comes next; "" if nothing."""
+        if self._last is None or self._last < seq <= self._last + 1 + self.unread:
+            return ""
+        if seq <= self._last:
+            return f"the record {seq} stands there once more and is passed over"
+        missing = f"{self._last + 1} to {seq - 1}" if seq > self._last + 2 else str(seq - 1)
+        return f"before it records are missing: {missing}"
+
+    def take(self, seq: int) -> bool:
+        """Whether the record counts: one that is there twice would send the same call out twice."""
+        if self._last is not None and seq <= self._last:
+            return False
+        self._last, self.unread = seq, 0
+        return True
 
 
 def _inherited(header: Header, folder: Path) -> tuple[tuple[Record, ...], tuple[Problem, ...]]:
@@ -164,6 +196,42 @@ def _lines(data: bytes) -> Iterator[bytes]:
     while (end := data.find(b"\n", start)) >= 0:
         yield data[start:end]
         start = end + 1
+
+
+def records_of(folder: Path, passed_over: frozenset[bytes]) -> Iterator[Record]:
+    """For folds that look at few kinds of records: those of a log without the kinds (`tag`s) in `passed_over`, of which only
+    the last one comes, read line by line. So a log of any size costs little more than its bytes. What is damaged is passed
+    over. Raises UserError as `read_log` does."""
+    path = folder / LOG_NAME
+    last = b""
+    order = _Order()
+    try:
+        with path.open("rb") as stream:
+            for number, line in enumerate(stream):
+                if not line.endswith(b"\n"):
+                    break
+                with suppress(CodecError):
+                    if number == 0:
+                        header = _header(line, path)
+                        yield from _inherited(header, folder)[0] if header.parent else ()
+                        continue
+                    last = line
+                    start = line.find(_KIND, 0, BLOB_RECORD_SIZE) + len(_KIND)
+                    if line[start : line.find(b'"', start)] in passed_over:
+                        continue
+                    record, last = _read_record(line, folder)[0], b""
+                    if order.take(record.seq):
+                        yield record
+            if last:
+                with suppress(CodecError):
+                    yield _read_record(last, folder)[0]
+    except FileNotFoundError:
+        raise UserError(f"There is no session log in {folder}.") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}.") from None
+
+
+_KIND = b'"event":{"type":"'
 
 
 def _header(line: bytes, path: Path) -> Header:

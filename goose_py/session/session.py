@@ -264,7 +264,8 @@ class Session:
         ending = self._ending_of(work)
         try:
             await self._record_changes(self._before)
-            self.emit(ev.TurnEnded(outcome=ending.outcome, detail=ending.detail))
+            seconds = None if self._turn is None else round(self._turn.seconds, 3)
+            self.emit(ev.TurnEnded(outcome=ending.outcome, detail=ending.detail, seconds=seconds))
         except GooseError as error:
             self._failure = self._failure or error
             return

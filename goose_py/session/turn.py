@@ -57,7 +57,8 @@ class Turn:
         self._authorization = Authorization(state, ports, approvals, self._needs_plan, emit)
         self._tools = self._wrapped_tools()
         self._progress = ProgressNote()
-        self._warnings = Warnings(ports.warn, state.spending, ports.now())
+        self._began = ports.monotonic()
+        self._warnings = Warnings(ports.warn, state.spending, self._now())
         self._completion = Completion(
             CompletionPorts(
                 evidence=self._evidence,
@@ -84,6 +85,15 @@ class Turn:
                 raise
             return Ending(outcome="limit", detail=f"The time limit of {self._state.limits.max_seconds:g} s is reached.")
 
+    @property
+    def seconds(self) -> float:
+        """Since it began, by a clock that nobody sets."""
+        return self._ports.monotonic() - self._began
+
+    def _now(self) -> float:
+        """Unix time as it would be had nobody set the clock since the turn began: limits are about how long it really took."""
+        return (self._state.spending.turn_started_at or 0.0) + self.seconds
+
     def limits_changed(self) -> None:
         """The time that is left is counted anew; the other limits are looked at before each request anyway."""
         if self._deadline is not None and not self._deadline.expired():
@@ -94,7 +104,7 @@ class Turn:
         limit = self._state.limits.max_seconds
         if limit is None:
             return None
-        left = limit - seconds_spent(self._state.spending, self._ports.now())
+        left = limit - seconds_spent(self._state.spending, self._now())
         return asyncio.get_running_loop().time() + max(0.0, left)
 
     async def stream(self, request: ModelRequest) -> AsyncIterator[ModelDelta | ModelReply]:
@@ -151,7 +161,7 @@ class Turn:
 
     def _notes(self) -> list[ev.DurableEvent]:
         """What the model, or the user, must be told before the next request."""
-        state, now = self._state, self._ports.now()
+        state, now = self._state, self._now()
         mode = mode_note(state.mode, state.noted_mode)
         progress = self._progress.note(state.plan.plan, state.spending, self._state.limits, now)
         notes: list[ev.DurableEvent] = [] if mode is None else [ev.ContextAdded(source="mode", text=mode)]
@@ -251,7 +261,7 @@ class Turn:
         return await self._ports.answering(self._state.model, "summarise", self._on_retry)
 
     def _check_limits(self) -> None:
-        reached = exceeded(self._state.spending, self._state.limits, self._ports.now())
+        reached = exceeded(self._state.spending, self._state.limits, self._now())
         if reached is not None:
             raise reached
 

@@ -9,7 +9,7 @@ from goose_py.protocol import events as ev
 from goose_py.protocol.errors import UserError
 from goose_py.protocol.messages import ModelRef, Text, Usage
 from goose_py.review.evidence import Standing, evidence, overall
-from goose_py.session.log import read_log
+from goose_py.session.log import read_log, records_of
 from goose_py.tasks.spec import read_spec
 from goose_py.tasks.store import TaskFolder, TaskStore
 
@@ -85,9 +85,14 @@ _UNCHANGED: dict[ev.Outcome, TaskState] = {"done": "idle", "interrupted": "cance
 """What a task that changed nothing is after its last turn; where it is not said, it failed."""
 
 
+_UNSEEN = frozenset((b"model_replied", b"tool_finished", b"context_added", b"prefix_set"))
+"""Kinds of records in which a summary finds nothing but when they were written: nearly all bytes of a long log."""
+
+
 class _Fold:
     def __init__(self, task_id: str) -> None:
         self.value = TaskSummary(task_id=task_id)
+        self.fed = False
         self._running = False
         self._begun = False
         self._since = 0.0
@@ -105,6 +110,7 @@ class _Fold:
 
     def feed(self, record: ev.Record) -> None:
         event = record.event
+        self.fed = True
         self._set(updated_at=record.at)
         match event:
             case ev.SessionStarted():
@@ -181,7 +187,8 @@ class _Fold:
                     branch = event.branch or self.value.branch
                     self._set(delivered=event.target, branch=branch, by_hand=event.by_hand, undelivered="")
             case ev.TurnEnded():
-                self._set(seconds=self.value.seconds + max(0.0, record.at - self._since))
+                took = max(0.0, record.at - self._since) if event.seconds is None else event.seconds
+                self._set(seconds=self.value.seconds + took)
                 self._running, self._outcome = False, event
                 self._questions.clear()
             case ev.TaskEnded():
@@ -254,15 +261,20 @@ def summarise(
 
 def summary_of(task: TaskFolder) -> TaskSummary:
     """Never raises: a task whose files are damaged is listed as failed, with the reason."""
-    alive, damage, records = task.owned(), "", ()
+    alive, damage = task.owned(), ""
+    fold = _Fold(task.task_id)
     try:
-        records = read_log(task.path).records
+        for record in records_of(task.path, _UNSEEN):
+            fold.feed(record)
+        if not fold.fed and not alive:
+            damage = " ".join(read_log(task.path).warnings())
     except UserError as error:
         damage = str(error)
-    if records or not (damage or task.spec.exists()):
-        return summarise(task.task_id, records, alive=alive)
+    if fold.fed or not (damage or task.spec.exists()):
+        return fold.result(alive)
     try:
-        return _queued(task, alive)
+        queued = _queued(task, alive)
+        return queued if not damage else msgspec.structs.replace(queued, state="failed", detail=damage)
     except UserError as error:
         return TaskSummary(task_id=task.task_id, state="failed", detail=damage or str(error), alive=alive)
 

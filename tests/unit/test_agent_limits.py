@@ -93,3 +93,10 @@ def test_a_warning_is_given_once_and_not_again_in_the_next_turn():
     ]
     assert warnings.due(more, now=0.0) == ()
     assert Warnings(ev.Limits(max_turns=6), more, now=0.0).due(more, now=0.0) == ()
+
+
+@pytest.mark.case("P20")
+def test_a_turn_knows_itself_how_long_it_took_whatever_the_clock_said_meanwhile():
+    measured = ev.TurnEnded(outcome="done", seconds=4.5)
+    total = spending(at(10, START), at(3_610, replied("the clock was set")), at(3_611, measured))
+    assert total.seconds == 4.5

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+import pytest
+
 from goose_py.protocol.errors import RateLimited
 from goose_py.protocol.messages import AssistantMessage, ModelRef, Text, Usage
 from goose_py.protocol.model_io import ModelReply, ModelRequest
@@ -154,6 +156,25 @@ async def test_a_429_reaches_the_other_processes_through_the_gates_file(tmp_path
     assert shared.stat().st_mode & 0o777 == 0o600
     shared.write_bytes(b'{"closed_un')
     assert there.closed_for == 5 and here.closed_for == 30, "what cannot be read leaves each with what it knows"
+
+
+@pytest.mark.case("P20")
+@pytest.mark.parametrize("step", [-31_536_000, -3_600, 3_600, 31_536_000])
+async def test_a_clock_that_is_set_neither_lengthens_nor_shares_a_wait(tmp_path: Path, step: float) -> None:
+    time, wall = Time(), Time()
+    shared = tmp_path / "openai.gate"
+    wall.now = 1_800_000_000
+    here, there = (Gate(now=time, epoch=wall, sleep=time.sleep, shared=shared) for _ in range(2))
+    here.slow_down(30)
+    assert there.closed_for == here.closed_for == 30
+    wall.now += step
+    assert here.closed_for == 30, "its own wait goes by a clock that nobody sets"
+    assert there.closed_for == 0, "what was written by another clock is not believed"
+    assert Gate(now=time, epoch=wall, shared=shared).closed_for == 0
+    here.slow_down(5)
+    assert there.closed_for == 30, "and the next word counts again"
+    time.now, wall.now = time.now + 30, wall.now + 30
+    assert here.closed_for == there.closed_for == 0
 
 
 async def test_a_gate_whose_file_cannot_be_written_still_works(tmp_path: Path) -> None:

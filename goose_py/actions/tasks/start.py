@@ -16,6 +16,7 @@ from goose_py.bootstrap.workspace.removal import withdraw_worktree
 from goose_py.git.repository import Repository
 from goose_py.git.worktrees.base import Base
 from goose_py.git.worktrees.worktree import pin_base
+from goose_py.protocol.decoding import decoded
 from goose_py.protocol.errors import UserError
 from goose_py.protocol.messages import Text
 from goose_py.protocol.safe_text import safe_text
@@ -183,10 +184,8 @@ def tasks_of_text(text: str) -> list[str]:
 
 def _read(file: str) -> str:
     if file == "-":
-        return sys.stdin.read()
+        return decoded(sys.stdin.buffer.read())
     try:
-        return Path(file).expanduser().read_text("utf-8")
-    except UnicodeDecodeError:
-        raise UserError(f"{file} is not UTF-8 text.") from None
+        return decoded(Path(file).expanduser().read_bytes())
     except OSError as error:
         raise UserError(f"Cannot read {file}: {error.strerror}.") from None

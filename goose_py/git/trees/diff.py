@@ -4,7 +4,9 @@ decides how its changes are shown."""
 from __future__ import annotations
 
 import asyncio
+import codecs
 import hashlib
+import re
 from collections.abc import Sequence
 
 import msgspec
@@ -19,6 +21,7 @@ from goose_py.protocol.changes import ChangeSet, FileChange, FileStatus, Flag, p
 _OPTIONS = ("-r", "-z", "--raw", "-M", "--full-index", "--no-color", "--no-ext-diff", "--no-textconv", "--no-relative")
 _PATCH_OPTIONS = ("-p", "--diff-algorithm=histogram", "-U3", "--inter-hunk-context=0", "--src-prefix=a/", "--dst-prefix=b/")
 
+_CONTROL = re.compile(rb"[\x00-\x07\x0e-\x1a\x1c-\x1f]")
 SYMLINK_MODE = "120000"
 LARGE_FILE_BYTES = 8 * 1024 * 1024
 """A side of a text change above this gets no hunks: it is decided as a whole."""
@@ -33,6 +36,8 @@ async def changeset_summary(store: PrivateStore, base_tree: str, result_tree: st
     output = await store.bound.out("diff-tree", *_OPTIONS, "--numstat", both.base, both.result)
     raw, counts = _raw_and_counts(output)
     lfs = await _lfs_changes(store, raw)
+    unread = [each for each in raw if counts.get(each.path) == (None, None) and each.path not in lfs]
+    counts |= await _hidden_text(store, unread)
     files = (
         _file_change(
             change, (None, None) if change.path in lfs else counts.get(change.path, (None, None)), None,
@@ -128,7 +133,7 @@ def _loaded(chosen: Sequence[FileChange], large: set[str], readable: Sequence[st
     return files
 
 
-async def _patch_of_pairs(store: PrivateStore, files: Sequence[FileChange]) -> bytes:
+async def _patch_of_pairs(store: PrivateStore, files: Sequence[FileChange] | Sequence[RawChange]) -> bytes:
     """One patch with one section for each file, in their order: blob against blob, under numbers for names. So it costs what
     these files cost, and which files are renames of which was decided once, for the whole changeset."""
     if not files:
@@ -137,8 +142,37 @@ async def _patch_of_pairs(store: PrivateStore, files: Sequence[FileChange]) -> b
         await store.flat_tree([oid if oid.strip("0") else None for oid in oids])
         for oids in ([file.old_oid for file in files], [file.new_oid for file in files])
     ]
+    # --text: that they have lines was found out before, by content.
     options = [option for option in _OPTIONS if option not in ("-z", "--raw", "-M")]
-    return await store.bound.out("diff-tree", *options, "--no-renames", *_PATCH_OPTIONS, old_tree, new_tree)
+    return await store.bound.out("diff-tree", *options, "--text", "--no-renames", *_PATCH_OPTIONS, old_tree, new_tree)
+
+
+async def _hidden_text(store: PrivateStore, changes: Sequence[RawChange]) -> dict[bytes, tuple[int | None, int | None]]:
+    """Lines added and removed by those of `changes` that are text, though git takes them for binary: because the attributes
+    say so (`-diff`, `binary`), or for a stray NUL. What a person cannot read cannot be approved."""
+    files = [each for each in changes if _both_are_files(each.old_mode, each.new_mode) and each.old_oid != each.new_oid]
+    sizes = await store.blob_sizes(oid for each in files for oid in (each.old_oid, each.new_oid) if oid.strip("0"))
+    text: list[RawChange] = []
+    for each in files:
+        sides = [oid for oid in (each.old_oid, each.new_oid) if oid.strip("0")]
+        if all(sizes.get(oid, 0) <= LARGE_FILE_BYTES for oid in sides):
+            contents = await store.read_blobs(sides)
+            text += [each] if all(is_text(content) for content in contents.values()) else []
+    # Not by --numstat, which never counts the lines of what it takes for binary.
+    sections = parse_patch(await _patch_of_pairs(store, text))
+    return {each.path: section.counts for each, section in zip(text, sections, strict=True)}
+
+
+def is_text(content: bytes) -> bool:
+    """By content alone, as git looks at it (its first 8,000 bytes). A NUL or two in what else is UTF-8 make nothing binary."""
+    start = content[:8000]
+    if b"\0" not in start:
+        return True
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(start)
+    except UnicodeDecodeError:
+        return False
+    return len(_CONTROL.findall(start)) * 100 <= len(start)
 
 
 def _raw_and_counts(output: bytes) -> tuple[list[RawChange], dict[bytes, tuple[int | None, int | None]]]:

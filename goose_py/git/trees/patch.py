@@ -64,6 +64,12 @@ class PatchSection:
     binary: bool
     hunks: tuple[tuple[int, int, int, int, bytes, tuple[bytes, ...]], ...]
 
+    @property
+    def counts(self) -> tuple[int, int]:
+        """Lines that were added, and removed."""
+        signs = Counter(line[:1] for hunk in self.hunks for line in hunk[-1])
+        return signs[b"+"], signs[b"-"]
+
 
 def parse_patch(data: bytes) -> Iterator[PatchSection]:
     """The sections of a patch in their order. There is one for every raw record, but two (a deletion, then an addition) for

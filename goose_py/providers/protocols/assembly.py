@@ -46,9 +46,9 @@ DEEPEST = 100
 def parse_arguments(raw: str) -> tuple[dict[str, Any], str | None]:
     """The arguments of a call that was received completely, and the raw text where they are not one JSON object.
 
-    Nothing is guessed, and what is nested deeper than `DEEPEST` is text to us. Two things that are no guess are done: no text
-    at all means no arguments, and a JSON string that is itself one JSON object (GLM and Qwen encode twice) is decoded once
-    more."""
+    Nothing is guessed, and what is nested deeper than `DEEPEST` is text to us. Two things that are no guess are done: no
+    text at all means no arguments, and a JSON string that is itself one JSON object (GLM and Qwen encode twice) is decoded
+    once more."""
     if not raw.strip():
         return {}, None
     try:
