@@ -12,17 +12,22 @@ from goose_py.session.log import read_log
 
 DONE = [{"text": "Done."}] * 4
 AGAIN = "run again as a command that may"
-DIFF = "git diff HEAD~1"
+DIFF = "cd inner && git diff HEAD~1"
 
 
 @pytest.fixture
 def converting(user: User) -> User:
-    """Whose repository names a program that git runs for a diff: it leaves a file behind."""
-    user.git("config", "diff.kept.textconv", "sh -c 'echo x > made && cat \"$1\"' -")
-    (user.repository / ".gitattributes").write_text("*.txt diff=kept\n")
+    """In whose checkout is another repository, which names a program that git runs for a diff: it leaves a file behind."""
+    inner = user.repository / "inner"
+    (user.repository / ".gitignore").write_text("inner/\n")
+    user.commit("Ignore it")
+    user.git("init", "-q", "inner")
+    user.git("-C", "inner", "config", "diff.kept.textconv", "sh -c 'echo x > made && cat \"$1\"' -")
+    (inner / ".gitattributes").write_text("*.txt diff=kept\n")
     for text in ("one\n", "two\n"):
-        (user.repository / "a.txt").write_text(text)
-        user.commit(text)
+        (inner / "a.txt").write_text(text)
+        user.git("-C", "inner", "add", "-A")
+        user.git("-C", "inner", "commit", "-q", "-m", text)
     return user
 
 
@@ -39,7 +44,7 @@ def carried_out(user: User, task_id: str) -> list[bool]:
 @pytest.mark.case("S01")
 async def test_reading_that_wants_to_write_is_run_again_as_writing_in_auto_and_asked_about_else(converting):
     user = converting
-    turns = [calls(("shell", {"command": DIFF})), calls(("shell", {"command": "ls made; git status --short"})), *DONE]
+    turns = [calls(("shell", {"command": DIFF})), calls(("shell", {"command": "cd inner; ls made; git status --short"})), *DONE]
     async with answered(user, turns, config='mode = "auto"'):
         ended = await user.goose("run", "-t", "Go", "--output-format", "json", "--sandbox", "full")
     first, second = results(user, ended.json["session_id"])
@@ -56,8 +61,8 @@ async def test_reading_that_wants_to_write_is_run_again_as_writing_in_auto_and_a
 @pytest.mark.case("S01")
 async def test_what_could_send_something_out_is_not_repeated_by_itself(converting):
     user = converting
-    turns = [calls(("shell", {"command": DIFF})), calls(("shell", {"command": "ls made"})),
-             calls(("shell", {"command": DIFF})), calls(("shell", {"command": "ls made"})), *DONE]  # fmt: skip
+    turns = [calls(("shell", {"command": DIFF})), calls(("shell", {"command": "cd inner; ls made"})),
+             calls(("shell", {"command": DIFF})), calls(("shell", {"command": "cd inner; ls made"})), *DONE]  # fmt: skip
     async with answered(user, turns, config='mode = "auto"\nsandbox.network = true'):
         ended = await user.goose("run", "-t", "Go", "--output-format", "json", "--sandbox", "full")
     refused, missing, done, there = results(user, ended.json["session_id"])
