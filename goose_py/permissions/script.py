@@ -10,7 +10,7 @@ from goose_py.permissions import paths
 from goose_py.permissions.decision import Part, Place, Verdict, shortened
 from goose_py.permissions.destructive import destruction
 from goose_py.permissions.git_commands import assess_git
-from goose_py.permissions.patterns import Pattern, suggest
+from goose_py.permissions.patterns import Kind, Pattern, path_pattern, suggest
 from goose_py.permissions.programs import Assessment, assess, takes_patterns, unknown
 from goose_py.permissions.rules import Found, Rule, strictest
 from goose_py.permissions.shell import (
@@ -351,13 +351,14 @@ def _planted(place: Place, command: Command) -> bool:
 def _unknown_part(judge: _Judge, command: Command, found: Assessment, allowed: Rule | None) -> Part:
     if allowed is not None:
         return Part(command.text, "allow", _rule_reason(allowed))
-    pattern = suggest(command.argv)
+    pattern, wider = Pattern("command", words=command.argv), suggest(command.argv)
     if command.fed or command.joined_by in ("|", "|&"):
         # What it is given decides what it does: `bash` and `python -` are anything at all.
-        pattern = Pattern("script", judge.text) if runs_input(command.argv[0]) else pattern
+        pattern = wider = Pattern("script", judge.text) if runs_input(command.argv[0]) else pattern
     if command.assignments or _planted(judge.place, command):
-        pattern = Pattern("script", judge.text if command.fed else command.text)
-    return Part(command.text, judge.ask_unless_auto(), _plan_reason(judge, found.reason), str(pattern))
+        pattern = wider = Pattern("script", judge.text if command.fed else command.text)
+    reason = _plan_reason(judge, found.reason)
+    return Part(command.text, judge.ask_unless_auto(), reason, str(pattern), wider=str(wider))
 
 
 def _reading_parts(judge: _Judge, command: Command, found: Assessment, folders: tuple[str, ...]) -> Iterator[Part]:
@@ -392,8 +393,8 @@ def path_part(mode: Mode, place: Place, rules: Sequence[Rule], text: str, path: 
 
 def _path_part(mode: Mode, place: Place, rules: Sequence[Rule], text: str, path: str, *, writes: bool) -> Part:
     found = strictest(Found(rule) for rule in rules if rule.matches_path(path, writes=writes))
-    kind = "write" if writes else "read"
-    pattern = str(Pattern(kind, path))
+    kind: Kind = "write" if writes else "read"
+    pattern = str(path_pattern(place, kind, path))
     asks: Verdict = "deny" if mode == "plan" else "ask"
     if found is not None and found.rule.verdict != "allow":
         return Part(text, "deny" if found.rule.verdict == "deny" else asks, _rule_reason(found.rule))
