@@ -62,8 +62,11 @@ class Host:
         return find_task(self.tasks, name)
 
     def which(self, program: str) -> Path | None:
-        """The absolute path of a program on the user's PATH; never one of the current folder."""
-        search = os.pathsep.join(part for part in self.env.get("PATH", "").split(os.pathsep) if part.startswith("/"))
+        """The absolute path of a program on the user's PATH; never one that lies in the repository of the current folder, which
+        others have written."""
+        ours = next((folder for folder in (self.cwd, *self.cwd.parents) if os.path.lexists(folder / ".git")), self.cwd)
+        parts = (part for part in self.env.get("PATH", "").split(os.pathsep) if part.startswith("/"))
+        search = os.pathsep.join(part for part in parts if not Path(os.path.realpath(part)).is_relative_to(ours.resolve()))
         found = shutil.which(program, path=search)
         return Path(found) if found else None
 

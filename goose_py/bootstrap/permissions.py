@@ -87,7 +87,7 @@ class Judge:
         )
 
     def judge(self, call: ToolCall, spec: ToolSpec, mode: Mode, writes: bool) -> Decision:
-        rules = (*self._rules, *rules_of(self._grants.standing(), self._repository, self._task_id))
+        rules = (*self._rules, *rules_of(self._grants.standing(), self._repository, self._task_id, self._place.workspace))
         return decide(call, spec, rules, mode, self._place, writes=writes)
 
     def changes(self, call: ToolCall, spec: ToolSpec) -> bool:
@@ -176,12 +176,15 @@ def explain_command(command: str, mode: str) -> int:
     )
     call = ToolCall(id="test", name="shell", arguments={"command": command})
     spec = ToolSpec(name="shell", description="", input_schema={}, annotations=ToolAnnotations(), trusted=True)
-    decision = decide(call, spec, (*rules, *rules_of(grant_store(host).standing(), repository, "")), settings.mode, place)
+    granted = rules_of(grant_store(host).standing(), repository, "", place.workspace)
+    decision = decide(call, spec, (*rules, *granted), settings.mode, place)
     print(f"{decision.verdict}: {safe_text(decision.reason)}")
     for line in _part_lines(decision.parts, call.name):
         print(safe_text(line))
     for pattern in decision.patterns:
         print(safe_text(f"  could be granted as: {pattern}"))
+    for pattern in decision.wider:
+        print(safe_text(f"  or, for more than this, as: {pattern}"))
     return 0
 
 

@@ -56,7 +56,8 @@ class Place:
 class Part:
     """One thing a call would do, judged by itself. `text` is the piece of the command, the path or the tool's name;
     `pattern` the grant that would allow it next time ("" where none is offered); `destructive` that it would discard work;
-    `reads` that it is known to change nothing."""
+    `reads` that it is known to change nothing. `wider` is a pattern that covers more than this one part, for a person to choose
+    instead of `pattern`."""
 
     text: str
     verdict: Verdict
@@ -64,13 +65,15 @@ class Part:
     pattern: str = ""
     destructive: bool = False
     reads: bool = False
+    wider: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
     """`reason` is one sentence for a person or the model, `cause` the part of the call that decided. `patterns` are the
     grants that would allow this call without asking: one for each part that asks, all of them needed; none where nothing
-    can be granted for longer than once. `snapshot_first`: a snapshot has to be taken before the call runs, in every mode.
+    can be granted for longer than once. `wider` are such that allow more, as a choice beside: none where these are all there
+    is. `snapshot_first`: a snapshot has to be taken before the call runs, in every mode.
     `reads_only`: every part is known to change nothing, so the call is to be carried out where nothing can be changed."""
 
     verdict: Verdict
@@ -79,6 +82,7 @@ class Decision:
     patterns: tuple[str, ...] = ()
     snapshot_first: bool = False
     reads_only: bool = False
+    wider: tuple[str, ...] = ()
     parts: tuple[Part, ...] = ()
 
 
@@ -89,6 +93,7 @@ def combine(parts: Collection[Part]) -> Decision:
     asking = [part for part in parts if part.verdict == "ask"]
     offered = strictest.verdict == "ask" and all(part.pattern for part in asking)
     patterns = tuple(dict.fromkeys(part.pattern for part in asking)) if offered else ()
+    wider = tuple(dict.fromkeys(part.wider or part.pattern for part in asking)) if offered else ()
     return Decision(
         strictest.verdict,
         shortened(strictest.reason, 500),
@@ -96,6 +101,7 @@ def combine(parts: Collection[Part]) -> Decision:
         patterns,
         snapshot_first=any(part.destructive for part in parts),
         reads_only=all(part.reads for part in parts),
+        wider=wider if wider != patterns else (),
         parts=tuple(parts),
     )
 

@@ -69,6 +69,8 @@ def assess_git(argv: tuple[str, ...]) -> Assessment:
         if option not in _HARMLESS_GLOBAL:
             return unknown(f"“{option}” can make git run another program or use another repository.")
     subcommand, arguments = call.subcommand or "", tuple(word or "" for word in call.arguments)
+    if any(sign in word for word in arguments for sign in _VERIFIES):
+        return unknown("To show signatures git runs another program.")
     found: Arguments | str | None = None
     if subcommand in READING:
         found = read(READING[subcommand], arguments)
@@ -79,6 +81,27 @@ def assess_git(argv: tuple[str, ...]) -> Assessment:
     if found is not None or _reads(subcommand, arguments):
         return Assessment("read", reads=call.folders)
     return unknown(f"“git {subcommand}” is not one of the git commands known to change nothing.")
+
+
+# What of a format makes git verify a signature (git-log, git-for-each-ref).
+_VERIFIES: Final = ("%G", "%(signature")
+
+_PRINTING: Final = frozenset(
+    {
+        "show", "diff", "cat-file", "grep", "blame", "annotate", "whatchanged", "diff-tree", "diff-index", "diff-files",
+        "range-diff", "stash",
+    }
+)  # fmt: skip
+_PRINTS_PATCHES: Final = frozenset({"-p", "-u", "-c", "-U", "-L", "-W", "--patch", "--cc", "--unified", "--word-diff", "--dd"})
+
+
+def prints_contents(argv: tuple[str, ...]) -> bool:
+    """Whether a reading git command may print what is in files, rather than names and messages."""
+    call = take_apart(argv)
+    if call.subcommand != "log":
+        return call.subcommand in _PRINTING
+    found = read(READING["log"], tuple(word or "" for word in call.arguments))
+    return isinstance(found, str) or not _PRINTS_PATCHES.isdisjoint(found.given)
 
 
 def _reads(subcommand: str, arguments: tuple[str, ...]) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from goose_py.permissions.patterns import parse_pattern
+from goose_py.permissions.patterns import Pattern, parse_pattern
 from goose_py.permissions.record_file import RecordFile
 from goose_py.permissions.rules import Rule
 from goose_py.protocol.errors import UserError
@@ -48,15 +48,25 @@ class Grant:
         return f"{self.pattern}  ({reach})"
 
 
-def rules_of(grants: Iterable[Grant], repository: str, task: str) -> tuple[Rule, ...]:
-    """The grants that hold here, as rules for `decide`."""
+def rules_of(grants: Iterable[Grant], repository: str, task: str, workspace: str) -> tuple[Rule, ...]:
+    """The grants that hold here, as rules for `decide`. Paths of the repository are those of `workspace`, its worktree."""
     return tuple(
         Rule(
-            "allow", parse_pattern(grant.pattern), tool=grant.tool, source=f"grant {grant.id}", reason="You allowed it before."
+            "allow",
+            _placed(parse_pattern(grant.pattern), workspace),
+            tool=grant.tool,
+            source=f"grant {grant.id}",
+            reason="You allowed it before.",
         )
         for grant in grants
         if grant.holds(repository, task)
     )
+
+
+def _placed(pattern: Pattern, workspace: str) -> Pattern:
+    if pattern.kind in ("read", "write") and pattern.text.startswith("./"):
+        return Pattern(pattern.kind, workspace + pattern.text[1:])
+    return pattern
 
 
 def fold(records: Iterable[Mapping[str, Any]]) -> tuple[Grant, ...]:

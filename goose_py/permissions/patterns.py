@@ -7,6 +7,7 @@ tool: github__create_issue      a tool, `*` and `?` as in file names
 extension: github     every tool of an extension
 write: /data/out/**   writing these paths, and reading them
 read: /data/**        reading these paths
+read: ./conf/**       reading these paths of the repository, in every worktree of it (grants only)
 """
 
 import json
@@ -15,7 +16,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Final, Literal
 
-from goose_py.permissions.paths import glob_pattern
+from goose_py.permissions.decision import Place
+from goose_py.permissions.paths import glob_pattern, in_workspace
 from goose_py.permissions.wrappers import Words
 from goose_py.protocol.errors import UserError
 
@@ -91,9 +93,15 @@ def _labelled(kind: Kind, text: str) -> Pattern:
             raise UserError("A “script:” pattern needs the shell text as a JSON string, in double quotes.") from error
         if not isinstance(text, str):
             raise UserError("A “script:” pattern needs the shell text as a JSON string, in double quotes.")
-    if kind in ("write", "read") and not text.startswith(("/", "~/", "**")):
-        raise UserError(f"The path of “{kind}: {text}” must begin with /, ~/ or **.")
+    if kind in ("write", "read") and not text.startswith(("/", "~/", "./", "**")):
+        raise UserError(f"The path of “{kind}: {text}” must begin with /, ~/, ./ or **.")
     return Pattern(kind, text)
+
+
+def path_pattern(place: Place, kind: Kind, path: str) -> Pattern:
+    """The grant of one resolved path: by its place in the repository, where it is in there, since each task has a worktree of
+    its own."""
+    return Pattern(kind, f"./{path[len(place.workspace) + 1 :]}" if in_workspace(place, path) else path)
 
 
 # How many words make up what a person would call "the command", after mistral-vibe's idea of arity: `git push` says what
@@ -111,7 +119,8 @@ _ARITY: Final = {
 
 
 def suggest(argv: tuple[str, ...]) -> Pattern:
-    """The pattern offered for a command that asks: its beginning where that says what it does, else all of it."""
+    """The wider pattern that a person may choose for a command that asks: its beginning where that says what it does, else all
+    of it. More arguments may make it do anything, so it is never what is offered first."""
     arity = _ARITY.get(" ".join(argv[:2])) or _ARITY.get(argv[0], 0)
     beginning = argv[:arity]
     if not arity or len(argv) < arity or any(word.startswith("-") for word in beginning):

@@ -119,6 +119,8 @@ def _rules(fields: Mapping[str, Any], source: str, home: str) -> Iterable[Rule]:
     arguments = fields.get("arguments", ())
     for line in lines:
         pattern = parse_pattern(line)
+        if pattern.kind in ("read", "write") and pattern.text.startswith("./"):
+            raise UserError(f"The path of “{pattern}” must begin with /, ~/ or **: a rule holds in every repository.")
         if pattern.kind in ("read", "write") and pattern.text.startswith("~/"):
             pattern = Pattern(pattern.kind, home + pattern.text[1:])
         yield Rule(

@@ -9,8 +9,8 @@ from tree_sitter import Node
 from goose_py.permissions import paths
 from goose_py.permissions.decision import Part, Place, Verdict, shortened
 from goose_py.permissions.destructive import destruction
-from goose_py.permissions.git_commands import assess_git
-from goose_py.permissions.patterns import Pattern, suggest
+from goose_py.permissions.git_commands import assess_git, prints_contents
+from goose_py.permissions.patterns import Kind, Pattern, path_pattern, suggest
 from goose_py.permissions.programs import Assessment, assess, takes_patterns, unknown
 from goose_py.permissions.rules import Found, Rule, strictest
 from goose_py.permissions.shell import (
@@ -321,6 +321,7 @@ def _command_parts(judge: _Judge, command: Command, found: Assessment, folders: 
         yield Part(command.text, "allow", "It changes nothing.", reads=True)
     if allowed is None:
         yield from _reading_parts(judge, command, found, folders)
+        yield from _unseen_parts(judge, command, found)
     for redirect in command.redirects:
         if redirect.writes:
             yield from _write_parts(judge, command.text, (redirect.target,), folders)
@@ -351,13 +352,14 @@ def _planted(place: Place, command: Command) -> bool:
 def _unknown_part(judge: _Judge, command: Command, found: Assessment, allowed: Rule | None) -> Part:
     if allowed is not None:
         return Part(command.text, "allow", _rule_reason(allowed))
-    pattern = suggest(command.argv)
-    if command.fed or command.joined_by in ("|", "|&"):
+    pattern, wider = Pattern("command", words=command.argv), suggest(command.argv)
+    if (command.fed or command.joined_by in ("|", "|&")) and runs_input(command.argv[0]):
         # What it is given decides what it does: `bash` and `python -` are anything at all.
-        pattern = Pattern("script", judge.text) if runs_input(command.argv[0]) else pattern
+        pattern = wider = Pattern("script", judge.text)
     if command.assignments or _planted(judge.place, command):
-        pattern = Pattern("script", judge.text if command.fed else command.text)
-    return Part(command.text, judge.ask_unless_auto(), _plan_reason(judge, found.reason), str(pattern))
+        pattern = wider = Pattern("script", judge.text if command.fed else command.text)
+    reason = _plan_reason(judge, found.reason)
+    return Part(command.text, judge.ask_unless_auto(), reason, str(pattern), wider=str(wider))
 
 
 def _reading_parts(judge: _Judge, command: Command, found: Assessment, folders: tuple[str, ...]) -> Iterator[Part]:
@@ -377,6 +379,18 @@ def _reading_parts(judge: _Judge, command: Command, found: Assessment, folders: 
                 yield part
 
 
+def _unseen_parts(judge: _Judge, command: Command, found: Assessment) -> Iterator[Part]:
+    """A part where what is read cannot be told from the words, while a rule keeps some paths from being read: names that the
+    shell fills in, and what git has of files in its index and history."""
+    hidden = next((rule for rule in judge.about_paths if rule.pattern.kind == "read" and rule.verdict != "allow"), None)
+    if hidden is None or found.effect != "read":
+        return
+    if command.globs or (program_name(command.argv[0]) == "git" and prints_contents(command.argv)):
+        reason = f"It may show what the rule “{hidden.pattern}” is about."
+        pattern = str(Pattern("command", words=command.argv))
+        yield Part(command.text, judge.ask_unless_auto(), _plan_reason(judge, reason), pattern, reads=True)
+
+
 def _write_parts(judge: _Judge, text: str, words: Sequence[str], folders: tuple[str, ...]) -> Iterator[Part]:
     for word in words:
         for folder in folders:
@@ -392,8 +406,8 @@ def path_part(mode: Mode, place: Place, rules: Sequence[Rule], text: str, path: 
 
 def _path_part(mode: Mode, place: Place, rules: Sequence[Rule], text: str, path: str, *, writes: bool) -> Part:
     found = strictest(Found(rule) for rule in rules if rule.matches_path(path, writes=writes))
-    kind = "write" if writes else "read"
-    pattern = str(Pattern(kind, path))
+    kind: Kind = "write" if writes else "read"
+    pattern = str(path_pattern(place, kind, path))
     asks: Verdict = "deny" if mode == "plan" else "ask"
     if found is not None and found.rule.verdict != "allow":
         return Part(text, "deny" if found.rule.verdict == "deny" else asks, _rule_reason(found.rule))

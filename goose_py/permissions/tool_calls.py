@@ -3,10 +3,11 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
+from urllib.parse import unquote
 
 from goose_py.permissions import paths
 from goose_py.permissions.decision import Part, Place, Verdict
-from goose_py.permissions.patterns import Pattern
+from goose_py.permissions.patterns import Pattern, path_pattern
 from goose_py.permissions.rules import Found, Rule, strictest
 from goose_py.protocol.messages import ToolCall
 from goose_py.protocol.modes import Mode
@@ -15,10 +16,16 @@ from goose_py.protocol.tools import ToolSpec
 
 COMMAND_ARGUMENT: Final = "command"
 FOLDER_ARGUMENTS: Final = ("cwd", "working_dir", "workdir")
-_PATH_ARGUMENTS: Final = (
-    "path", "paths", "file_path", "file", "files", "directory", "folder", "root", "source", "destination", "old_path",
-    "new_path", "from_path", "to_path",
+# As they are spelled in any style: `file_path`, `filePath` and `FilePath` are one.
+_PATH_ARGUMENTS: Final = frozenset(
+    {
+        "path", "paths", "filepath", "filepaths", "file", "files", "filename", "filenames", "uri", "uris", "directory",
+        "directories", "dir", "folder", "folders", "root", "source", "destination", "target", "oldpath", "newpath", "frompath",
+        "topath", "inputpath", "outputpath", "inputfile", "outputfile", "cwd", "workingdir", "workingdirectory", "workdir",
+    }
 )  # fmt: skip
+_LEVELS: Final = 8
+"""How deep into the arguments of tools that are not ours."""
 _PATCH_ARGUMENTS: Final = ("patch", "diff")
 
 # The lines by which V4A and unified patches name files.
@@ -30,19 +37,37 @@ _PATCHED: Final = re.compile(
 _DELETES_NEXT: Final = re.compile(r"^--- (?:a/)?(?P<path>[^\t\n]+)[^\n]*\n\+\+\+ /dev/null", re.MULTILINE)
 
 
-def named_paths(arguments: Mapping[str, Any]) -> Iterator[str]:
-    """The paths in a call's arguments, by the names that tools give them, and those inside a patch."""
-    for name in (*_PATH_ARGUMENTS, *FOLDER_ARGUMENTS):
-        value = arguments.get(name)
-        for path in value if isinstance(value, list | tuple) else (value,):
-            if isinstance(path, str) and path:
-                yield path
+def named_paths(arguments: Mapping[str, Any], deepest: int = 2) -> Iterator[str]:
+    """The paths in a call's arguments, by the names that tools give them, and those inside a patch. `deepest` is how many
+    levels of objects and lists are looked into."""
+    yield from _paths_in(arguments, "", deepest)
     for name in _PATCH_ARGUMENTS:
         value = arguments.get(name)
         if isinstance(value, str):
             for match in _PATCHED.finditer(value):
                 if (path := match["path"].strip()) != "/dev/null":
                     yield path
+
+
+def _paths_in(value: object, name: str, levels: int) -> Iterator[str]:
+    """`name` is the nearest one that `value` has: an item of a list has its list's."""
+    if isinstance(value, str):
+        if value and "".join(filter(str.isalnum, name)).lower() in _PATH_ARGUMENTS and (path := _path_of(value)):
+            yield path
+    elif levels and isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _paths_in(inner, str(key), levels - 1)
+    elif levels and isinstance(value, list | tuple):
+        for inner in value:
+            yield from _paths_in(inner, name, levels - 1)
+
+
+def _path_of(text: str) -> str:
+    """What a path or a `file:` address names; "" for an address of anything else."""
+    scheme, found, rest = text.partition("://")
+    if not found or not scheme.isalnum():
+        return text
+    return unquote("/" + rest.partition("/")[2]) if scheme.lower() == "file" else ""
 
 
 def deleted_paths(arguments: Mapping[str, Any]) -> Iterator[str]:
@@ -66,7 +91,7 @@ def judge_tool(call: ToolCall, spec: ToolSpec, rules: Sequence[Rule], mode: Mode
         return (Part(call.name, "deny", found.rule.reason or f"The rule “{found.rule.pattern}” denies it."),)
     if mode == "plan" and not spec.read_only:
         return (Part(call.name, "deny", f"plan mode: propose instead. {call.name} may change something."),)
-    resolved = [_resolved(spec, place, path) for path in named_paths(call.arguments)]
+    resolved = [_resolved(spec, place, path) for path in named_paths(call.arguments, 2 if spec.trusted else _LEVELS)]
     parts = [_path_part(spec, rules, mode, place, path) for path in resolved]
     if not spec.read_only:
         parts += _deletions(call, spec, mode, place)
@@ -110,7 +135,7 @@ def _path_part(spec: ToolSpec, rules: Sequence[Rule], mode: Mode, place: Place, 
     if writes and (name := paths.protected_name(place, paths.beneath_workspace(place, path))):
         return Part(path, "deny", f"{path} cannot be written: “{name}” is protected.")
     if found is None and not writes and holds_secrets(path):
-        return Part(path, asks, f"{path} may hold secrets.", str(Pattern("read", path)))
+        return Part(path, asks, f"{path} may hold secrets.", str(path_pattern(place, "read", path)))
     return Part(path, "allow", "It is inside the workspace.")
 
 

@@ -190,14 +190,15 @@ class PlanStepFinished(Event, frozen=True, kw_only=True, tag="plan_step_finished
 
 class ApprovalRequested(Event, frozen=True, kw_only=True, tag="approval_requested"):
     """A call waits for a person. `call` is the frozen object that will run if it is allowed; `reason` and `cause` are the
-    policy's; `patterns` are the grants that "always" would keep, editable. `snapshot` is the tree taken before. `variables` are
-    the names of the user's that the call would get."""
+    policy's; `patterns` are the grants that "always" would keep, editable, and `wider` those that would cover more, where there
+    are such. `snapshot` is the tree taken before. `variables` are the names of the user's that the call would get."""
 
     approval_id: str
     call: ToolCall
     reason: str
     cause: str = ""
     patterns: tuple[str, ...] = ()
+    wider: tuple[str, ...] = ()
     snapshot: str | None = None
     variables: tuple[str, ...] = ()
 

@@ -26,6 +26,8 @@ class Judgement(Protocol):
     def reads_only(self) -> bool: ...
     @property
     def patterns(self) -> Sequence[str]: ...
+    @property
+    def wider(self) -> Sequence[str]: ...
 
 
 class Approvals:
@@ -51,6 +53,7 @@ class Approvals:
                 reason=judgement.reason,
                 cause=judgement.cause,
                 patterns=tuple(judgement.patterns),
+                wider=tuple(judgement.wider),
                 snapshot=snapshot,
                 variables=self._variables if "command" in call.arguments else (),
             )

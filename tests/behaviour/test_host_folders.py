@@ -6,9 +6,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from goose_py.bootstrap.host import LONGEST_RUNTIME, _private, short_folder
+from goose_py.actions.screen.prompt_history import PromptHistory
+from goose_py.bootstrap.host import LONGEST_RUNTIME, Host, _private, short_folder
 from goose_py.config.paths import Paths
 from goose_py.protocol.errors import UserError
+from goose_py.protocol.redact import redactor
 
 
 def paths_in(root: Path) -> Paths:
@@ -75,3 +77,27 @@ def test_a_runtime_folder_of_another_user_or_a_missing_one_is_left_alone(tmp_pat
     if os.getuid() == 0:
         os.chown(tmp_path / "run-1000", 12345, 12345)
         assert _private(missing).runtime == tmp_path / "us" / "state" / "run"
+
+
+@pytest.mark.case("S12")
+@pytest.mark.parametrize("folder", ["repo/bin", "repo/deep/bin", "link"])
+def test_a_program_of_the_repository_is_never_taken_for_the_users(tmp_path: Path, folder: str) -> None:
+    for place in ("repo/bin", "repo/deep/bin", "own"):
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / "git").write_text("#!/bin/sh\n")
+        (tmp_path / place / "git").chmod(0o755)
+    (tmp_path / "link").symlink_to("repo/bin")
+    (tmp_path / "repo" / ".git").mkdir()
+    for here in ("repo", "repo/deep", "repo/deep/bin"):
+        host = Host({"PATH": f"{tmp_path / folder}:bin::{tmp_path / 'own'}"}, tmp_path / here, tmp_path, paths_in(tmp_path))
+        assert host.which("git") == tmp_path / "own" / "git"
+
+
+@pytest.mark.case("S16")
+def test_a_key_that_is_typed_is_not_in_the_history_of_prompts(tmp_path: Path) -> None:
+    history = PromptHistory(tmp_path / "prompts", redactor({"hunter2-hunter2"}))
+    history.remember(f"use hunter2-hunter2 and sk-ant-api03-{'a1B2' * 8}, please")
+    kept = (tmp_path / "prompts").read_text()
+    assert "hunter2" not in kept and "sk-ant-api03" not in kept
+    (line,) = history.recall()
+    assert line.startswith("use ") and line.endswith(", please")

@@ -50,6 +50,7 @@ def judge(command: str, mode: Mode = "ask", rules: tuple[Rule, ...] = (), **plac
         ("python3 -V", "read"), ("python x.py", "unknown"), ("npm --version", "unknown"), ("awk 1 a",
         "unknown"), ("env", "unknown"),
         ("basename a -x", "read"), ("cat --version", "read"), ("xxd -y a", "unknown"), ("[ -f a ]", "read"),
+        ("strings @a", "unknown"), ("strings a", "read"),
         ("[ -f a", "unknown"),
         ("grep --file=/x a", "read"), ("grep -f/x a", "read"), ("ls -la", "read"),
     ],
@@ -70,7 +71,21 @@ def test_a_command_that_was_seen_to_write_is_judged_as_one() -> None:
         assert not decision.reads_only and decide(call, SHELL, (), mode, place).reads_only
     assert verdicts == {"ask": "ask", "auto": "allow", "plan": "deny"}
     asked = decide(call, SHELL, (), "ask", place, writes=True)
-    assert (asked.cause, asked.patterns) == ("git diff", ("git diff *",)) and "wanted to change" in asked.reason
+    assert (asked.cause, asked.patterns) == ("git diff", ("git diff",)) and "wanted to change" in asked.reason
+
+
+@pytest.mark.case("S07")
+def test_while_a_rule_hides_paths_what_may_show_them_unnamed_is_asked_about() -> None:
+    rules = parse_rule({"verdict": "deny", "pattern": "read: **/.env"})
+    for command in ("git show :.env", "git log -p", "git log -U3", "git diff", "git grep X", "cat .e*", "git cat-file -p x"):
+        assert judge(command, rules=rules).verdict == "ask", command
+        assert judge(command, "plan", rules).verdict == "deny", command
+        assert judge(command).verdict == "allow", command
+    for command in ("git log --stat", "git status", "cat a", "git branch"):
+        assert judge(command, rules=rules).verdict == "allow", command
+    granted = (*rules, *parse_rule({"verdict": "allow", "pattern": "git diff"}))
+    assert judge("git diff", rules=granted).verdict == "allow"
+    assert judge("make *", rules=rules).reason == judge("make *").reason
 
 
 def test_what_is_read_written_and_entered_is_told_apart() -> None:
@@ -108,6 +123,7 @@ def test_what_is_read_written_and_entered_is_told_apart() -> None:
         "read"), ("git worktree add x", "unknown"),
         ("git symbolic-ref --short HEAD", "read"), ("git symbolic-ref HEAD x",
         "unknown"), ("git symbolic-ref -d HEAD", "unknown"),
+        ("git log --format=%G?", "unknown"), ("git branch --format='%(signature:key)'", "unknown"),
         ("git cat-file --filters x", "unknown"), ("git archive HEAD", "unknown"),
     ],
 )  # fmt: skip

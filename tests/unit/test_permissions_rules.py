@@ -200,6 +200,7 @@ def test_examples_that_hold_are_accepted(fields: dict[str, object]) -> None:
         ({"verdict": "deny", "pattern": "ls", "mach": "x"}, "no field “mach”"),
         ({"verdict": "deny", "pattern": "tool: x", "arguments": ["-f"]}, "belongs to a command"),
         ({"verdict": "deny", "pattern": "ls", "arguments": {"a": "b"}}, "belongs to a tool"),
+        ({"verdict": "deny", "pattern": "read: ./x"}, "a rule holds in every repository"),
         ({"verdict": "deny", "pattern": "ls", "match": "x" * 100_000}, "too long"),
     ],
 )

@@ -41,7 +41,7 @@ def open_umask() -> Iterator[None]:
 def asks(store: GrantStore, command: str, repository: str = REPOSITORY, task: str = "t1", workspace: str = "/w/t1") -> bool:
     spec = ToolSpec(name="developer__shell", description="", input_schema={}, extension="developer", trusted=True)
     place = Place(workspace=workspace, home="/home/u", sandbox="full")
-    rules = rules_of(store.standing(), repository, task)
+    rules = rules_of(store.standing(), repository, task, workspace)
     return decide(ToolCall(id="1", name=spec.name, arguments={"command": command}), spec, rules, "ask", place).verdict == "ask"
 
 
@@ -62,6 +62,49 @@ def test_the_same_command_never_asks_twice_also_in_a_new_worktree_of_the_reposit
         assert not asks(store, command)
         assert not asks(store, command, task="t2", workspace="/w/t2")
         assert asks(store, command, repository="github.com/someone/else")
+
+
+@pytest.mark.case("S08")
+@pytest.mark.parametrize(
+    ("command", "exact", "wider", "another"),
+    [
+        ("npm run test", "npm run test", "npm run test *", "npm run test --script-shell=./evil"),
+        ("make && pytest -q", "make\npytest -q", "make\npytest *", "pytest -q -p evil"),
+        ("git push origin x", "git push origin x", "git push *", "git push origin y"),
+    ],
+)
+def test_what_is_offered_is_exactly_what_was_asked_and_wider_is_a_choice_beside(
+    store: GrantStore, command: str, exact: str, wider: str, another: str
+) -> None:
+    spec = ToolSpec(name="developer__shell", description="", input_schema={}, extension="developer", trusted=True)
+    place = Place(workspace="/w/t1", home="/home/u", sandbox="full")
+    decision = decide(ToolCall(id="1", name=spec.name, arguments={"command": command}), spec, (), "ask", place)
+    assert decision.patterns == tuple(exact.split("\n")) and decision.wider == tuple(wider.split("\n"))
+    store.grant(decision.patterns, "project", repository=REPOSITORY)
+    assert not asks(store, command) and asks(store, another)
+    store.grant(decision.wider, "project", repository=REPOSITORY)
+    assert not asks(store, another)
+
+
+@pytest.mark.case("S08")
+def test_where_nothing_covers_more_nothing_wider_is_offered() -> None:
+    spec = ToolSpec(name="developer__shell", description="", input_schema={}, extension="developer", trusted=True)
+    place = Place(workspace="/w/t1", home="/home/u", sandbox="full")
+    for command in ("./gradlew x", "FOO=1 make", "cat .env", "rm f", "for f in *; do x; done"):
+        assert decide(ToolCall(id="1", name=spec.name, arguments={"command": command}), spec, (), "ask", place).wider == ()
+
+
+@pytest.mark.case("S17")
+def test_a_grant_of_a_path_holds_in_every_worktree_of_the_repository(store: GrantStore) -> None:
+    spec = ToolSpec(name="developer__shell", description="", input_schema={}, extension="developer", trusted=True)
+    place = Place(workspace="/w/t1", home="/home/u", sandbox="full")
+    decision = decide(ToolCall(id="1", name=spec.name, arguments={"command": "cat a/.env"}), spec, (), "ask", place)
+    assert decision.patterns == ("read: ./a/.env",)
+    store.grant(decision.patterns, "project", repository=REPOSITORY)
+    assert not asks(store, "cat a/.env") and not asks(store, "cat a/.env", task="t2", workspace="/w/t2")
+    assert asks(store, "cat .env") and asks(store, "cat a/.env", repository="other")
+    outside = decide(ToolCall(id="1", name=spec.name, arguments={"command": "cat /srv/.env"}), spec, (), "ask", place)
+    assert outside.patterns == ("read: /srv/.env",)
 
 
 @pytest.mark.case("U12")

@@ -193,9 +193,32 @@ def test_names_that_only_resemble_a_protected_one_are_free() -> None:
 def test_reading_what_holds_secrets_asks(name: str) -> None:
     decision = judge(spec(READ), {"path": name}, "auto")
     assert decision.verdict == "ask"
-    assert decision.patterns == (f"read: /w/proj/{name}",)
+    assert decision.patterns == (f"read: ./{name}",)
     assert judge(spec(READ), {"path": name}, "plan").verdict == "deny"
-    assert judge(spec(READ), {"path": name}, rules=rule(verdict="allow", pattern=decision.patterns[0])).verdict == "allow"
+    assert judge(spec(READ), {"path": name}, rules=rule(verdict="allow", pattern=f"read: /w/proj/{name}")).verdict == "allow"
+
+
+@pytest.mark.case("S17")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"path": ".env"}, {"filename": ".env"}, {"fileName": ".env"}, {"uri": "file:///w/proj/.env"}, {"uri": ".env"},
+        {"uri": "file://localhost/w/proj/%2Eenv"}, {"URI": "FILE:///w/proj/.env"}, {"file": {"path": ".env"}},
+        {"files": [{"name": "x", "filePath": ".env"}]}, {"items": [[{"paths": ["a", ".env"]}]]},
+        {"options": {"dir": {"root": ".env"}}},
+        {"a": {"b": {"c": {"target": "/w/proj/.env"}}}}, {"working-directory": "/w/proj/.env"},
+    ],
+)  # fmt: skip
+def test_a_rule_about_a_path_finds_it_however_a_tool_names_it(arguments: dict[str, object]) -> None:
+    denied = rule(verdict="deny", pattern="read: **/.env")
+    foreign = spec(trusted=False, extension="other")
+    assert judge(foreign, arguments, "auto", denied).verdict == "deny"
+    harmless = {"uri": "https://example.org/.env", "name": ".env", "text": {"body": ".env"}, "n": 1}
+    assert judge(foreign, harmless, "auto", denied).verdict == "allow"
+    deep: dict[str, object] = {"path": ".env"}
+    for _ in range(20):
+        deep = {"more": [deep]}
+    assert judge(foreign, deep, "auto", denied).verdict == "allow", "to a limit"
 
 
 @pytest.mark.parametrize("name", [".env.example", ".env.sample", "id_rsa.pub", "environment.py", "secrets_test.py"])

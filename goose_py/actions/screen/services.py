@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -30,7 +30,7 @@ def services(host: Host, settings: Settings, flags: Mapping[str, Any]) -> Servic
     from goose_py.bootstrap.models import window_of
 
     tasks, changes, machine = _Tasks(host, flags), _Changes(host), _Machine(host)
-    history = PromptHistory(host.paths.state / "prompts")
+    history = PromptHistory(host.paths.state / "prompts", lambda text: _redaction(host)(text))
     return Services(
         connect=tasks.connect,
         load_changes=changes.load,
@@ -51,6 +51,14 @@ def services(host: Host, settings: Settings, flags: Mapping[str, Any]) -> Servic
         here=str(host.cwd),
         list_models=cache(lambda: _models(settings)),
     )
+
+
+@cache
+def _redaction(host: Host) -> Callable[[str], str]:
+    """Made when something is first typed: the stored keys have to be read for it."""
+    from goose_py.bootstrap.known_secrets import redaction
+
+    return redaction(host)
 
 
 class _Tasks:
