@@ -240,8 +240,9 @@ def discard(id: str, yes: bool) -> int:
 
 @task.command()
 @click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
-def gc(dry_run: bool) -> int:
+@click.option("--all", "everywhere", is_flag=True, help="Those of all repositories, not only of this one.")
+def gc(dry_run: bool, everywhere: bool) -> int:
     """Remove the worktrees of tasks that are merged or were never changed; of everything else it says why it stays."""
     from goose_py.actions.tasks.gc import collect
 
-    return collect(dry_run=dry_run)
+    return collect(dry_run=dry_run, everywhere=everywhere)

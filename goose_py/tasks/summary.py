@@ -274,7 +274,7 @@ def summary_of(task: TaskFolder) -> TaskSummary:
         return fold.result(alive)
     try:
         queued = _queued(task, alive)
-        return queued if not damage else msgspec.structs.replace(queued, state="failed", detail=damage)
+        return queued if not (damage and task.began()) else msgspec.structs.replace(queued, state="failed", detail=damage)
     except UserError as error:
         return TaskSummary(task_id=task.task_id, state="failed", detail=damage or str(error), alive=alive)
 

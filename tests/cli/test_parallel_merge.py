@@ -360,7 +360,7 @@ async def test_what_was_merged_is_called_that_by_gc_and_can_be_had_again_by_its_
     assert "would remove" in of_merged and "merged: everything in it is in main" in of_merged
     assert f"applied: everything in it was left in {user.repository}" in of_left and of_mine.startswith("keeps")
     assert "its changes were not merged" in of_mine and not of_mine.endswith(")")
-    elsewhere = (await user.goose("task", "gc", "--dry-run", cwd=user.root)).out.splitlines()
+    elsewhere = (await user.goose("task", "gc", "--dry-run", "--all", cwd=user.root)).out.splitlines()
     assert all(line.endswith(f"({user.repository})") for line in elsewhere), "they are of any repository"
 
 

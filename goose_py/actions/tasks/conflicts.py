@@ -1,13 +1,17 @@
 """`goose-py task conflicts`: pairs of unmerged tasks that will not go together."""
 
 import asyncio
+import hashlib
 import json
+import os
 import sys
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 
 from goose_py.actions.review.inspection import inspect_task
 from goose_py.actions.tasks.scope import tasks_here
 from goose_py.bootstrap.host import Host
+from goose_py.files import recall, remember
 from goose_py.git.errors import GitError, GitUnavailable
 from goose_py.protocol.errors import UserError
 from goose_py.protocol.safe_text import safe_text
@@ -17,12 +21,14 @@ from goose_py.tasks.summary import TaskSummary, list_tasks
 
 OVER = ("merged", "rejected", "cancelled", "queued")
 NEWEST = 16
-"""So many of a repository's tasks are compared: the number of pairs grows with its square."""
+"""So many of a repository's tasks are compared for a list of them: the number of pairs grows with its square."""
+REMEMBERED = 20_000
+"""Pairs of a repository, the oldest of which are forgotten first."""
 
 
 @dataclass(frozen=True)
 class Conflicts:
-    """`apart` are sentences on tasks that cannot be compared with others."""
+    """`apart` are sentences on tasks that are not compared with others."""
 
     found: tuple[TaskConflict, ...] = ()
     apart: tuple[str, ...] = ()
@@ -32,13 +38,18 @@ class Conflicts:
         return tuple(map(safe_text, (*pairs, *self.apart)))
 
 
-async def live_conflicts(host: Host, summaries: tuple[TaskSummary, ...]) -> Conflicts:
-    """Among the tasks of each repository, newest first. Raises GitUnavailable where git is too old."""
+async def live_conflicts(host: Host, summaries: tuple[TaskSummary, ...], newest: int | None = None) -> Conflicts:
+    """Among the tasks of each repository, or so many of its `newest` ones; how many were left out is said. Raises
+    GitUnavailable where git is too old."""
     found: list[TaskConflict] = []
     apart: list[str] = []
     for repository in dict.fromkeys(summary.repository for summary in summaries):
         works = []
-        for summary in [each for each in summaries if each.repository == repository and _at_stake(each)][:NEWEST]:
+        unmerged = [each for each in summaries if each.repository == repository and _at_stake(each)]
+        if newest is not None and len(unmerged) > newest:
+            left_out = len(unmerged) - newest
+            apart.append(f"{left_out} older tasks are not compared here: `goose-py task conflicts` compares all.")
+        for summary in unmerged[:newest]:
             try:
                 inspected = await inspect_task(host, host.tasks.folder(summary.task_id))
                 await inspected.worktree.require_base()
@@ -47,7 +58,13 @@ async def live_conflicts(host: Host, summaries: tuple[TaskSummary, ...]) -> Conf
                 continue
             if inspected.changes.files:
                 works.append(Work(inspected.worktree, inspected.changes.result_tree, inspected.changes.base_tree))
-        found += await conflicts_between(works)
+        file = host.paths.cache / "conflicts" / hashlib.sha256(os.fsencode(repository)).hexdigest()[:16]
+        known = recall(file, dict[str, tuple[str, ...]]) or {}
+        before = len(known)
+        found += await conflicts_between(works, known)
+        if len(known) != before:
+            with suppress(OSError):  # it can be found out again
+                remember(file, dict(list(known.items())[-REMEMBERED:]))
     return Conflicts(tuple(found), tuple(apart))
 
 
@@ -78,6 +95,6 @@ def conflicts_of_list(host: Host, summaries: tuple[TaskSummary, ...]) -> tuple[s
     if sum(map(_at_stake, summaries)) < 2:
         return ()
     try:
-        return asyncio.run(live_conflicts(host, summaries)).lines()
+        return asyncio.run(live_conflicts(host, summaries, NEWEST)).lines()
     except GitUnavailable:
         return ()

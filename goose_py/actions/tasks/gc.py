@@ -2,12 +2,15 @@
 
 import asyncio
 import shutil
+import sys
+from collections.abc import Sequence
 
-from goose_py.actions.tasks.scope import project_at
+from goose_py.actions.tasks.scope import project_at, tasks_here
 from goose_py.bootstrap.confinement import layers_of
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.workspace.removal import ignored_work, remove_worktree, status_of
 from goose_py.git.worktrees.cleanup import WorktreeStatus
+from goose_py.protocol.amounts import counted
 from goose_py.protocol.errors import GooseError
 from goose_py.protocol.events import DELIVERED, ChangesApplied
 from goose_py.protocol.safe_text import safe_text
@@ -18,17 +21,24 @@ from goose_py.tasks.store import TaskFolder
 from goose_py.tasks.summary import list_tasks, summary_of
 
 
-def collect(*, dry_run: bool) -> int:
-    """Removes the worktrees of tasks that are merged, or in which nothing was ever changed, and what a task whose worktree is
-    gone had installed; says of every other why it stays. A task that somebody works on is not looked at."""
+def collect(*, dry_run: bool, everywhere: bool) -> int:
+    """Removes the worktrees of the tasks here (`everywhere`: of all) that are merged, or in which nothing was ever changed, and
+    what a task whose worktree is gone had installed; says of every other why it stays. A task that somebody works on is not
+    looked at."""
     host = Host.here()
-    return asyncio.run(_collect(host, dry_run=dry_run))
+    tasks = list_tasks(host.tasks)
+    place = project_at(host.cwd, tasks)
+    here = tasks if everywhere else tasks_here(host.cwd, tasks)[0] if place is not None else ()
+    folders = [host.tasks.folder(task.task_id) for task in here]
+    code = asyncio.run(_collect(host, folders, place, dry_run=dry_run))
+    if others := len(tasks) - len(here):
+        print(f"{counted(others, 'task')} elsewhere: `goose-py task gc --all` looks at all.", file=sys.stderr)
+    return code
 
 
-async def _collect(host: Host, *, dry_run: bool) -> int:
+async def _collect(host: Host, folders: Sequence[TaskFolder], here: str | None, *, dry_run: bool) -> int:
     removed = 0
-    here = project_at(host.cwd, list_tasks(host.tasks))
-    for folder in host.tasks.all():
+    for folder in folders:
         if not folder.store.is_dir():
             continue
         if folder.owned():
@@ -64,7 +74,7 @@ async def _collect(host: Host, *, dry_run: bool) -> int:
 
 
 def _title(folder: TaskFolder, here: str | None) -> str:
-    """With the place that it is about where that is another: all of them are looked at."""
+    """With the place that it is about where that is another."""
     summary = summary_of(folder)
     return summary.title if summary.place == here else f"{summary.title}  ({summary.place})"
 
