@@ -282,7 +282,8 @@ def _policy(host: Host, settings: Settings, folder: TaskFolder, worktree: TaskWo
         workspace=worktree.path,
         home=host.home,
         # Written by us, outside the sandbox: what a task could change there, a link for one, would be written through.
-        readable=(folder.logs, *_shown(host, settings)),
+        # What lies in the checkout is the task's own there, or shared with it.
+        readable=(folder.logs, *_outside(worktree.repository.root, _shown(host, settings))),
         tmp=folder.tmp,
         cache=cache,
         network=settings.sandbox.network,
@@ -298,6 +299,12 @@ def _shown(host: Host, settings: Settings) -> tuple[Path, ...]:
     """The folders outside the workspace that every task's commands may read: toolchains, and what the user named."""
     chosen = [Path(path).expanduser() for path in settings.sandbox.readable]
     return (*_python(), *home_toolchains(host.env.get("PATH", ""), host.home), *_on_path(host), *chosen)
+
+
+def _outside(checkout: Path, folders: Iterable[Path]) -> tuple[Path, ...]:
+    """But for the Python that runs us: commands start through it."""
+    needed = _python()
+    return tuple(each for each in folders if each in needed or not each.resolve().is_relative_to(checkout))
 
 
 def said_of(host: Host, settings: Settings, found: FoundSandbox) -> str:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from goose_py.git.private import ABSENT, Entry
 from goose_py.git.worktrees.base import Base
 from goose_py.git.worktrees.worktree import TaskWorktree
 from goose_py.protocol.changes import path_from_bytes
 from goose_py.review.errors import BaseMoved, UsersWork, listed
 from goose_py.review.merge import Merged, PathChange, merged_entry, merged_onto, path_changes
 
+_EMPTY = ("e69de29bb2d1d6434b8b29ae775ad8c2e48c5391", "473a0f4c3be8a93681a267e3b1e9a7dcda1185436fe141f7749120a303721813")
+"""Git's id of a file without content, by SHA-1 and by SHA-256."""
 _CHOICE = (
     "nothing was changed. Commit your work first, apply the task's to your files (`goose-py apply`), or say "
     "`--with-my-changes` to commit both."
@@ -38,12 +41,15 @@ async def apart_from_users_work(worktree: TaskWorktree, since: str, tree: str, o
     """The changes from `since` to `tree` on `onto`, which lacks the user's uncommitted work. Raises UsersWork where that is
     what they conflict with, else BaseMoved."""
     try:
-        return await merged_onto(worktree.store, since, tree, onto)
+        merged = await merged_onto(worktree.store, since, tree, onto)
     except BaseMoved as conflict:
         theirs = {path_from_bytes(each.path) for each in await _users_changes(worktree)}
         if set(conflict.paths) <= theirs:
             raise _same_lines(conflict.paths) from None
         raise
+    if copies := _copies(await _users_changes(worktree), {each.path: each.new for each in merged.changes}):
+        raise UsersWork(f"{listed(copies)} of the task holds what you have not committed, by another name; {_CHOICE}", copies)
+    return merged
 
 
 async def refuse_users_work(worktree: TaskWorktree, commit: str) -> None:
@@ -59,6 +65,7 @@ async def refuse_users_work(worktree: TaskWorktree, commit: str) -> None:
         for each in changes
         if (entry := made.get(each.path)) is not None and await merged_entry(store, each.new, entry, each.old) != entry
     ]
+    held += _copies(changes, made)
     if held:
         raise UsersWork(f"the task's commit {commit[:12]} holds your uncommitted work in {listed(held)}; {_CHOICE}", held)
 
@@ -86,6 +93,13 @@ async def base_on(worktree: TaskWorktree, commit: str, tree: str, branch: str | 
 
 async def _users_changes(worktree: TaskWorktree) -> tuple[PathChange, ...]:
     return await path_changes(worktree.store, await head_tree(worktree), worktree.base.tree)
+
+
+def _copies(users: Sequence[PathChange], made: Mapping[bytes, Entry]) -> list[str]:
+    """Files with the very bytes that the user has not committed, whatever they are called. An edited copy is not seen."""
+    theirs = {each.new[1] for each in users} - {ABSENT[1], *_EMPTY}
+    known = {each.path for each in users}
+    return [path_from_bytes(path) for path, entry in made.items() if entry[1] in theirs and path not in known]
 
 
 def _same_lines(paths: Sequence[str]) -> UsersWork:

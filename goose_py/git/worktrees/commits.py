@@ -33,6 +33,7 @@ FOLDER: Final = "/run/goose-py/git"
 OBJECTS: Final = "/run/goose-py/objects"
 """The folder of the object stores that it borrows from, by their number."""
 
+_STORE_ENTRY: Final = re.compile(r"[0-9a-f]{2}|pack|info|tmp_.*|.*\.lock")
 _OID: Final = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 # git-check-ref-format(1).
 _NAME: Final = re.compile(r"refs/(?:heads|tags|notes)/[^\x00-\x20\x7f~^:?*\[\\]+")
@@ -181,7 +182,7 @@ class CommitStore:
     @property
     def _earlier(self) -> bool:
         """Whether it has the form that earlier versions gave it: single folders, laid over those of the user's repository."""
-        return (self.folder / "seen").is_file()
+        return self._note() is None and (self.folder / "seen").is_file()
 
     def _earlier_note(self) -> _Note | None:
         seen = (read_small(self.folder / "seen") or "").strip()
@@ -463,13 +464,14 @@ def _programs(hooks: Path) -> list[Path]:
 
 
 def object_stores(objects: Path) -> tuple[Path, ...]:
-    """A store and those that it borrows from, nearest first (gitrepository-layout(5), objects/info/alternates)."""
+    """A store and those that it borrows from, nearest first (gitrepository-layout(5), objects/info/alternates). Only what holds
+    nothing but objects counts."""
     found: dict[Path, None] = {}
     waiting = [objects]
     while waiting and len(found) < _MOST_STORES:
         store = Path(os.path.realpath(waiting.pop(0)))
-        if store in found or not store.is_dir():
-            continue
+        if store in found or not store.is_dir() or not all(_STORE_ENTRY.fullmatch(each.name) for each in store.iterdir()):
+            continue  # a stranger's list may name any folder of the user's
         found[store] = None
         text = read_small(store / "info" / "alternates", 1 << 16) or ""
         names = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith(("#", '"'))]
@@ -522,7 +524,8 @@ def _put(path: Path, text: str) -> None:
 
 
 def _copy(source: Path, target: Path) -> None:
-    if source.is_file():
+    """A link in a stranger's git directory may lead to any file of the user's."""
+    if source.is_file() and not source.is_symlink() and not source.parent.is_symlink():
         shutil.copyfile(source, target)
 
 
