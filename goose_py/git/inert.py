@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,14 +61,16 @@ async def read_inert_settings(repository: Repository) -> InertSettings:
     """From the repository, the user's and the system's configuration. `git config` executes nothing of what it reads."""
     wanted = "|".join((*_KEYS, *_PATHS, *_PERSON, _LFS_STORAGE)).replace(".", r"\.") + "|" + "|".join(_SHOWN)
     done = await _with_all_scopes(repository.bound).run(
-        "config", "--includes", "-z", "--get-regexp", f"^({wanted})$", ok=(0, 1)
+        "config", "--includes", "--show-scope", "-z", "--get-regexp", f"^({wanted})$", ok=(0, 1)
     )
     found: dict[str, str] = {}
     shown: list[tuple[str, str]] = []
-    for entry in done.stdout.decode("utf-8", "surrogateescape").split("\0"):
+    scopes: dict[str, str] = {}
+    fields = done.stdout.decode("utf-8", "surrogateescape").split("\0")
+    for scope, entry in zip(fields[0::2], fields[1::2], strict=False):
         key, separator, value = entry.partition("\n")
         if key:
-            found[key] = value if separator else "true"
+            found[key], scopes[key] = value if separator else "true", scope
             if _IS_SHOWN.fullmatch(key):
                 shown.append((key, redact(found[key])))
     home = repository.git.env.get("HOME", "")
@@ -85,9 +88,14 @@ async def read_inert_settings(repository: Repository) -> InertSettings:
         author_email=found.get("user.email", "").strip() or "goose-py@localhost",
         lfs_storage=_expanded(found.get(_LFS_STORAGE, ""), home),
         shown=tuple(shown),
-        excludes=_patterns(repository, paths.get("core.excludesfile"), "ignore"),
-        attributes=_patterns(repository, paths.get("core.attributesfile"), "attributes"),
+        excludes=_patterns(repository, _users(paths, scopes, "core.excludesfile"), "ignore"),
+        attributes=_patterns(repository, _users(paths, scopes, "core.attributesfile"), "attributes"),
     )
+
+
+def _users(paths: Mapping[str, str], scopes: Mapping[str, str], key: str) -> str | None:
+    """What the user configured, not a repository: that may have been sent by somebody who would like to see that file."""
+    return paths.get(key) if scopes.get(key) in ("global", "system") else None
 
 
 def _patterns(repository: Repository, configured: str | None, usual: str) -> Path | None:
