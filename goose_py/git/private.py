@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import fcntl
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -277,6 +278,13 @@ class PrivateStore:
             _copy_if_there(source, info / source.name)
         if self.settings.sparse:
             _copy_if_there(repository.git_dir / "info" / "sparse-checkout", info / "sparse-checkout")
+
+    def ignore(self, paths: Sequence[str]) -> None:
+        """These files are in no tree from here on, unless one has them already."""
+        lines = ["/" + re.sub(r"([\\*?\[\]!# ])", r"\\\1", path) for path in paths]
+        if lines:
+            with (self.path / "info" / "exclude").open("a", encoding="utf-8", errors="surrogateescape") as exclude:
+                exclude.write("\n" + "".join(f"{line}\n" for line in lines))
 
     def _borrow(self) -> None:
         alternates = self.path / "objects" / "info" / "alternates"
