@@ -61,17 +61,16 @@ async def read_inert_settings(repository: Repository) -> InertSettings:
     """From the repository, the user's and the system's configuration. `git config` executes nothing of what it reads."""
     wanted = "|".join((*_KEYS, *_PATHS, *_PERSON, _LFS_STORAGE)).replace(".", r"\.") + "|" + "|".join(_SHOWN)
     done = await _with_all_scopes(repository.bound).run(
-        "config", "--show-scope", "--includes", "-z", "--get-regexp", f"^({wanted})$", ok=(0, 1)
+        "config", "--includes", "--show-scope", "-z", "--get-regexp", f"^({wanted})$", ok=(0, 1)
     )
     found: dict[str, str] = {}
     shown: list[tuple[str, str]] = []
-    parts = done.stdout.decode("utf-8", "surrogateescape").split("\0")
     scopes: dict[str, str] = {}
-    for scope, entry in zip(parts[::2], parts[1::2], strict=False):
+    fields = done.stdout.decode("utf-8", "surrogateescape").split("\0")
+    for scope, entry in zip(fields[0::2], fields[1::2], strict=False):
         key, separator, value = entry.partition("\n")
         if key:
-            scopes[key] = scope
-            found[key] = value if separator else "true"
+            found[key], scopes[key] = value if separator else "true", scope
             if _IS_SHOWN.fullmatch(key):
                 shown.append((key, redact(found[key])))
     home = repository.git.env.get("HOME", "")
@@ -89,20 +88,19 @@ async def read_inert_settings(repository: Repository) -> InertSettings:
         author_email=found.get("user.email", "").strip() or "goose-py@localhost",
         lfs_storage=_expanded(found.get(_LFS_STORAGE, ""), home),
         shown=tuple(shown),
-        excludes=_patterns(repository, paths, scopes, "core.excludesfile", "ignore"),
-        attributes=_patterns(repository, paths, scopes, "core.attributesfile", "attributes"),
+        excludes=_patterns(repository, _users(paths, scopes, "core.excludesfile"), "ignore"),
+        attributes=_patterns(repository, _users(paths, scopes, "core.attributesfile"), "attributes"),
     )
 
 
-def _patterns(
-    repository: Repository, paths: Mapping[str, str], scopes: Mapping[str, str], key: str, usual: str
-) -> Path | None:
-    """The file that git reads: the one that is configured, else the usual one (gitignore(5), gitattributes(5)). The
-    repository's own configuration may be a stranger's: what it names counts only within the repository."""
-    env, configured = repository.git.env, paths.get(key)
-    if configured and scopes.get(key) not in ("system", "global"):
-        inside = (repository.root / configured).resolve().is_relative_to(repository.root)
-        configured = configured if inside else None
+def _users(paths: Mapping[str, str], scopes: Mapping[str, str], key: str) -> str | None:
+    """What the user configured, not a repository: that may have been sent by somebody who would like to see that file."""
+    return paths.get(key) if scopes.get(key) in ("global", "system") else None
+
+
+def _patterns(repository: Repository, configured: str | None, usual: str) -> Path | None:
+    """The file that git reads: the one that is configured, else the usual one (gitignore(5), gitattributes(5))."""
+    env = repository.git.env
     home = env.get("XDG_CONFIG_HOME") or (f"{env['HOME']}/.config" if env.get("HOME") else "")
     place = repository.root / configured if configured else Path(home) / "git" / usual
     return place if (configured or home) and place.is_file() else None

@@ -279,13 +279,13 @@ class PrivateStore:
         if self.settings.sparse:
             _copy_if_there(repository.git_dir / "info" / "sparse-checkout", info / "sparse-checkout")
 
-    def keep_out(self, paths: Iterable[str]) -> None:
-        """Files that no tree of this task ever holds unless one holds them already."""
+    def ignore(self, paths: Sequence[str]) -> None:
+        """These files are in no tree from here on, unless one has them already."""
         file = self.path / "info" / "exclude"
         known = file.read_bytes() if file.is_file() else b""
-        lines = (b"/" + re.sub(rb"([\\*?\[\]! ])", rb"\\\1", os.fsencode(path)) + b"\n" for path in paths)
-        if added := b"".join(line for line in lines if line not in known):
-            file.write_bytes(known + (b"\n" if known and not known.endswith(b"\n") else b"") + added)
+        lines = [b"/" + re.sub(rb"([\\*?\[\]!# ])", rb"\\\1", os.fsencode(path)) for path in paths]
+        if fresh := [line for line in lines if line not in known.splitlines()]:
+            file.write_bytes(known + b"\n" + b"".join(line + b"\n" for line in fresh))
 
     def _borrow(self) -> None:
         alternates = self.path / "objects" / "info" / "alternates"

@@ -10,8 +10,10 @@ import pytest
 from git_repos import Place
 
 from goose_py.git.repository import read_ref
-from goose_py.git.worktrees.commits import OBJECTS
+from goose_py.git.worktrees import own_git_dir
+from goose_py.git.worktrees.own_git_dir import OBJECTS
 from goose_py.git.worktrees.worktree import TaskWorktree
+from goose_py.sandbox import policy
 
 
 @pytest.fixture
@@ -273,3 +275,37 @@ async def test_objects_that_git_finds_unsound_are_not_taken_over(worktree: TaskW
     warnings = (await worktree.snapshot()).warnings
     assert any("could not be taken over" in warning for warning in warnings)
     assert await worktree.tip() == before
+
+
+async def test_a_repository_that_was_sent_shows_no_file_of_the_users_through_its_git_directory(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    place.commit({"a.txt": "one\n"})
+    secret = place.top / "home" / "id_rsa"
+    secret.write_text("PRIVATE\n")
+    git_dir = place.root / ".git"
+    place.sh(f"git config core.excludesFile {secret} && git config core.attributesFile {secret}")
+    for name in ("info/exclude", "info/attributes", "shallow", "logs/HEAD", "hooks/pre-commit"):
+        (git_dir / name).unlink(missing_ok=True)
+        if name != "shallow":
+            (git_dir / name).symlink_to(secret)
+    secret.chmod(0o755)
+    worktree = await place.task("t1")
+    own = await worktree.commits.prepare()
+    assert own is not None
+    for folder in (own.folder, own.folder.with_name("commits.fixed")):
+        assert not any("PRIVATE" in path.read_text(errors="replace") for path in folder.rglob("*") if path.is_file())
+
+
+async def test_patterns_that_the_user_ignores_everywhere_are_ignored_inside(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    place.commit({"a.txt": "one\n"})
+    (place.top / "home" / ".config" / "git").mkdir(parents=True)
+    (place.top / "home" / ".config" / "git" / "ignore").write_text("*.swp\n")
+    worktree = await place.task("t1")
+    own = await worktree.commits.prepare()
+    assert own is not None and (own.folder / "excludes").read_text() == "*.swp\n"
+    assert 'excludesfile = "/run/goose-py/git/excludes"' in (own.folder / "config").read_text()
+
+
+def test_both_sides_of_the_mount_name_the_same_places() -> None:
+    assert (own_git_dir.FOLDER, own_git_dir.OBJECTS) == (policy.GIT_DIR, policy.GIT_OBJECTS)

@@ -167,3 +167,16 @@ async def test_what_holds_secrets_and_is_not_tracked_stays_out_and_is_named(user
     records = read_log(user.state / "tasks" / task).records
     told = [record.event.text for record in records if isinstance(record.event, ev.Warned)]
     assert sum(".env is left out" in text for text in told) == 1 and sum("dump.txt is left out" in text for text in told) == 1
+
+
+async def test_a_secret_that_a_task_needs_is_brought_by_name_and_is_in_none_of_its_trees(user):
+    (user.repository / ".env").write_text("TOKEN=1\n")
+    (user.repository / ".worktreeinclude").write_text(".env\n")
+    turns = [calls(PLAN, ("write", {"path": "own.txt", "content": "o\n"})), calls(PLAN_DONE), *DONE]
+    async with answered(user, turns, config='mode = "auto"'):
+        run = await user.goose("run", "-t", "Look", "--output-format", "json", "--sandbox", "full")
+    worktree = user.state / "tasks" / run.json["session_id"] / "tree" / "cart"
+    assert run.code == 0 and (worktree / ".env").read_text() == "TOKEN=1\n", run
+    listed = await user.goose("task", "restore", run.json["session_id"], "--list")
+    assert "1 file +1" in listed.out.splitlines()[-1], listed
+    assert ".env" not in user.git("ls-tree", "-r", "--name-only", f"refs/goose/{run.json['session_id']}/base")

@@ -76,7 +76,7 @@ async def shares_of(host: Host, settings: Settings, worktree: TaskWorktree, star
     shares = await find_shares(worktree, tracked, entries, host.env, host.home, keep_out=ours, near=start)
     wanted = Wanted.of(entries or ())
     kept_out = tuple(path for path in worktree.base.left_out if wanted.adds(path) and not wanted.refuses(path))
-    worktree.store.keep_out(kept_out)  # they come to the task, and into no tree
+    worktree.store.ignore(kept_out)  # they come to the task, and into no tree
     files = (*shares.files, *kept_out)
     told = await asyncio.to_thread(copy_files, worktree.repository.root, worktree.path, files)
     return msgspec.structs.replace(shares, files=files, warnings=(*shares.warnings, *told))

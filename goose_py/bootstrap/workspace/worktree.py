@@ -97,7 +97,9 @@ async def _filled(worktree: TaskWorktree, folder: TaskFolder, settings: Settings
 async def _furnished(worktree: TaskWorktree, folder: TaskFolder, settings: Settings) -> tuple[str, ...]:
     """Brings the ignored files that the settings ask for into a new worktree, and says what of them is missing."""
     folder.scratch.mkdir(exist_ok=True, mode=0o700)
-    included = await copy_included(worktree.repository, worktree.path, folder.scratch, settings.worktree.include)
+    left_out = worktree.base.left_out
+    included = await copy_included(worktree.repository, worktree.path, folder.scratch, settings.worktree.include, left_out)
+    worktree.store.ignore([path for path in included.copied if path in left_out])
     skipped = tuple(f"{path} was not copied into the worktree: {reason}." for path, reason in included.skipped)
     cloned = await clone_caches(worktree.repository.root, worktree.path, settings.worktree.caches, sys.platform)
     return (*skipped, *cloned, *_pointers(worktree))

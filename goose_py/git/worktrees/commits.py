@@ -1,9 +1,8 @@
-"""A task's own git directory: what git sees and writes inside the sandbox, and how what it wrote reaches the user's repository.
+"""Commits that an agent makes in its sandbox, taken over into the user's repository.
 
-It is complete: HEAD on the user's branch, their refs, the index with what they had staged, a configuration without programs and
-credentials, and objects of its own that borrow from the user's, which are mounted beside it. The user's repository is not
-there. From the moment a command has run, what lies in the folder was written by somebody else's program: no git of ours ever
-runs on it. Refs are read as files, objects copied one by one, and git checks them as it would objects that it was sent.
+There git works on a directory of the task's own (`own_git_dir.py`). From the moment a command has run, what lies in it was
+written by somebody else's program: no git of ours ever runs on it. Refs are read as files, objects copied one by one, and
+git checks them as it would objects that it was sent.
 """
 
 from __future__ import annotations
@@ -14,10 +13,10 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
@@ -27,13 +26,8 @@ from goose_py.git.repository import Repository, read_ref, update_ref
 from goose_py.git.runner import Git
 from goose_py.git.untrusted import UntrustedFolder, put_in_place, read_small
 from goose_py.git.worktrees.linked import admin_dir, move_head, put_index
+from goose_py.git.worktrees.own_git_dir import OwnGitDir, Plan, object_stores, replace_git_dir, shown_refs
 
-FOLDER: Final = "/run/goose-py/git"
-"""Where the git directory is seen inside."""
-OBJECTS: Final = "/run/goose-py/objects"
-"""The folder of the object stores that it borrows from, by their number."""
-
-_STORE_ENTRY: Final = re.compile(r"[0-9a-f]{2}|pack|info|tmp_.*|.*\.lock")
 _OID: Final = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 # git-check-ref-format(1).
 _NAME: Final = re.compile(r"refs/(?:heads|tags|notes)/[^\x00-\x20\x7f~^:?*\[\\]+")
@@ -41,30 +35,12 @@ _NO_NAME: Final = re.compile(r"\.\.|//|@\{|/\.|\.lock(?:/|\Z)|[./]\Z")
 _PACKED: Final = re.compile(rb"^([0-9a-f]{40,64}) (refs/[^\n]+)$", re.MULTILINE)
 _AT_MOST: Final = 1024**3
 _DEADLINE: Final = 120.0
-_MOST_REFS: Final = 500
+_MOST_REFS: Final = 200
+_MOST_FILES: Final = 5000
 _DEEPEST: Final = 16
 _PACKED_BYTES: Final = 64 * 1024 * 1024
 _LOG_BYTES: Final = 256 * 1024
-_MOST_STORES: Final = 32
 _LONGEST_NAME: Final = 200
-_HOOK_BYTES: Final = 1 << 20
-_MOST_HOOKS: Final = 50
-
-
-@dataclass(frozen=True)
-class OwnGitDir:
-    """`folder` is seen at FOLDER, `objects` below OBJECTS, in this order."""
-
-    folder: Path
-    objects: tuple[Path, ...]
-
-
-class _Ref(NamedTuple):
-    """`target` is the ref that it stands for, "" where it has an object of its own."""
-
-    oid: str
-    name: str
-    target: str
 
 
 class _State(msgspec.Struct, frozen=True):
@@ -79,11 +55,12 @@ class _State(msgspec.Struct, frozen=True):
 
 class _Note(msgspec.Struct, frozen=True):
     """Where both sides agreed last: the task's commit, and what the refs inside were then. `objects` are the stores that it was
-    made to borrow from."""
+    made to borrow from; `left`: something of it could not be taken over."""
 
     tip: str
     objects: tuple[str, ...]
     state: _State
+    left: bool = False
 
 
 @dataclass(frozen=True)
@@ -132,11 +109,12 @@ class CommitStore:
         except OSError as error:
             warnings.append(f"The commits of the task could not be looked at: {error.strerror or error}.")
         if self._earlier:
-            await asyncio.to_thread(self.forget)  # made anew, in today's form, when it is needed
+            self._write_note(_Note(kept, (), state, left=bool(warnings)))  # of today's form it is none, so it is made anew
+            await asyncio.to_thread(self.forget)
         elif tip != note.tip:
             await self._make(tip, tuple(map(Path, note.objects)))
         else:
-            self._write_note(_Note(kept, note.objects, state))
+            self._write_note(_Note(kept, note.objects, state, left=note.left or bool(warnings)))
         return tuple(warnings)
 
     async def show(self, tip: str) -> None:
@@ -151,7 +129,10 @@ class CommitStore:
             put_in_place(index, self.folder / "index")
 
     def forget(self) -> None:
-        """After everything was adopted: what comes next begins anew."""
+        """After everything was adopted: what comes next begins anew. What could not be taken over stays, beside it."""
+        note = self._note()
+        if note is not None and note.left and self.folder.is_dir():
+            self.folder.rename(self.folder.with_name(f"{self.folder.name}.left-{os.urandom(4).hex()}"))
         self._note_file.unlink(missing_ok=True)
         for folder in (self.folder, self.folder.with_name(f"{self.folder.name}.fixed")):
             shutil.rmtree(folder, ignore_errors=True)
@@ -182,7 +163,7 @@ class CommitStore:
     @property
     def _earlier(self) -> bool:
         """Whether it has the form that earlier versions gave it: single folders, laid over those of the user's repository."""
-        return self._note() is None and (self.folder / "seen").is_file()
+        return not self._note_file.exists() and (self.folder / "seen").is_file()
 
     def _earlier_note(self) -> _Note | None:
         seen = (read_small(self.folder / "seen") or "").strip()
@@ -200,10 +181,11 @@ class CommitStore:
             with folder.within(*(["worktree"] if self._earlier and place is None else [])) as home:
                 head = _text(home.read("HEAD") if home is not None else None)
             loose: dict[str, str] = {}
+            room = iter(range(_MOST_FILES))
             for kind in ("heads", "tags", "notes"):
                 with folder.within("refs", kind) as refs:
                     if refs is not None:
-                        loose.update(_loose(refs, f"refs/{kind}", _DEEPEST))
+                        loose.update(_loose(refs, f"refs/{kind}", _DEEPEST, room))
             with folder.within("logs", "refs") as logs:
                 stash = _entries_of(logs.read("stash", _LOG_BYTES) if logs is not None else None)
             with folder.within("refs") as refs:
@@ -253,6 +235,9 @@ class CommitStore:
 
     async def _take_over(self, ours: str, seen: str, tip: str, warnings: list[str]) -> str:
         """The tip that the task has then."""
+        if tip == ours:  # the program ended right after it had been taken over
+            await self._show_user(ours)
+            return tip
         if tip != seen:
             name = f"refs/goose/{self.task_id}/agent"
             await self._keep(ours, name, warnings)
@@ -345,138 +330,32 @@ class CommitStore:
             await self.repository.git.at(self.repository.git_dir, index=index).run("read-tree", tip)
             await asyncio.to_thread(put_index, self.repository, self.where, index)
 
-    # Making it
-
     async def _make(self, tip: str, stores: tuple[Path, ...]) -> None:
         """The index and the objects of an earlier one stay; everything else is made anew."""
-        layout = "%(objectname) %(refname) %(symref)"
-        listing = (await self.repository.bound.out("for-each-ref", f"--format={layout}")).decode("utf-8", "surrogateescape")
-        refs = [_Ref(*line.split(" ")) for line in listing.splitlines() if line.count(" ") == 2]
+        refs = await shown_refs(self.repository, self.branch)
         try:
-            await asyncio.to_thread(self._write, tip, stores, [ref for ref in refs if self._shown(ref.name)])
+            await asyncio.to_thread(self._write, Plan(self.repository, self.settings, self.branch, tip, stores, refs))
         except OSError as error:
             raise from_os_error(error) from None
 
-    def _shown(self, name: str) -> bool:
-        own = f"refs/heads/{self.branch}"
-        in_the_way = name.startswith(f"{own}/") or own.startswith(f"{name}/")
-        return not in_the_way and name not in (own, "refs/stash") and not name.startswith("refs/goose/")
-
-    def _write(self, tip: str, stores: tuple[Path, ...], refs: Sequence[_Ref]) -> None:
-        own = f"refs/heads/{self.branch}" if self.branch else None
-        rows = sorted((os.fsencode(ref.name), ref.oid.encode()) for ref in refs if not ref.target)
-        packed = b"# pack-refs with: sorted \n" + b"".join(b"%s %s\n" % (oid, name) for name, oid in rows)
+    def _write(self, plan: Plan) -> None:
         with tempfile.TemporaryDirectory(prefix="commits-", dir=self.folder.parent) as scratch:
-            fresh = Path(scratch) / "git"
-            for name in ("objects/info", "objects/pack", "refs/heads", "refs/tags", "info", "logs", "hooks"):
-                (fresh / name).mkdir(parents=True)
-            (fresh / "packed-refs").write_bytes(packed)
-            self._handed_out.write_bytes(packed)
-            for ref in refs:
-                if ref.target:
-                    _put(fresh / ref.name, f"ref: {ref.target}\n")
-            if own:
-                _put(fresh / own, f"{tip}\n")
-            _put(fresh / "HEAD", f"ref: {own}\n" if own else f"{tip}\n")
-            _put(fresh / "objects" / "info" / "alternates", "".join(f"{OBJECTS}/{n}\n" for n in range(len(stores))))
-            self._write_settings(fresh)
+            fresh, fixed = Path(scratch) / "git", self.folder.with_name(f"{self.folder.name}.fixed")
+            plan.write(fresh)
+            self._handed_out.write_bytes((fresh / "packed-refs").read_bytes())
+            plan.write_fixed(fresh, fixed)
             state = self._read_state(fresh)
             self.folder.mkdir(mode=0o700, exist_ok=True)
-            with UntrustedFolder.opened(self.folder) as old:
-                if old is not None:
-                    _replace(old, self.folder, fresh, Path(scratch))
+            replace_git_dir(self.folder, fresh, Path(scratch) / "old")
         index = admin_dir(self.repository, self.where) / "index"
         if not os.path.lexists(self.folder / "index") and index.is_file():
             # Handed out at the same time it comes either with this copy, or after the folder is there.
             put_in_place(index, self.folder / "index")
-        self._write_note(_Note(tip, tuple(map(str, stores)), state))
-
-    def _write_fixed(self, config: Path) -> None:
-        """What names programs, configuration and hooks, is laid over what a command may write: a later one that only looks must
-        not run what an earlier one has put there."""
-        fixed = self.folder.with_name(f"{self.folder.name}.fixed")
-        shutil.rmtree(fixed, ignore_errors=True)
-        (fixed / "hooks").mkdir(parents=True)
-        shutil.copyfile(config, fixed / "config")
-        for hook in _programs(self.repository.common_dir / "hooks"):
-            shutil.copy(hook, fixed / "hooks" / hook.name)
-
-    def _write_settings(self, fresh: Path) -> None:
-        common, git_dir, settings = self.repository.common_dir, self.repository.git_dir, self.settings
-        values = [(key, value) for key, value in settings.values if key not in ("core.excludesfile", "core.attributesfile")]
-        for key, source in (("excludes", settings.excludes), ("attributes", settings.attributes)):
-            if source is not None:
-                shutil.copyfile(source, fresh / key)
-                values.append((f"core.{key}file", f"{FOLDER}/{key}"))
-        sha256 = self.repository.object_format == "sha256"
-        partial = any(key == "extensions.partialclone" for key, _ in settings.shown)
-        version = [("core.repositoryformatversion", "1" if sha256 or partial else "0"), ("core.bare", "false")]
-        if sha256:
-            version.append(("extensions.objectformat", "sha256"))
-        person = [("user.name", settings.author_name), ("user.email", settings.author_email)]
-        # Numbers of users may be others inside, and none of what follows is to start a program by itself.
-        fixed = [
-            ("core.checkstat", "minimal"), ("core.logallrefupdates", "true"), ("gc.auto", "0"), ("maintenance.auto", "false"),
-            ("commit.gpgsign", "false"), ("tag.gpgsign", "false"),
-        ]  # fmt: skip
-        lines = [_line(key, value) for key, value in (*version, *settings.shown, *values, *person, *fixed)]
-        _put(fresh / "config", "".join(lines))
-        self._write_fixed(fresh / "config")
-        for source in (common / "info" / "exclude", common / "info" / "attributes", common / "shallow"):
-            _copy(source, fresh / source.relative_to(common))
-        if settings.sparse:
-            _copy(git_dir / "info" / "sparse-checkout", fresh / "info" / "sparse-checkout")
-        for name in ("logs/HEAD", *([f"logs/refs/heads/{self.branch}"] if self.branch else [])):
-            source = (git_dir if name == "logs/HEAD" else common) / name
-            if source.is_file() and source.stat().st_size <= _LOG_BYTES:
-                (fresh / name).parent.mkdir(parents=True, exist_ok=True)
-                _copy(source, fresh / name)
-
-
-def _replace(old: UntrustedFolder, folder: Path, fresh: Path, scratch: Path) -> None:
-    """`folder`, held open as `old`, stays the one that it is, because it may be mounted; so do its index and objects."""
-    with old.within("objects") as objects:
-        for name in objects.names() if objects is not None else ():
-            if objects is not None and re.fullmatch(r"[0-9a-f]{2}", name):
-                objects.move(name, fresh / "objects" / name)
-    with old.within("objects", "pack") as packs:
-        for name in packs.names() if packs is not None else ():
-            if packs is not None:
-                packs.move(name, fresh / "objects" / "pack" / name)
-    (scratch / "old").mkdir()
-    for name in old.names():
-        if name != "index":
-            old.move(name, scratch / "old" / name)
-    for entry in sorted(fresh.iterdir()):
-        entry.rename(folder / entry.name)
+        self._write_note(_Note(plan.tip, tuple(map(str, plan.stores)), state))
 
 
 def _is_name(name: str) -> bool:
     return len(name) < _LONGEST_NAME and _NAME.fullmatch(name) is not None and _NO_NAME.search(name) is None
-
-
-def _programs(hooks: Path) -> list[Path]:
-    """The user's hooks. They run inside, as they would outside."""
-    if hooks.is_symlink() or not hooks.is_dir():
-        return []
-    found = [path for path in sorted(hooks.iterdir()) if path.is_file() and not path.is_symlink() and path.suffix != ".sample"]
-    return [path for path in found if os.access(path, os.X_OK) and path.stat().st_size <= _HOOK_BYTES][:_MOST_HOOKS]
-
-
-def object_stores(objects: Path) -> tuple[Path, ...]:
-    """A store and those that it borrows from, nearest first (gitrepository-layout(5), objects/info/alternates). Only what holds
-    nothing but objects counts."""
-    found: dict[Path, None] = {}
-    waiting = [objects]
-    while waiting and len(found) < _MOST_STORES:
-        store = Path(os.path.realpath(waiting.pop(0)))
-        if store in found or not store.is_dir() or not all(_STORE_ENTRY.fullmatch(each.name) for each in store.iterdir()):
-            continue  # a stranger's list may name any folder of the user's
-        found[store] = None
-        text = read_small(store / "info" / "alternates", 1 << 16) or ""
-        names = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith(("#", '"'))]
-        waiting += [store / name for name in names]
-    return tuple(found)
 
 
 def _copied(folder: UntrustedFolder, names: list[str], target: Path, room: int) -> int:
@@ -488,14 +367,15 @@ def _copied(folder: UntrustedFolder, names: list[str], target: Path, room: int) 
     return room
 
 
-def _loose(folder: UntrustedFolder, prefix: str, depth: int) -> Iterator[tuple[str, str]]:
-    for name in folder.names()[:_MOST_REFS * 4]:
+def _loose(folder: UntrustedFolder, prefix: str, depth: int, room: Iterator[int]) -> Iterator[tuple[str, str]]:
+    """By name. As many files are looked at as `room` has steps."""
+    for name, _ in zip(folder.names(), room, strict=False):
         if (oid := _oid(folder.read(name))) is not None:
             yield f"{prefix}/{name}", oid
         elif depth:
             with folder.within(name) as inner:
                 if inner is not None:
-                    yield from _loose(inner, f"{prefix}/{name}", depth - 1)
+                    yield from _loose(inner, f"{prefix}/{name}", depth - 1, room)
 
 
 def _entries_of(log: bytes | None) -> list[str]:
@@ -516,22 +396,3 @@ def _text(content: bytes | None) -> str:
 def _oid(content: bytes | None) -> str | None:
     text = _text(content)
     return text if _OID.fullmatch(text) else None
-
-
-def _put(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, "utf-8", "surrogateescape")
-
-
-def _copy(source: Path, target: Path) -> None:
-    """A link in a stranger's git directory may lead to any file of the user's."""
-    if source.is_file() and not source.is_symlink() and not source.parent.is_symlink():
-        shutil.copyfile(source, target)
-
-
-def _line(key: str, value: str) -> str:
-    section, _, rest = key.partition(".")
-    middle, _, name = rest.rpartition(".")
-    quoted = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    below = ' "' + middle.replace("\\", "\\\\").replace('"', '\\"') + '"' if middle else ""
-    return f'[{section}{below}]\n\t{name} = "{quoted}"\n'

@@ -1,7 +1,7 @@
 """`.worktreeinclude`: which ignored files of the checkout (an `.env`, a local setting) a task's worktree needs as well.
 
-The file stands at the root of the checkout, in gitignore syntax. Only files that git ignores are copied: what it does not
-ignore is the task's base already, or the user's own uncommitted work.
+The file stands at the root of the checkout, in gitignore syntax. Only files that git ignores, and those that hold secrets, are
+copied: everything else is the task's base already.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from goose_py.git.paths import located, parents
 from goose_py.git.repository import Repository
 from goose_py.git.trees.snapshot import INCLUDE, ignored_paths
 from goose_py.git.worktrees.checkout import viewed
-from goose_py.protocol.changes import path_from_bytes
+from goose_py.protocol.changes import path_from_bytes, path_to_bytes
 
 FILE_NAME = INCLUDE
 
@@ -32,9 +32,10 @@ class Included:
 
 
 async def copy_included(
-    repository: Repository, worktree: Path, scratch: Path, further: Sequence[str] = ()
+    repository: Repository, worktree: Path, scratch: Path, further: Sequence[str] = (), left_out: Sequence[str] = ()
 ) -> Included:
-    """Copy what `.worktreeinclude` and the patterns `further` ask for. Copies are readable by their owner alone; symlinks are
+    """Copy what `.worktreeinclude` and the patterns `further` ask for, of what git ignores and of the new files that were
+    `left_out` of a task's base. Copies are readable by their owner alone; symlinks are
     copied as links where they stay inside the checkout, and never followed."""
     file = repository.root / FILE_NAME
     patterns = [f"--exclude={pattern}" for pattern in further]
@@ -47,7 +48,7 @@ async def copy_included(
         paths = [path for path in wanted.split(b"\0") if path]
         if not paths:
             return Included()
-        chosen = sorted(await ignored_paths(on, paths))
+        chosen = sorted(await ignored_paths(on, paths) | set(paths) & {path_to_bytes(path) for path in left_out})
     return await asyncio.to_thread(_copy_all, repository.root, worktree, chosen)
 
 

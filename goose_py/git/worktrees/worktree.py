@@ -269,6 +269,7 @@ class TaskWorktree:
             return warnings
         await self._keep_left(tip, commit)
         await update_ref(self.repository.bound, self.reference, commit, tip, "commit in the task")
+        await self.commits.show(commit)
         return warnings
 
     async def _keep_left(self, tip: str, commit: str) -> None:
