@@ -35,7 +35,7 @@ def find_checks(host: Host, root: Path) -> tuple[FoundCheck, ...]:
     except OSError:
         return ()
     project = Project(
-        names=names, read=lambda name: read_small(root / name, READABLE), has=lambda program: host.which(program) is not None
+        names=names, read=lambda name: read_small(root / name, READABLE), has=host.on_path
     )
     return found_checks(project)
 

@@ -62,13 +62,21 @@ class Host:
         return find_task(self.tasks, name)
 
     def which(self, program: str) -> Path | None:
-        """The absolute path of a program on the user's PATH; never one that lies in the repository of the current folder, which
-        others have written."""
-        ours = next((folder for folder in (self.cwd, *self.cwd.parents) if os.path.lexists(folder / ".git")), self.cwd)
-        parts = (part for part in self.env.get("PATH", "").split(os.pathsep) if part.startswith("/"))
-        search = os.pathsep.join(part for part in parts if not Path(os.path.realpath(part)).is_relative_to(ours.resolve()))
-        found = shutil.which(program, path=search)
+        """The absolute path of a program for us to run, on the user's PATH; never one of the current repository, which others
+        have written. A repository that holds the home folder is the user's own."""
+        parts = self._path()
+        around = next((folder for folder in (self.cwd, *self.cwd.parents) if os.path.lexists(folder / ".git")), None)
+        if around is not None and not self.home.resolve().is_relative_to(around.resolve()):
+            parts = [part for part in parts if not Path(os.path.realpath(part)).is_relative_to(around.resolve())]
+        found = shutil.which(program, path=os.pathsep.join(parts))
         return Path(found) if found else None
+
+    def on_path(self, program: str) -> bool:
+        """Whether the user's commands find it, also in the repository: a virtual environment is often there."""
+        return shutil.which(program, path=os.pathsep.join(self._path())) is not None
+
+    def _path(self) -> list[str]:
+        return [part for part in self.env.get("PATH", "").split(os.pathsep) if part.startswith("/")]
 
     @staticmethod
     def now() -> float:

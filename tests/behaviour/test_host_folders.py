@@ -89,8 +89,12 @@ def test_a_program_of_the_repository_is_never_taken_for_the_users(tmp_path: Path
     (tmp_path / "link").symlink_to("repo/bin")
     (tmp_path / "repo" / ".git").mkdir()
     for here in ("repo", "repo/deep", "repo/deep/bin"):
-        host = Host({"PATH": f"{tmp_path / folder}:bin::{tmp_path / 'own'}"}, tmp_path / here, tmp_path, paths_in(tmp_path))
-        assert host.which("git") == tmp_path / "own" / "git"
+        env = {"PATH": f"{tmp_path / folder}:bin::{tmp_path / 'own'}"}
+        host = Host(env, tmp_path / here, tmp_path, paths_in(tmp_path))
+        assert host.which("git") == tmp_path / "own" / "git" and host.on_path("git")
+    # Where there is no repository, and in one that is the user's whole home, the user's PATH is as it is.
+    for here, home in ((Path("/"), tmp_path), (tmp_path / "repo", tmp_path / "repo" / "deep")):
+        assert Host(env, here, home, paths_in(tmp_path)).which("git") == tmp_path / folder / "git"
 
 
 @pytest.mark.case("S16")

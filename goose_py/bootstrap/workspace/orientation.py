@@ -33,7 +33,7 @@ def describe(host: Host, worktree: TaskWorktree, files: Sequence[str], sandbox: 
     """A dozen lines. `files` are the base's; `seen` is what the model calls the workspace, `start` the folder it begins in."""
     lines = [
         f"System: {platform.system()} {platform.machine()}, bash, Python {sys.version_info.major}.{sys.version_info.minor}",
-        f"On PATH: {', '.join(name for name in PROGRAMS if host.which(name)) or 'none of the usual tools'}",
+        f"On PATH: {', '.join(name for name in PROGRAMS if host.on_path(name)) or 'none of the usual tools'}",
         f"Sandbox of commands: {sandbox}",
         f"Workspace: {seen} (a git worktree of {worktree.repository.root.name})",
         *([] if start == "." else [f"Folder: {start}; relative paths and commands begin there"]),
