@@ -19,18 +19,26 @@ _KEYS = (
     "core.sparsecheckoutcone",
 )
 _PATHS = ("core.excludesfile", "core.attributesfile")
-_PERSON = ("user.name", "user.email")
+_PERSON = ("user.name", "user.email", "author.name", "author.email", "committer.name", "committer.email")
+_CUSTOMS = ("commit.gpgsign", "core.hookspath")
 _LFS_STORAGE = "lfs.storage"
 
 
 @dataclass(frozen=True)
 class InertSettings:
-    """`values`: configuration that names no program and can therefore be copied. Author as git would take it.
-    `lfs_storage` is where Git LFS keeps its files where that is not `lfs` in the git directory."""
+    """`values`: configuration that names no program and can therefore be copied. Author and committer as git would take them
+    (git-commit(1), "Commit Information"); not `author_known` where nobody has said who that is. `signs` and `hooks_path`: what
+    the user's own commits do, which ours only tell of. `lfs_storage` is where Git LFS keeps its files where that is not `lfs`
+    in the git directory."""
 
     values: tuple[tuple[str, str], ...]
     author_name: str
     author_email: str
+    committer_name: str
+    committer_email: str
+    author_known: bool = True
+    signs: bool = False
+    hooks_path: str = ""
     lfs_storage: str = ""
 
     @property
@@ -40,7 +48,7 @@ class InertSettings:
 
 async def read_inert_settings(repository: Repository) -> InertSettings:
     """From the repository, the user's and the system's configuration. `git config` executes nothing of what it reads."""
-    wanted = "|".join((*_KEYS, *_PATHS, *_PERSON, _LFS_STORAGE)).replace(".", r"\.")
+    wanted = "|".join((*_KEYS, *_PATHS, *_PERSON, *_CUSTOMS, _LFS_STORAGE)).replace(".", r"\.")
     done = await _with_all_scopes(repository.bound).run(
         "config", "--includes", "-z", "--get-regexp", f"^({wanted})$", ok=(0, 1)
     )
@@ -58,10 +66,22 @@ async def read_inert_settings(repository: Repository) -> InertSettings:
     paths = {key: _expanded(found[key], home) for key in _PATHS if key in found}
     # A device or a pipe would be read without end, by git and by us: a stranger's git directory may name one.
     values += [(key, path) for key, path in paths.items() if (repository.root / path).is_file()]
+    env = repository.git.env
+
+    def person(who: str, what: str) -> str:
+        said = (env.get(f"GIT_{who.upper()}_{what.upper()}"), found.get(f"{who}.{what}"), found.get(f"user.{what}"))
+        return next((each.strip() for each in said if each and each.strip()), env.get("EMAIL", "") if what == "email" else "")
+
+    author, address = person("author", "name"), person("author", "email")
     return InertSettings(
         values=tuple(values),
-        author_name=found.get("user.name", "").strip() or "goose-py",
-        author_email=found.get("user.email", "").strip() or "goose-py@localhost",
+        author_name=author or "goose-py",
+        author_email=address or "goose-py@localhost",
+        committer_name=person("committer", "name") or author or "goose-py",
+        committer_email=person("committer", "email") or address or "goose-py@localhost",
+        author_known=bool(author and address),
+        signs=_boolean(found.get("commit.gpgsign", "")) == "true",
+        hooks_path=_expanded(found.get("core.hookspath", ""), home),
         lfs_storage=_expanded(found.get(_LFS_STORAGE, ""), home),
     )
 
