@@ -55,6 +55,8 @@ class User:
         self.repository.mkdir(parents=True)
         (self.repository / "cart.py").write_text(CART)
         (self.repository / "test_cart.py").write_text(CART_TEST)
+        (self.root / "home").mkdir(exist_ok=True)
+        (self.root / "home" / ".gitconfig").write_text("[user]\n\tname = Ada\n\temail = ada@example.org\n")
         self.git("init", "-q", "-b", "main")
         self.commit("A cart with a bug")
 

@@ -22,7 +22,8 @@ _KEYS = (
     "core.sparsecheckoutcone",
 )
 _PATHS = ("core.excludesfile", "core.attributesfile")
-_PERSON = ("user.name", "user.email")
+_PERSON = ("user.name", "user.email", "author.name", "author.email", "committer.name", "committer.email")
+_CUSTOMS = ("commit.gpgsign", "core.hookspath")
 _LFS_STORAGE = "lfs.storage"
 # What git prints, and where branches belong: names no program, file or credential. Addresses are shown without these.
 _SHOWN = (
@@ -39,14 +40,20 @@ _IS_SHOWN = re.compile("|".join(f"(?:{each})" for each in _SHOWN), re.IGNORECASE
 
 @dataclass(frozen=True)
 class InertSettings:
-    """`values`: configuration that names no program and can therefore be copied. Author as git would take it.
-    `lfs_storage` is where Git LFS keeps its files where that is not `lfs` in the git directory. `shown` are settings by which
-    git says in a task what it says in the checkout, credentials struck out; `excludes` and `attributes` the user's own files
-    of patterns, their usual places included."""
+    """`values`: configuration that names no program and can therefore be copied. Author and committer as git would take them
+    (git-commit(1), "Commit Information"); not `author_known` where nobody has said who that is. `signs` and `hooks_path`: what
+    the user's own commits do, which ours only tell of. `lfs_storage` is where Git LFS keeps its files where that is not `lfs`
+    in the git directory. `shown` are settings by which git says in a task what it says in the checkout, credentials struck out;
+    `excludes` and `attributes` the user's own files of patterns, their usual places included."""
 
     values: tuple[tuple[str, str], ...]
     author_name: str
     author_email: str
+    committer_name: str
+    committer_email: str
+    author_known: bool = True
+    signs: bool = False
+    hooks_path: str = ""
     lfs_storage: str = ""
     shown: tuple[tuple[str, str], ...] = ()
     excludes: Path | None = None
@@ -59,7 +66,7 @@ class InertSettings:
 
 async def read_inert_settings(repository: Repository) -> InertSettings:
     """From the repository, the user's and the system's configuration. `git config` executes nothing of what it reads."""
-    wanted = "|".join((*_KEYS, *_PATHS, *_PERSON, _LFS_STORAGE)).replace(".", r"\.") + "|" + "|".join(_SHOWN)
+    wanted = "|".join((*_KEYS, *_PATHS, *_PERSON, *_CUSTOMS, _LFS_STORAGE)).replace(".", r"\.") + "|" + "|".join(_SHOWN)
     done = await _with_all_scopes(repository.bound).run(
         "config", "--includes", "--show-scope", "-z", "--get-regexp", f"^({wanted})$", ok=(0, 1)
     )
@@ -82,10 +89,22 @@ async def read_inert_settings(repository: Repository) -> InertSettings:
     paths = {key: _expanded(found[key], home) for key in _PATHS if key in found}
     # A device or a pipe would be read without end, by git and by us: a stranger's git directory may name one.
     values += [(key, path) for key, path in paths.items() if (repository.root / path).is_file()]
+    env = repository.git.env
+
+    def person(who: str, what: str) -> str:
+        said = (env.get(f"GIT_{who.upper()}_{what.upper()}"), found.get(f"{who}.{what}"), found.get(f"user.{what}"))
+        return next((each.strip() for each in said if each and each.strip()), env.get("EMAIL", "") if what == "email" else "")
+
+    author, address = person("author", "name"), person("author", "email")
     return InertSettings(
         values=tuple(values),
-        author_name=found.get("user.name", "").strip() or "goose-py",
-        author_email=found.get("user.email", "").strip() or "goose-py@localhost",
+        author_name=author or "goose-py",
+        author_email=address or "goose-py@localhost",
+        committer_name=person("committer", "name") or author or "goose-py",
+        committer_email=person("committer", "email") or address or "goose-py@localhost",
+        author_known=bool(author and address),
+        signs=_boolean(found.get("commit.gpgsign", "")) == "true",
+        hooks_path=_expanded(found.get("core.hookspath", ""), home),
         lfs_storage=_expanded(found.get(_LFS_STORAGE, ""), home),
         shown=tuple(shown),
         excludes=_patterns(repository, _users(paths, scopes, "core.excludesfile"), "ignore"),

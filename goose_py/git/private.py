@@ -255,12 +255,12 @@ class PrivateStore:
 
     def identity(self) -> dict[str, str]:
         """Whose commits they are, as environment variables of git."""
-        name, email = self.settings.author_name, self.settings.author_email
+        settings = self.settings
         return {
-            "GIT_AUTHOR_NAME": name,
-            "GIT_AUTHOR_EMAIL": email,
-            "GIT_COMMITTER_NAME": name,
-            "GIT_COMMITTER_EMAIL": email,
+            "GIT_AUTHOR_NAME": settings.author_name,
+            "GIT_AUTHOR_EMAIL": settings.author_email,
+            "GIT_COMMITTER_NAME": settings.committer_name,
+            "GIT_COMMITTER_EMAIL": settings.committer_email,
         }
 
     def configure(self, git_dir: Path, *, of_submodule: bool = False) -> None:

@@ -21,6 +21,7 @@ from goose_py.protocol.changes import path_from_bytes
 from goose_py.review.apply import aside_of, put_in_place
 from goose_py.review.approval import Approval
 from goose_py.review.checkout_state import Standing, standings
+from goose_py.review.commit_customs import require_author
 from goose_py.review.errors import ApprovalOutdated, BaseMoved, CannotApply, UncommittedOverlap, listed
 from goose_py.review.index_lock import Journal, index_locked
 from goose_py.review.merge import Merged, PathChange, merged_entry, merged_onto, path_changes, refuse_submodules
@@ -79,6 +80,7 @@ async def prepare_landing(
         raise BaseMoved(f"the branch {branch} no longer exists; choose another one to merge into. Nothing was changed.")
     if approval.empty:
         raise CannotApply("nothing of this change was kept, so there is nothing to merge.")
+    require_author(store)
     await refuse_submodules(store, approval.base_tree, approval.tree)
     tip_tree = await repository.tree_of(tip)
     if history == "commits":
@@ -134,6 +136,7 @@ async def commit_on_task_branch(
     repository, store = worktree.repository, worktree.store
     if approval.empty:
         raise CannotApply("nothing of this change was kept, so there is nothing to commit.")
+    require_author(store)
     await refuse_submodules(store, approval.base_tree, approval.tree)
     before = await worktree.tip()
     if before is None:

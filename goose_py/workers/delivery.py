@@ -19,6 +19,7 @@ from goose_py.protocol import events as ev
 from goose_py.protocol.errors import GooseError, UserError
 from goose_py.protocol.resolving import resolving
 from goose_py.review.approval import Approval
+from goose_py.review.commit_customs import left_out
 from goose_py.review.errors import listed
 from goose_py.review.landing import commit_on_task_branch
 from goose_py.tasks.changes.pull_request import body, title
@@ -63,6 +64,8 @@ async def deliver(
         message = f"{title(summary)}\n\n{text}"
         commit = await commit_on_task_branch(worktree, approval, message, "commits", with_changes=delivery.with_changes)
         (folder.path / "pull-request.md").write_text(text, "utf-8")
+        if customs := left_out(worktree.repository, worktree.store):
+            emit(ev.Warned(text=customs))
     elif summary.delivered or (folder.path / "pull-request.md").exists():
         commit = await worktree.tip() or ""
     else:

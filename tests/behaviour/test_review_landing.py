@@ -224,7 +224,7 @@ async def test_the_tasks_own_commits_are_kept_with_their_authors(place: Place):
     landing = await prepare_landing(worktree, approval, "main", "the rest\n", "commits")
     await land(await place.open(), worktree.store, landing, place.scratch)
     assert place.sh("git log --format='%an: %s' -4").splitlines() == [
-        "goose-py: the rest", "Ada: second step", "Agent: first step", "Ada: meanwhile"
+        "Ada: the rest", "Ada: second step", "Agent: first step", "Ada: meanwhile"
     ]  # fmt: skip
     assert place.sh("git show --name-only --format= HEAD~1").split() == ["two"]
     partly = Approval(approval.base_tree, approval.result_tree, worktree.base.tree[::-1])

@@ -15,6 +15,8 @@ from goose_py.protocol.amounts import counted
 from goose_py.protocol.changes import ChangeSet, FileChange
 from goose_py.protocol.errors import GooseError, UserError
 from goose_py.protocol.events import ChangesApplied, Rebased
+from goose_py.protocol.safe_text import safe_text
+from goose_py.review.commit_customs import left_out
 from goose_py.review.errors import listed
 from goose_py.review.selection import reviewed
 from goose_py.review.verdicts import FileReview, HunkReview, Review, decisions_of
@@ -75,6 +77,8 @@ async def _apply(host: Host, folder: TaskFolder, request: ApplyRequest) -> int:
         print(f"goose-py: {refusal}", file=sys.stderr)
         return await send_back(host, folder, request.into)
     print(_applied(summary_of(folder), request.how))
+    if request.how != "worktree" and (customs := left_out(inspected.worktree.repository, inspected.worktree.store)):
+        print(safe_text(customs), file=sys.stderr)
     return 0
 
 
