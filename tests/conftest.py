@@ -12,6 +12,8 @@ sys.dont_write_bytecode = True
 
 
 @pytest.fixture
-def user(tmp_path: Path) -> Iterator[User]:
+def user(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[User]:
+    """Where a module says `FOUND_CHECKS = True`, the checks that a project gives away run as they do for a new user."""
     with user_at(tmp_path) as user:
+        user.found_checks = getattr(request.module, "FOUND_CHECKS", False)
         yield user

@@ -7,6 +7,8 @@ import signal
 import pytest
 from command import FIX, FIXING, PLAN, PLAN_DONE, answered, calls
 
+FOUND_CHECKS = True
+
 MAKEFILE = "test:\n\tpython3 -c 'import cart; assert cart.total([10, 5], discount=3) == 12'\n"
 BREAKING = [calls(PLAN, ("edit", {**FIX[1], "new_string": "0"}), PLAN_DONE), *[{"text": "Done."}] * 12]
 WRITING = [calls(PLAN, ("write", {"path": "notes.txt", "content": "n\n"}), PLAN_DONE), *[{"text": "Done."}] * 6]

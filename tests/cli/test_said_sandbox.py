@@ -9,6 +9,8 @@ import sys
 import pytest
 from command import GOOSE, Ended, answered
 
+FOUND_CHECKS = True
+
 DONE = [{"text": "Fine."}] * 3
 
 

@@ -7,6 +7,8 @@ import pytest
 from checkouts import manifest, run
 from command import PLAN, PLAN_DONE, User, answered, calls
 
+FOUND_CHECKS = True
+
 DONE = [{"text": "Done."}] * 4
 WRITES = ("write", {"path": "new.txt", "content": "new\n"})
 

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from command import FIX, PLAN, PLAN_DONE, User, answered, calls
 
+FOUND_CHECKS = True
+
 DONE = [{"text": "Done."}] * 8
 CONFIG = """\
 mode = "auto"

@@ -6,6 +6,8 @@ import pytest
 from command import answered, calls
 from parallel import ended as finished
 
+FOUND_CHECKS = True
+
 TOKEN = "ghx-4f9a1c77d02b4e5f"
 SEEN = ("shell", {"command": "echo token `printenv GH_TOKEN | wc -m` region $AWS_REGION other [$OTHER]; echo my $GH_TOKEN"})
 LOOKING = [calls(SEEN), {"text": "Seen."}]

@@ -18,6 +18,8 @@ from parallel import ended, folder_of, until
 from goose_py.tasks.store import TaskFolder
 from goose_py.tasks.summary import summary_of
 
+FOUND_CHECKS = True
+
 DONE = [{"text": "Done."}] * 4
 GO = "until [ -e /tmp/go ]; do sleep 0.02; done"
 WRITES = ("write", {"path": "new.txt", "content": "new\n"})

@@ -15,6 +15,8 @@ import pytest
 from checkouts import SHOW_STATE, Run, git_state, leave_uncommitted_work, manifest, run
 from command import User, answered, calls
 
+FOUND_CHECKS = True
+
 SHOUT = "def shout(text: str) -> str:\n    return text.upper()\n\n\n"
 ENCODING = "src/itsdangerous/encoding.py"
 PYTEST = "python -m pytest -q -p no:cacheprovider"
