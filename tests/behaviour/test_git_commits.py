@@ -45,7 +45,7 @@ async def test_a_commit_made_inside_is_kept_for_the_task_and_the_next_one_builds
         assert snapshot.warnings == ()
         assert await worktree.tip() == made[-1]
     log = await worktree.repository.bound.line("log", "--format=%s %an", "refs/goose/t1/head", "-2")
-    assert log == "number 2 goose-py\nnumber 1 goose-py"
+    assert log == "number 2 Ada\nnumber 1 Ada"
     # The user's own git sees a clean worktree, and no branch of theirs has moved or come.
     assert users_git(worktree, "status", "--porcelain") == ""
     assert users_git(worktree, "rev-parse", "HEAD").strip() == made[-1]
