@@ -107,14 +107,18 @@ async def read_inert_settings(repository: Repository) -> InertSettings:
         hooks_path=_expanded(found.get("core.hookspath", ""), home),
         lfs_storage=_expanded(found.get(_LFS_STORAGE, ""), home),
         shown=tuple(shown),
-        excludes=_patterns(repository, _users(paths, scopes, "core.excludesfile"), "ignore"),
-        attributes=_patterns(repository, _users(paths, scopes, "core.attributesfile"), "attributes"),
+        excludes=_patterns(repository, _users(repository, paths, scopes, "core.excludesfile"), "ignore"),
+        attributes=_patterns(repository, _users(repository, paths, scopes, "core.attributesfile"), "attributes"),
     )
 
 
-def _users(paths: Mapping[str, str], scopes: Mapping[str, str], key: str) -> str | None:
-    """What the user configured, not a repository: that may have been sent by somebody who would like to see that file."""
-    return paths.get(key) if scopes.get(key) in ("global", "system") else None
+def _users(repository: Repository, paths: Mapping[str, str], scopes: Mapping[str, str], key: str) -> str | None:
+    """What the user configured. A repository may have been sent by somebody who would like to see some file of theirs: what it
+    names counts only within it."""
+    path = paths.get(key)
+    if path is None or scopes.get(key) in ("global", "system"):
+        return path
+    return path if (repository.root / path).resolve().is_relative_to(repository.root) else None
 
 
 def _patterns(repository: Repository, configured: str | None, usual: str) -> Path | None:

@@ -42,6 +42,8 @@ class Earlier:
             if path.is_file() and not path.is_symlink() and MADE_AT in (content := path.read_bytes()):
                 path.chmod(0o600)
                 path.write_bytes(content.replace(MADE_AT, bytes(self.user.root)))
+        for key, value in (("user.name", "Ada"), ("user.email", "ada@example.org")):
+            self.user.git("config", key, value)  # without these nothing can be committed any more
         begun = [path.parent.name for path in (self.user.state / "tasks").glob("*/log.jsonl")]
         return self.user, begun[0]
 
