@@ -228,7 +228,7 @@ class Stand:
         where, state, _, edited, written, trace, planted, harvest, *_ = done.printed
         assert where.splitlines()[0] == str(self.folder)
         assert "no secrets here" in state
-        assert "Edited" in edited and "test" in written, (edited, written)
+        assert "Edited" in edited and "Wrote" in written, (edited, written)
         assert str(self.checkout / self.project.shows) in trace and str(self.user.state) not in trace
         assert "7" in harvest or "planted" in harvest, (planted, harvest)
         assert (await done.row())["checks"] == "passed"

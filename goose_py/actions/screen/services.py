@@ -30,7 +30,8 @@ def services(host: Host, settings: Settings, flags: Mapping[str, Any]) -> Servic
     from goose_py.bootstrap.models import window_of
 
     tasks, changes, machine = _Tasks(host, flags), _Changes(host), _Machine(host)
-    history = PromptHistory(host.paths.state / "prompts", lambda text: _redaction(host)(text))
+    redact = cache(lambda: _redaction(host))
+    history = PromptHistory(host.paths.state / "prompts", lambda text: redact()(text))
     return Services(
         connect=tasks.connect,
         load_changes=changes.load,
@@ -53,7 +54,6 @@ def services(host: Host, settings: Settings, flags: Mapping[str, Any]) -> Servic
     )
 
 
-@cache
 def _redaction(host: Host) -> Callable[[str], str]:
     """Made when something is first typed: the stored keys have to be read for it."""
     from goose_py.bootstrap.known_secrets import redaction

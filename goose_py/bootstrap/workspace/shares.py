@@ -9,7 +9,7 @@ import itertools
 import os
 import shutil
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final
@@ -141,7 +141,13 @@ async def _ignored(worktree: TaskWorktree) -> list[str]:
     listing = await on.out("ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--directory")
     found = [path for path in listing.split(b"\0") if path]
     rules = await ignored_paths(on, found) if found else set()
-    return [path_from_bytes(path) for path in found if path in rules]
+    # A folder that ignores itself (`*` in a .gitignore of its own, as uv makes it) is listed with what is in it.
+    return [path_from_bytes(path) for path in found if path in rules and not _within(path, rules)]
+
+
+def _within(path: bytes, folders: Collection[bytes]) -> bool:
+    parts = path.rstrip(b"/").split(b"/")
+    return any(b"/".join(parts[:number]) + b"/" in folders for number in range(1, len(parts)))
 
 
 class _Search:
