@@ -121,7 +121,7 @@ def create_server(
                 Ledger(),
                 jobs,
                 shell.Shell(starts, bound, env, logs, jobs, cleaner),
-                Ripgrep(program, getattr(starts, "reading", starts), bound.root, env) if program else None,
+                Ripgrep(program, getattr(starts, "reading", None) or starts, bound.root, env) if program else None,
                 anyio.Lock(),
             )
         finally:

@@ -62,12 +62,12 @@ class _Reading(msgspec.Struct, frozen=True):
 
 class _SpawnWhile(msgspec.Struct, frozen=True):
     """`contained` tells the developer extension that nothing outlives the process that is returned: the container ends with
-    it. `reading` is for what was judged to change nothing, whatever the mode."""
+    it. `reading` is for what was judged to change nothing, whatever the mode; None where nothing could keep it to that."""
 
     writing: BoundSpawn
     planned: BoundSpawn
     planning: Callable[[], bool]
-    reading: _Reading
+    reading: _Reading | None
     contained: bool
     first: Callable[[], None]
 
@@ -123,11 +123,12 @@ class Confinement(msgspec.Struct, frozen=True):
     def spawn_while(self, planning: Callable[[], bool]) -> Spawn:
         """Starts processes that may write the workspace unless `planning` says at that moment that nothing may."""
         sandbox, first = self.found.sandbox, self.before_each
+        reading = _Reading(bind(sandbox, self.policy.reading()), first, REFUSED_WRITE.get(self.found.backend, ()))
         return _SpawnWhile(
             writing=self.spawn(),
             planned=bind(sandbox, msgspec.structs.replace(self.policy, read_only=True)),
             planning=planning,
-            reading=_Reading(bind(sandbox, self.policy.reading()), first, REFUSED_WRITE.get(self.found.backend, ())),
+            reading=None if self.found.level is Level.NONE else reading,
             contained=self.found.backend == "bubblewrap",
             first=first,
         )

@@ -62,7 +62,7 @@ class Shell:
         cleaner: Callable[[], Cleaner] | None = None,
     ) -> None:
         self._spawn = spawn
-        self._reading: Spawn = getattr(spawn, "reading", spawn)
+        self._reading: Spawn = getattr(spawn, "reading", None) or spawn
         self._contained = getattr(spawn, "contained", False) is True
         self._workspace = workspace
         self._env = env
