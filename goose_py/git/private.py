@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import hashlib
 import os
 import re
 import shutil
@@ -162,17 +163,37 @@ class PrivateStore:
 
     async def write_blobs(self, contents: Sequence[bytes]) -> list[str]:
         """Store contents as they are (no conversion) and return their oids in the same order."""
+        return await self.write_objects("blob", contents)
+
+    async def write_objects(self, kind: str, contents: Sequence[bytes]) -> list[str]:
+        """The same for objects of any kind."""
         if not contents:
             return []
-        with self.scratch("blobs") as folder:
+        with self.scratch("objects") as folder:
             paths = [Path(folder) / str(number) for number in range(len(contents))]
             try:
                 await asyncio.to_thread(_write_all, paths, contents)
             except OSError as error:
                 raise from_os_error(error) from None
             listing = "".join(f"{path}\n" for path in paths).encode()
+            output = await self.bound.out("hash-object", "-w", "-t", kind, "--no-filters", "--stdin-paths", stdin=listing)
+        return output.decode().split()
+
+    async def write_files(self, places: Sequence[Path]) -> list[str]:
+        """The same for the contents of files, whatever they are called."""
+        if not places:
+            return []
+        with self.scratch("files") as folder:
+            links = [Path(folder) / str(number) for number in range(len(places))]
+            for link, place in zip(links, places, strict=True):
+                link.symlink_to(place)
+            listing = "".join(f"{link}\n" for link in links).encode()
             output = await self.bound.out("hash-object", "-w", "--no-filters", "--stdin-paths", stdin=listing)
         return output.decode().split()
+
+    def oid_of(self, kind: str, content: bytes) -> str:
+        """What git calls an object with this content."""
+        return hashlib.new(self.object_format, f"{kind} {len(content)}\0".encode() + content).hexdigest()
 
     async def entries(self, tree: str, paths: Sequence[bytes] | None = None) -> dict[bytes, Entry]:
         """Files, symlinks and submodules of a tree by path; with `paths` only those (absent ones are left out)."""
@@ -189,11 +210,16 @@ class PrivateStore:
 
     async def edited_tree(self, tree: str, changes: Mapping[bytes, Entry]) -> str:
         """`tree` with some paths set to an entry, or removed where the entry is ABSENT."""
-        if not changes:
-            return tree
+        return await self._indexed(changes, "read-tree", tree) if changes else tree
+
+    async def tree_of(self, entries: Mapping[bytes, Entry]) -> str:
+        """A tree with nothing else in it."""
+        return await self._indexed(entries, "read-tree", "--empty")
+
+    async def _indexed(self, changes: Mapping[bytes, Entry], *beginning: str) -> str:
         with self.scratch("tree") as folder:
             on = self.git.at(self.path, index=Path(folder) / "index")
-            await on.run("read-tree", tree)
+            await on.run(*beginning)
             await on.run("update-index", "-z", "--index-info", stdin=index_info(changes, self.null_oid))
             return await on.line("write-tree")
 

@@ -316,7 +316,8 @@ UNDONE = "undone"
 class ChangesApplied(Event, frozen=True, kw_only=True, tag="changes_applied"):
     """`tree` is the approved tree, bound to `base_tree` and `result_tree`; `how` is the way it was merged, `target` the
     branch or folder that received it, `commit` what was made there, if anything, `branch` the task's own that it was delivered
-    on. `by_hand` are shell commands that are left to the user to send it on. With `how` UNDONE the files of `target` are `tree`
+    on. `by_hand` are shell commands that are left to the user to send it on. `before` and `after` are trees with the very bytes
+    that `files` had on disk and were given. With `how` UNDONE the files of `target` are `tree`
     again, which they were before the last one was applied."""
 
     base_tree: str
@@ -328,6 +329,8 @@ class ChangesApplied(Event, frozen=True, kw_only=True, tag="changes_applied"):
     branch: str = ""
     files: tuple[str, ...] = ()
     by_hand: tuple[str, ...] = ()
+    before: str = ""
+    after: str = ""
 
 
 class Rewound(Event, frozen=True, kw_only=True, tag="rewound"):

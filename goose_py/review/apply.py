@@ -1,48 +1,59 @@
-"""Leave an approved change in the user's working tree, unstaged, beside whatever else they have there."""
+"""Leave an approved change in the user's working tree, unstaged, merged with whatever else is there; and take it back."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from goose_py.git.contents.lfs import contents_of, uses_lfs
+from goose_py.git.contents.filters import filtered_paths
 from goose_py.git.paths import below_symlink, located
-from goose_py.git.private import ABSENT, PrivateStore
+from goose_py.git.private import ABSENT, Entry, PrivateStore
 from goose_py.git.repository import Repository
 from goose_py.git.runner import Git
+from goose_py.git.trees.merge import Merged, merge_trees
 from goose_py.git.worktrees.checkout import viewed
 from goose_py.protocol.changes import path_from_bytes, path_to_bytes
 from goose_py.review.approval import Approval
-from goose_py.review.checkout_state import Standing, standings
-from goose_py.review.errors import BaseMoved, CannotApply, UncommittedOverlap, listed
-from goose_py.review.files import Placed, Write, place
-from goose_py.review.merge import PathChange, changed_submodules, merged_entry, path_changes
+from goose_py.review.bytes_on_disk import contents_to_write, raw_entries, written_entries
+from goose_py.review.checkout_state import CheckoutState, checkout_state, in_the_way
+from goose_py.review.errors import CannotApply, UncommittedOverlap, listed
+from goose_py.review.files import Placed, Write, place, signature
+from goose_py.review.merge import PathChange, base_moved, changed_submodules, path_changes
 from goose_py.review.recovery import recover
-from goose_py.review.temporary_names import LEFTOVER, sweep
+from goose_py.review.temporary_names import APPLY
+
+NAMES = ("your-files", "task")
+"""What git calls the two sides in what it says of a conflict."""
 
 
 @dataclass(frozen=True)
 class Applied:
     """`files` were written or removed. `merged` are those of them where the repository had moved and both changes went
-    together. `already` had the wanted content before."""
+    together, `yours` those in which the user's uncommitted work is kept, `as_text` those that a merge driver of theirs would
+    have merged. `already` had the wanted content before. `before` and `after` are trees of the very bytes on disk."""
 
     tree: str
     files: tuple[str, ...]
     merged: tuple[str, ...] = ()
+    yours: tuple[str, ...] = ()
+    as_text: tuple[str, ...] = ()
     already: tuple[str, ...] = ()
+    before: str = ""
+    after: str = ""
 
 
 @dataclass(frozen=True)
 class Outlook:
-    """What applying would do now: `dirty`, `conflicting` and `blocked` each forbid it."""
+    """What applying would do now: `dirty`, `conflicting` (as `found` says) and `blocked` each forbid it."""
 
+    found: Merged
     todo: tuple[PathChange, ...] = ()
-    merged: tuple[str, ...] = ()
-    already: tuple[str, ...] = ()
+    already: tuple[PathChange, ...] = ()
+    yours: tuple[str, ...] = ()
     dirty: tuple[str, ...] = ()
     conflicting: tuple[str, ...] = ()
     blocked: tuple[tuple[str, str], ...] = ()
@@ -50,13 +61,9 @@ class Outlook:
     def refuse(self) -> None:
         """Raise the error for what stands in the way, if anything does."""
         if self.dirty:
-            raise UncommittedOverlap(
-                f"you have uncommitted work in {listed(self.dirty)}, which this change touches too; nothing was changed. "
-                "Commit it or move it away, or leave these files out of what you approve.",
-                self.dirty,
-            )
+            raise uncommitted_overlap(self.dirty)
         if self.conflicting:
-            raise base_moved(self.conflicting)
+            raise base_moved(self.found, self.conflicting)
         if self.blocked:
             path, reason = self.blocked[0]
             names = [name for name, _ in self.blocked]
@@ -64,25 +71,28 @@ class Outlook:
             raise CannotApply(f"{path} cannot be applied: {reason}{more}. Nothing was changed.", names)
 
 
-def base_moved(paths: Sequence[str]) -> BaseMoved:
-    return BaseMoved(
-        f"{listed(paths)} changed in the repository since the task began, in the same places; nothing was changed. "
-        "Leave these files out of what you approve, or have the task revised on the current state.",
+def uncommitted_overlap(paths: Sequence[str]) -> UncommittedOverlap:
+    return UncommittedOverlap(
+        f"you have uncommitted work in {listed(paths)}, in the same places that this change touches; nothing was changed. "
+        "Commit it or move it away, or leave these files out of what you approve.",
         paths,
     )
 
 
 @dataclass(frozen=True)
-class _Part:
+class Part:
     """What goes into one repository: the user's, or that of a submodule in their checkout, whose path is `prefix` then."""
 
     repository: Repository
     seen: Outlook
-    stand: Mapping[bytes, Standing]
+    state: CheckoutState
     prefix: bytes = b""
 
     def named(self, names: Sequence[str]) -> tuple[str, ...]:
         return tuple(path_from_bytes(self.prefix + path_to_bytes(name)) for name in names)
+
+    def located(self, changes: Sequence[PathChange]) -> tuple[PathChange, ...]:
+        return tuple(replace(each, path=self.prefix + each.path) for each in changes)
 
 
 async def outlook(repository: Repository, store: PrivateStore, approval: Approval, scratch: Path) -> Outlook:
@@ -94,21 +104,28 @@ async def outlook(repository: Repository, store: PrivateStore, approval: Approva
 async def apply_to_working_tree(
     repository: Repository, store: PrivateStore, approval: Approval, scratch: Path
 ) -> Applied:
-    """Write the difference `approval.base_tree`..`approval.tree` into the checkout, that of files in a submodule into the
-    submodule's checkout there. Index, HEAD, stash and every other file stay as they are; no hook or filter runs. A file that
-    is no longer as the task found it is merged when it is clean and the changes do not overlap. All or nothing. Raises
-    UncommittedOverlap, BaseMoved, CannotApply, NoSpace; then nothing was changed. To be called again with the same approval
-    is harmless."""
+    """Merge the difference `approval.base_tree`..`approval.tree` into the checkout, that of files in a submodule into the
+    submodule's checkout there. Index, HEAD, stash and every other file stay as they are; no hook, filter or driver runs. All or
+    nothing. Raises UncommittedOverlap, BaseMoved, CannotApply, NoSpace; then nothing was changed. To be called again with the
+    same approval is harmless."""
     await recover(repository)
     async with AsyncExitStack() as views:
         parts = await _parts(repository, store, approval, scratch, views)
         seen = _together(parts)
         seen.refuse()
         placed: list[Placed] = []
+        before: dict[bytes, Entry] = {}
+        after: dict[bytes, Entry] = {}
         try:
             for part in parts:
-                aside = aside_of(part.repository)
-                placed.append(await put_in_place(part.repository, store, part.seen.todo, part.stand, aside))
+                folder = Path(views.enter_context(store.scratch("apply")))
+                todo, tree = part.seen.todo, part.seen.found.tree
+                writes = await contents_to_write(part.repository, store, part.state, todo, tree, folder)
+                was, becomes = await _both(store, part, writes, folder)
+                before |= {part.prefix + path: entry for path, entry in was.items()}
+                after |= {part.prefix + path: entry for path, entry in becomes.items()}
+                placed.append(await put_in_place(part.repository, writes, aside_of(part.repository)))
+            trees = [await store.tree_of(each) for each in (before, after)]
         except BaseException:
             for each in reversed(placed):
                 each.take_back()
@@ -119,31 +136,87 @@ async def apply_to_working_tree(
     return Applied(
         tree=approval.tree,
         files=tuple(path_from_bytes(change.path) for change in seen.todo),
-        merged=seen.merged,
-        already=seen.already,
+        merged=tuple(name for part in parts for name in part.named(part.seen.found.joined)),
+        yours=seen.yours,
+        as_text=tuple(name for part in parts for name in part.named(part.seen.found.as_text)),
+        already=tuple(path_from_bytes(change.path) for change in seen.already),
+        before=trees[0],
+        after=trees[1],
     )
 
 
-def _together(parts: Sequence[_Part]) -> Outlook:
+async def take_back(repository: Repository, store: PrivateStore, before: str, after: str, landed: str) -> Applied:
+    """The files of the tree `after`, as applying has left them, are again those of `before`, byte by byte; what was done to
+    them since stays. `landed` is what of the task is in the user's files then. Raises as `apply_to_working_tree` does."""
+    await recover(repository)
+    root = repository.root
+    paths = sorted({*await store.entries(before), *await store.entries(after)})
+    seen = {path: None if below_symlink(root, path) else signature(located(root, path)) for path in paths}
+    now = await store.tree_of(await raw_entries(store, root, seen))
+    merged = await merge_trees(store, after, now, before, ("your-files", "before"))
+    if not merged.clean:
+        raise uncommitted_overlap(merged.conflicting)
+    todo = await path_changes(store, now, merged.tree)
+    removed = {change.path for change in todo if change.new == ABSENT}
+    blocked = ((change, in_the_way(root, change.path, removed)) for change in todo if change.new != ABSENT)
+    Outlook(merged, blocked=tuple((path_from_bytes(each.path), reason) for each, reason in blocked if reason)).refuse()
+    blobs = await store.read_blobs(change.new[1] for change in todo if change.new != ABSENT)
+    with store.scratch("apply") as folder:
+        writes = []
+        for number, change in enumerate(todo):
+            content, source = blobs.get(change.new[1], b""), Path(folder) / str(number)
+            if change.new[0] == "120000":
+                writes.append(Write(change.path, seen[change.path], link=content))
+                continue
+            source.write_bytes(content)
+            kept = None if change.new == ABSENT else source
+            writes.append(Write(change.path, seen[change.path], source=kept, executable=change.new[0] == "100755"))
+        placed = await put_in_place(repository, writes, aside_of(repository))
+    await asyncio.to_thread(placed.settle)
+    await store.mark_landed(landed)
+    return Applied(tree=landed, files=tuple(path_from_bytes(change.path) for change in todo))
+
+
+async def _both(
+    store: PrivateStore, part: Part, writes: Sequence[Write], folder: Path
+) -> tuple[dict[bytes, Entry], dict[bytes, Entry]]:
+    """The bytes of the files before and after. A file that had the wanted content already goes back with the others: as git
+    would have written what the task found there."""
+    root, already = part.repository.root, part.seen.already
+    backwards = [replace(change, old=change.new, new=change.old) for change in already]
+    try:
+        unwritten = await contents_to_write(part.repository, store, part.state, backwards, part.state.tree, folder / "already")
+    except CannotApply:
+        unwritten = []  # theirs to keep
+    before = await raw_entries(store, root, {write.path: write.seen for write in writes})
+    before |= await written_entries(store, unwritten)
+    after = await written_entries(store, writes)
+    after |= await raw_entries(store, root, {write.path: write.seen for write in unwritten})
+    return before, after
+
+
+def _together(parts: Sequence[Part]) -> Outlook:
     return Outlook(
-        todo=tuple(replace(each, path=part.prefix + each.path) for part in parts for each in part.seen.todo),
-        merged=tuple(name for part in parts for name in part.named(part.seen.merged)),
-        already=tuple(name for part in parts for name in part.named(part.seen.already)),
+        parts[0].seen.found,
+        todo=tuple(change for part in parts for change in part.located(part.seen.todo)),
+        already=tuple(change for part in parts for change in part.located(part.seen.already)),
+        yours=tuple(name for part in parts for name in part.named(part.seen.yours)),
         dirty=tuple(name for part in parts for name in part.named(part.seen.dirty)),
         conflicting=tuple(name for part in parts for name in part.named(part.seen.conflicting)),
-        blocked=tuple((*part.named([name]), reason) for part in parts for name, reason in part.seen.blocked),
+        blocked=tuple((part.named([name])[0], reason) for part in parts for name, reason in part.seen.blocked),
     )
 
 
 async def _parts(
     repository: Repository, store: PrivateStore, approval: Approval, scratch: Path, views: AsyncExitStack, prefix: bytes = b""
-) -> list[_Part]:
+) -> list[Part]:
     """The checkout's own part first, then one for each submodule with changed files."""
     _, on = await views.enter_async_context(viewed(repository, scratch))
     changes = await path_changes(store, approval.base_tree, approval.tree)
     inside = await changed_submodules(store, changes)
-    own = [change for change in changes if change.path not in inside]
-    seen, stand = await _look(repository, store, on, own)
+    kept = {change.path: change.old for change in changes if change.path in inside}
+    own = await store.edited_tree(approval.tree, kept)
+    seen, state = await look(repository, store, on, approval.base_tree, own)
     blocked, below = [], []
     for path, inner in inside.items():
         place = located(repository.root, path)
@@ -151,96 +224,84 @@ async def _parts(
             blocked.append((path_from_bytes(path), "it is not checked out; `git submodule update --init` does that"))
         else:
             checkout = await Repository.open(repository.git, place)
+            await recover(checkout)
             below += await _parts(checkout, store, inner, scratch, views, prefix + path + b"/")
     seen = replace(seen, blocked=(*seen.blocked, *blocked))
-    return [_Part(repository, seen, stand, prefix), *below]
+    return [Part(repository, seen, state, prefix), *below]
 
 
-async def _look(
-    repository: Repository, store: PrivateStore, on: Git, changes: Sequence[PathChange]
-) -> tuple[Outlook, dict[bytes, Standing]]:
-    stand = await standings(repository, store, on, changes)
-    todo, merged, already, dirty, conflicting, blocked = [], [], [], [], [], []
-    for change in changes:
+async def look(
+    repository: Repository, store: PrivateStore, on: Git, base: str, wanted: str, known: Sequence[str] = ()
+) -> tuple[Outlook, CheckoutState]:
+    """What becomes of the checkout's files where the difference between the trees `base` and `wanted` is merged into them. A
+    file that is as in one of the trees `known` is not merged: `wanted` has all of it."""
+    changes = await path_changes(store, base, wanted)
+    state = await checkout_state(repository, store, on, [change.path for change in changes])
+    base = await as_known(store, base, state.tree, changes, known)
+    merged = await merge_trees(store, base, state.tree, wanted, NAMES)
+    if not merged.clean:
+        return await _in_the_way(on, state, merged), state
+    todo = await path_changes(store, state.tree, merged.tree)
+    removed = {change.path for change in todo if change.new == ABSENT}
+    before = {change.path: change.old for change in changes}
+    blocked, unseen, yours = [], [], []
+    for change in todo:
         name = path_from_bytes(change.path)
-        here = stand[change.path]
-        if here.disk == change.new:
-            already.append(name)
-        elif here.obstacle:
-            blocked.append((name, here.obstacle))
-        elif here.disk == change.old:
-            # As the task found it: also where that was the user's uncommitted work, which the base then holds.
-            todo.append(change)
-        elif not here.clean:
+        if (reason := state.obstacle(change, removed)) is not None:
+            blocked.append((name, reason))
+        elif change.old == ABSENT and state.signature(change.path) is not None:
+            unseen.append(name)
+        if change.path in state.dirty and change.old not in (ABSENT, before.get(change.path)):
+            yours.append(name)
+    already = tuple(change for change in changes if state.disk[change.path] == change.new)
+    return Outlook(merged, todo, already, tuple(yours), tuple(unseen), blocked=tuple(blocked)), state
+
+
+async def as_known(
+    store: PrivateStore, base: str, ours: str, changes: Sequence[PathChange], known: Sequence[str]
+) -> str:
+    """The tree `base`, with those of the changed files as they are in `ours` that one of the trees `known` has as well."""
+    if not known:
+        return base
+    paths = [change.path for change in changes]
+    here, *there = [await store.entries(tree, paths) for tree in (ours, *known)]
+    same = (path for path in paths if any(here.get(path, ABSENT) == tree.get(path, ABSENT) for tree in there))
+    return await store.edited_tree(base, {path: here.get(path, ABSENT) for path in same})
+
+
+async def _in_the_way(on: Git, state: CheckoutState, merged: Merged) -> Outlook:
+    """Whose doing the conflicts are."""
+    paths = [path_to_bytes(name) for name in merged.conflicting]
+    filtered = await filtered_paths(on, [path for path in paths if state.signature(path) is not None])
+    blocked, dirty, conflicting = [], [], []
+    for name, path in zip(merged.conflicting, paths, strict=True):
+        if path in filtered:
+            blocked.append((name, filter_reason(filtered[path])))
+        elif path in state.dirty:
             dirty.append(name)
         else:
-            entry = await merged_entry(store, change.old, change.new, here.disk)
-            if entry is None:
-                conflicting.append(name)
-            else:
-                todo.append(PathChange(change.path, here.disk, entry))
-                merged.append(name)
-    found = (todo, merged, already, dirty, conflicting, blocked)
-    return Outlook(*(tuple(each) for each in found)), stand
+            conflicting.append(name)
+    return Outlook(merged, dirty=tuple(dirty), conflicting=tuple(conflicting), blocked=tuple(blocked))
 
 
-async def put_in_place(
-    repository: Repository,
-    store: PrivateStore,
-    changes: Sequence[PathChange],
-    stand: Mapping[bytes, Standing],
-    aside: Path,
-) -> Placed:
-    """Write the new side of `changes` into the checkout, by way of a folder that `aside_of` named. The caller settles or
-    takes back what is returned."""
-    with store.scratch("apply") as folder:
-        sources = await _checked_out(repository, store, changes, Path(folder))
-        writes = [_write(change, stand[change.path], sources.get(change.path)) for change in changes]
-        working = asyncio.ensure_future(asyncio.to_thread(place, repository.root, aside, writes))
-        try:
-            return await asyncio.shield(working)
-        except asyncio.CancelledError:
-            # The thread cannot be stopped half way: wait for it, then undo it.
-            await asyncio.wait([working])
-            if working.exception() is None:
-                working.result().take_back()
-            raise
+def filter_reason(name: str) -> str:
+    return f"its content passes through the filter {name!r}, a program that goose-py does not run"
 
 
-def aside_of(repository: Repository) -> Path:
-    """A name for a folder on the checkout's file system, in the git directory where that is possible: out of sight. What
-    killed processes left behind is cleared away: nothing in it is the only copy, see `place`."""
-    sweep(repository.git_dir)
-    home = repository.git_dir
-    if home.stat().st_dev != repository.root.stat().st_dev:
-        home = repository.root
-        sweep(home)
-    return home / f"{LEFTOVER}apply-{os.getpid()}-{os.urandom(4).hex()}"
+async def put_in_place(repository: Repository, writes: Sequence[Write], aside: Path) -> Placed:
+    """Write into the checkout, by way of a folder that `aside_of` named. The caller settles or takes back what is returned."""
+    working = asyncio.ensure_future(asyncio.to_thread(place, repository.root, aside, writes))
+    try:
+        return await asyncio.shield(working)
+    except asyncio.CancelledError:
+        # The thread cannot be stopped half way: wait for it, then undo it.
+        await asyncio.wait([working])
+        if working.exception() is None:
+            working.result().take_back()
+        raise
 
 
-async def _checked_out(
-    repository: Repository, store: PrivateStore, changes: Sequence[PathChange], folder: Path
-) -> dict[bytes, Path | bytes]:
-    """By path: a file with the new content and the line endings that git gives it in this checkout (filters
-    are not run), or the target of a symlink."""
-    links = [change for change in changes if change.new[0] == "120000"]
-    files = [change for change in changes if change.new != ABSENT and change.new[0] != "120000"]
-    blobs = await store.read_blobs(change.new[1] for change in links)
-    sources: dict[bytes, Path | bytes] = {change.path: blobs[change.new[1]] for change in links}
-    if files:
-        output = folder / "files"
-        output.mkdir()
-        on = store.on(repository.root, index=folder / "index")
-        info = b"".join(f"{change.new[0]} {change.new[1]}\t".encode() + change.path + b"\0" for change in files)
-        await on.run("update-index", "-z", "--index-info", stdin=info)
-        await on.run("checkout-index", "--quiet", "--force", "--all", f"--prefix={output}/")
-        sources |= {change.path: located(output, change.path) for change in files}
-        if uses_lfs(store):
-            sources |= await contents_of(store, on, {change.path: change.new[1] for change in files})
-    return sources
-
-
-def _write(change: PathChange, standing: Standing, source: Path | bytes | None) -> Write:
-    if isinstance(source, bytes):
-        return Write(change.path, standing.signature, link=source)
-    return Write(change.path, standing.signature, source=source, executable=change.new[0] == "100755")
+def aside_of(repository: Repository, kind: str = APPLY) -> Path:
+    """A name for a folder on the checkout's file system, in the git directory where that is possible: out of sight."""
+    same = repository.git_dir.stat().st_dev == repository.root.stat().st_dev
+    return (repository.git_dir if same else repository.root) / f"{kind}{os.getpid()}-{os.urandom(4).hex()}"

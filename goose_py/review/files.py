@@ -22,6 +22,7 @@ from goose_py.git.errors import from_os_error
 from goose_py.git.paths import below_symlink, located, parents
 from goose_py.protocol.changes import path_from_bytes, path_to_bytes
 from goose_py.review.errors import CannotApply
+from goose_py.review.temporary_names import APPLY, abandoned
 
 Signature = tuple[int, ...]
 
@@ -77,6 +78,8 @@ class Placed:
         """It holds: drop the old files, and folders that lost their last file, as git does."""
         for target, _ in self.replaced:
             _remove_empty_folders(self.root, target)
+        # From here on nothing is to be taken back, however far this comes.
+        (self.aside / _MANIFEST).unlink(missing_ok=True)
         shutil.rmtree(self.aside, ignore_errors=True)
 
     def take_back(self) -> None:
@@ -97,6 +100,14 @@ class Placed:
                 with contextlib.suppress(IsADirectoryError, NotADirectoryError):
                     kept.replace(target)
         shutil.rmtree(self.aside, ignore_errors=True)
+
+
+def take_back_abandoned(root: Path, home: Path) -> None:
+    """What a process that is gone had applied to the files below `root`, by way of a folder in `home`, before it told anybody:
+    nobody could take it back later. Blocking."""
+    for left in abandoned(home):
+        if left.name.startswith(APPLY) and left.is_dir() and not left.is_symlink():
+            Placed.found(root, left).take_back()
 
 
 def signature(place: Path) -> Signature | None:

@@ -5,26 +5,27 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from goose_py.git.contents.lfs import with_pointers
+from goose_py.git.contents.submodules import LINK
 from goose_py.git.errors import GitError, RefMoved, RepositoryBusy
 from goose_py.git.private import ABSENT, Entry, PrivateStore, index_info
 from goose_py.git.repository import Repository, update_ref
-from goose_py.git.runner import Git
+from goose_py.git.trees.merge import Merged, merge_trees
 from goose_py.git.worktrees.checkout import viewed
 from goose_py.git.worktrees.worktree import TaskWorktree
 from goose_py.protocol.changes import path_from_bytes
-from goose_py.review.apply import aside_of, put_in_place
+from goose_py.review.apply import NAMES, as_known, aside_of, look, put_in_place, uncommitted_overlap
 from goose_py.review.approval import Approval
-from goose_py.review.checkout_state import Standing, standings
+from goose_py.review.bytes_on_disk import contents_to_write
+from goose_py.review.checkout_state import CheckoutState
 from goose_py.review.commit_customs import require_author
-from goose_py.review.errors import ApprovalOutdated, BaseMoved, CannotApply, UncommittedOverlap, listed
+from goose_py.review.errors import ApprovalOutdated, BaseMoved, CannotApply
 from goose_py.review.index_lock import Journal, index_locked
-from goose_py.review.merge import Merged, PathChange, merged_entry, merged_onto, path_changes, refuse_submodules
+from goose_py.review.merge import merged_onto, name_in_markers, path_changes, refuse_submodules
 from goose_py.review.recovery import REFLOG, index_copies, recover
 from goose_py.review.temporary_names import LEFTOVER
 from goose_py.review.users_work import apart_from_users_work, head_tree, refuse_users_work, with_users_work
@@ -36,9 +37,8 @@ History = Literal["squash", "commits"]
 @dataclass(frozen=True)
 class Landing:
     """Commits that are ready: `commit` with `tree` stands on `tip`, where `branch` was. Nothing points to it yet, so it can
-    be verified first. `merged` are the files where both sides had changed. `found` are trees that the task has had from the
-    user's uncommitted work, `staged` the one of their index: what is still so in their checkout is no surprise there, and is
-    part of the commit only `with_changes`."""
+    be verified first. `merged` are the files where both sides had changed, `as_text` those that a merge driver of the user's
+    would have merged. `known` are trees with uncommitted work of the user's, and of their index, that the commit holds."""
 
     branch: str
     tip: str
@@ -48,9 +48,8 @@ class Landing:
     merged: tuple[str, ...] = ()
     history: History = "squash"
     task_id: str = ""
-    found: tuple[str, ...] = ()
-    staged: str = ""
-    with_changes: bool = False
+    as_text: tuple[str, ...] = ()
+    known: tuple[str, ...] = ()
 
     @property
     def reference(self) -> str:
@@ -84,23 +83,31 @@ async def prepare_landing(
     await refuse_submodules(store, approval.base_tree, approval.tree)
     tip_tree = await repository.tree_of(tip)
     if history == "commits":
-        commit, tree, merged = await _replayed(worktree, approval, tip, tip_tree, message, with_changes=with_changes)
+        replayed = await _replayed(worktree, approval, tip, tip_tree, message, _Onto(worktree, branch, with_changes))
     else:
         start = await head_tree(worktree) if with_changes else worktree.base.tree
         since = start if with_changes else approval.base_tree
-        base, wanted = [await _as_committed(worktree, each, start) for each in (since, approval.tree)]
-        onto = await _merged(worktree, base, wanted, tip_tree, with_changes=with_changes)
-        tree = await onto.on(store, tip_tree)
-        commit, merged = await store.commit(tree, [tip], message), onto.merged
-    await store.publish([commit], [tip], repository)
+        since, wanted = [await _as_committed(worktree, each, start) for each in (since, approval.tree)]
+        onto = await _Onto(worktree, branch, with_changes).merged(since, wanted, tip_tree)
+        replayed = _Replayed(await store.commit(onto.tree, [tip], message), onto.tree, {*onto.joined}, {*onto.as_text})
+    await store.publish([replayed.commit], [tip], repository)
     base = worktree.base
-    found = (base.tree, approval.base_tree, approval.tree) if base.recorded else ()
+    known = (base.tree, approval.base_tree, approval.tree, base.index or base.tree) if with_changes and base.recorded else ()
     return Landing(
-        branch, tip, commit, tree, approval, merged, history, worktree.task_id, found, base.index, with_changes=with_changes
-    )
+        branch, tip, replayed.commit, replayed.tree, approval, tuple(sorted(replayed.merged)), history, worktree.task_id,
+        tuple(sorted(replayed.as_text)), known,
+    )  # fmt: skip
 
 
-async def land(repository: Repository, store: PrivateStore, landing: Landing, scratch: Path) -> tuple[str, ...]:
+@dataclass(frozen=True)
+class Followed:
+    """How a checkout followed its branch: `files` were written, `yours` are those of them with uncommitted work in them."""
+
+    files: tuple[str, ...] = ()
+    yours: tuple[str, ...] = ()
+
+
+async def land(repository: Repository, store: PrivateStore, landing: Landing, scratch: Path) -> Followed:
     """Fast-forward the branch to the prepared commit. Where it is checked out, files and index of that checkout follow, path
     by path; everything else in it stays. Waits for another merge into that checkout, and ends one that was killed. Returns the
     files that were written. Raises RefMoved, UncommittedOverlap, CannotApply, RepositoryBusy, NoSpace; then nothing was
@@ -113,7 +120,7 @@ async def land(repository: Repository, store: PrivateStore, landing: Landing, sc
     if not places:
         await update_ref(repository.bound, landing.reference, landing.commit, landing.tip, REFLOG)
         await store.mark_landed(landing.approval.tree)
-        return ()
+        return Followed()
     checkout = await Repository.open(repository.git, places[0])
     await recover(checkout)
     journal = _journal(checkout, landing)
@@ -150,7 +157,7 @@ async def commit_on_task_branch(
             for commit in await _own_commits(worktree):
                 await refuse_users_work(worktree, commit)
     since = start if with_changes else await with_users_work(worktree, start)
-    tree = await (await _merged(worktree, since, wanted, start, with_changes=with_changes)).on(store, start)
+    tree = (await _Onto(worktree, worktree.base.branch or "base", with_changes).merged(since, wanted, start)).tree
     if history == "commits" and await repository.tree_of(before) == tree:
         return before
     commit = await store.commit(tree, [parent], message)
@@ -166,7 +173,7 @@ def _journal(checkout: Repository, landing: Landing) -> Journal:
         reference=landing.reference,
         tip=landing.tip,
         commit=landing.commit,
-        aside=os.fspath(aside_of(checkout)),
+        aside=os.fspath(aside_of(checkout, f"{LEFTOVER}land-")),
         index=f"{LEFTOVER}index-{os.getpid()}-{os.urandom(4).hex()}",
         had_index=(checkout.git_dir / "index").exists(),
         task_id=landing.task_id,
@@ -183,7 +190,7 @@ def _moved(landing: Landing) -> RefMoved:
 
 async def _move_checkout(
     checkout: Repository, store: PrivateStore, landing: Landing, scratch: Path, journal: Journal
-) -> tuple[str, ...]:
+) -> Followed:
     """`checkout` as it is since its index is locked: while that was waited for, others may have worked in it."""
     if checkout.operation:
         raise RepositoryBusy(
@@ -193,10 +200,14 @@ async def _move_checkout(
         raise _moved(landing)
     if journal.had_index != (checkout.git_dir / "index").exists():
         raise _moved(landing)
-    changes = await path_changes(store, await checkout.tree_of(landing.tip), landing.tree)
+    tip_tree = await checkout.tree_of(landing.tip)
     async with viewed(checkout, scratch) as (_, on):
-        todo, entries, stand = await _still_to_write(checkout, store, on, landing, changes)
-        placed = await put_in_place(checkout, store, todo, stand, Path(journal.aside))
+        seen, state = await look(checkout, store, on, tip_tree, landing.tree, landing.known)
+        seen.refuse()
+        entries = await _staged_with(checkout, store, state, tip_tree, landing)
+        with store.scratch("land") as folder:
+            writes = await contents_to_write(checkout, store, state, seen.todo, seen.found.tree, Path(folder))
+            placed = await put_in_place(checkout, writes, Path(journal.aside))
         try:
             await on.run("update-index", "-z", "--index-info", stdin=index_info(entries, store.null_oid))
             await on.run("update-index", "-q", "--refresh", ok=(0, 1))
@@ -206,81 +217,25 @@ async def _move_checkout(
             raise
         placed.settle()
     await store.mark_landed(landing.approval.tree)
-    return tuple(path_from_bytes(change.path) for change in todo)
+    return Followed(tuple(path_from_bytes(change.path) for change in seen.todo), seen.yours)
 
 
-async def _still_to_write(
-    checkout: Repository, store: PrivateStore, on: Git, landing: Landing, changes: Sequence[PathChange]
-) -> tuple[list[PathChange], dict[bytes, Entry], dict[bytes, Standing]]:
-    """What files become, and what the index's entries do: the same, but for a file in which the user's own work stays beside
-    what was merged."""
-    stand = await standings(checkout, store, on, changes)
-    known = await _UsersWork.read(checkout, store, landing, [change.path for change in changes])
-    todo, dirty, blocked = [], [], []
-    entries: dict[bytes, Entry] = {}
-    for change in changes:
-        here, path = stand[change.path], change.path
-        entries[path] = change.new
-        if here.disk == change.new and here.staged in (change.old, change.new):
-            continue
-        if here.obstacle:
-            blocked.append((path_from_bytes(path), here.obstacle))
-        elif here.disk == change.old and here.staged == change.old:
-            todo.append(change)
-        elif (beside := await known.beside(change, here)) is None:
-            dirty.append(path_from_bytes(path))
-        else:
-            on_disk, entries[path] = beside
-            if on_disk != here.disk:
-                todo.append(PathChange(path, here.disk, on_disk))
-    if dirty:
-        raise UncommittedOverlap(
-            f"you have uncommitted work in {listed(dirty)}, which this change touches too; nothing was changed. Commit it or "
-            "move it away, or leave these files out of what you approve.",
-            dirty,
-        )
-    if blocked:
-        raise CannotApply(f"{blocked[0][0]} cannot be applied: {blocked[0][1]}. Nothing was changed.", [b[0] for b in blocked])
-    return todo, entries, stand
-
-
-@dataclass(frozen=True)
-class _UsersWork:
-    """What the task knows of the user's uncommitted work in the files that a landing changes."""
-
-    checkout: Repository
-    store: PrivateStore
-    landing: Landing
-    files: tuple[Mapping[bytes, Entry], ...]
-    staged: Mapping[bytes, Entry]
-
-    @classmethod
-    async def read(
-        cls, checkout: Repository, store: PrivateStore, landing: Landing, paths: Sequence[bytes]
-    ) -> _UsersWork:
-        files = tuple([await store.entries(tree, paths) for tree in landing.found])
-        staged = await store.entries(landing.staged, paths) if landing.staged else {}
-        return cls(checkout, store, landing, files, staged)
-
-    async def beside(self, change: PathChange, here: Standing) -> tuple[Entry, Entry] | None:
-        """The file and its entry in the index with the change in them; None where they are not as the task has known them,
-        or the change is about the same lines."""
-        path = change.path
-        if all(here.disk != tree.get(path, ABSENT) for tree in self.files):
-            return None
-        if here.staged not in (change.old, change.new, self.staged.get(path, ABSENT)):
-            return None
-        if self.landing.with_changes:
-            return change.new, change.new
-        on_disk = await merged_entry(self.store, change.old, change.new, here.disk)
-        staged = await merged_entry(self.store, change.old, change.new, here.staged)
-        if on_disk is None or staged is None:
-            return None
-        if staged not in (ABSENT, change.new):
+async def _staged_with(
+    checkout: Repository, store: PrivateStore, state: CheckoutState, tip_tree: str, landing: Landing
+) -> dict[bytes, Entry]:
+    """What changes in the index: the change is merged into what is staged too. Raises UncommittedOverlap."""
+    changes = await path_changes(store, tip_tree, landing.tree)
+    base = await as_known(store, tip_tree, state.index, changes, landing.known)
+    merged = await merge_trees(store, base, state.index, landing.tree, NAMES)
+    if not merged.clean:
+        raise uncommitted_overlap(merged.conflicting)
+    entries = {change.path: change.new for change in await path_changes(store, state.index, merged.tree)}
+    for mode, oid in {*entries.values()} - {change.new for change in changes} - {ABSENT}:
+        if mode != LINK:
             # No commit holds it: the user's repository gets it here.
-            content = (await self.store.read_blobs([staged[1]]))[staged[1]]
-            await self.checkout.bound.run("hash-object", "-w", "--no-filters", "--stdin", stdin=content)
-        return on_disk, staged
+            content = (await store.read_blobs([oid]))[oid]
+            await checkout.bound.run("hash-object", "-w", "--no-filters", "--stdin", stdin=content)
+    return entries
 
 
 async def _commit_index(checkout: Repository, new_index: Path, journal: Journal) -> None:
@@ -315,41 +270,56 @@ def _keep(index: Path, before: Path) -> None:
         copy.replace(before)
 
 
+@dataclass(frozen=True)
+class _Onto:
+    """How changes of the task come onto `branch`."""
+
+    worktree: TaskWorktree
+    branch: str
+    with_changes: bool
+
+    async def merged(self, since: str, tree: str, onto: str) -> Merged:
+        names = (self.branch, name_in_markers(self.worktree.task_id))
+        if self.with_changes:
+            return await merged_onto(self.worktree.store, since, tree, onto, names)
+        return await apart_from_users_work(self.worktree, since, tree, onto, names)
+
+
+@dataclass(frozen=True)
+class _Replayed:
+    commit: str
+    tree: str
+    merged: set[str]
+    as_text: set[str]
+
+
 async def _replayed(
-    worktree: TaskWorktree, approval: Approval, tip: str, tip_tree: str, message: str, *, with_changes: bool
-) -> tuple[str, str, tuple[str, ...]]:
+    worktree: TaskWorktree, approval: Approval, tip: str, tip_tree: str, message: str, onto: _Onto
+) -> _Replayed:
     """The task's commits one by one on `tip`, then one for what was approved beyond them."""
     repository, store = worktree.repository, worktree.store
     if approval.tree != approval.result_tree:
         raise ApprovalOutdated(
             "the task's own commits can only be kept when its whole change is approved; merge it as one commit instead."
         )
-    commit, tree, merged = tip, tip_tree, []
+    commit, tree, steps = tip, tip_tree, []
     start = last_tree = await head_tree(worktree)
-    committed = start if with_changes else worktree.base.tree
+    committed = start if onto.with_changes else worktree.base.tree
     for original in await _own_commits(worktree):
-        if not with_changes:
+        if not onto.with_changes:
             await refuse_users_work(worktree, original)
         original_tree = await _as_committed(worktree, await repository.tree_of(original), committed)
-        onto = await merged_onto(store, last_tree, original_tree, tree)
-        tree = await onto.on(store, tree)
+        steps.append(await merged_onto(store, last_tree, original_tree, tree, (onto.branch, name_in_markers(worktree.task_id))))
+        tree = steps[-1].tree
         commit = await store.commit_like(original, tree, [commit])
-        merged += onto.merged
         last_tree = original_tree
     wanted = await _as_committed(worktree, approval.tree, committed)
-    since = last_tree if with_changes else await with_users_work(worktree, last_tree)
+    since = last_tree if onto.with_changes else await with_users_work(worktree, last_tree)
     if since != wanted:
-        onto = await _merged(worktree, since, wanted, tree, with_changes=with_changes)
-        tree = await onto.on(store, tree)
+        steps.append(await onto.merged(since, wanted, tree))
+        tree = steps[-1].tree
         commit = await store.commit(tree, [commit], message)
-        merged += onto.merged
-    return commit, tree, tuple(sorted(set(merged)))
-
-
-async def _merged(worktree: TaskWorktree, since: str, tree: str, onto: str, *, with_changes: bool) -> Merged:
-    if with_changes:
-        return await merged_onto(worktree.store, since, tree, onto)
-    return await apart_from_users_work(worktree, since, tree, onto)
+    return _Replayed(commit, tree, {p for each in steps for p in each.joined}, {p for each in steps for p in each.as_text})
 
 
 async def _as_committed(worktree: TaskWorktree, tree: str, since: str) -> str:

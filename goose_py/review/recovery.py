@@ -13,7 +13,7 @@ from pathlib import Path
 
 from goose_py.git.errors import GitError, RefMoved, RepositoryBusy
 from goose_py.git.repository import Repository, common_dir_of, update_ref
-from goose_py.review.files import Placed
+from goose_py.review.files import Placed, take_back_abandoned
 from goose_py.review.index_lock import LOCK, Journal, Left, journal_in, left_behind
 from goose_py.review.temporary_names import leftovers, sweep
 
@@ -67,6 +67,7 @@ async def recover(repository: Repository) -> Recovered | None:
     not about this checkout, which may have been moved since; nothing is done then."""
     left = left_behind(repository.git_dir)
     if left is None:
+        await asyncio.to_thread(_clear, repository)
         return None
     if not left.journal.is_about(repository.root, repository.git_dir):
         left.keep()
@@ -80,8 +81,14 @@ async def recover(repository: Repository) -> Recovered | None:
         left.keep()
         raise
     left.release()
-    sweep(repository.git_dir)
+    await asyncio.to_thread(_clear, repository)
     return Recovered(left.journal, merged)
+
+
+def _clear(repository: Repository) -> None:
+    for home in {repository.git_dir, repository.root}:
+        take_back_abandoned(repository.root, home)
+        sweep(home)
 
 
 async def _ended(repository: Repository, left: Left) -> bool:

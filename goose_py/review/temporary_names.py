@@ -7,6 +7,8 @@ import shutil
 from pathlib import Path
 
 LEFTOVER = ".goose-"
+APPLY = f"{LEFTOVER}apply-"
+"""What is put into a checkout's files alone, without a journal: see `review.files.take_back_abandoned`."""
 
 
 def leftovers(home: Path) -> list[Path]:
@@ -14,14 +16,20 @@ def leftovers(home: Path) -> list[Path]:
     return list(home.glob(f"{LEFTOVER}*-*-*"))
 
 
+def abandoned(home: Path) -> list[Path]:
+    """What no living process has made. Blocking."""
+    return [left for left in leftovers(home) if not _alive(left.name.removeprefix(LEFTOVER).split("-")[1])]
+
+
 def sweep(home: Path) -> None:
-    """Removes from `home` what no living process has made. Blocking."""
-    for left in leftovers(home):
-        if not _alive(left.name.removeprefix(LEFTOVER).split("-")[1]):
-            if left.is_dir() and not left.is_symlink():
-                shutil.rmtree(left, ignore_errors=True)
-            else:
-                left.unlink(missing_ok=True)
+    """Removes it, but for what may be the only copy of a file. Blocking."""
+    for left in abandoned(home):
+        if left.name.startswith(APPLY):
+            continue
+        if left.is_dir() and not left.is_symlink():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)
 
 
 def _alive(pid: str) -> bool:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from goose_py.git.private import ABSENT, Entry
+from goose_py.git.trees.merge import Merged, merge_trees
 from goose_py.git.worktrees.base import Base
 from goose_py.git.worktrees.worktree import TaskWorktree
 from goose_py.protocol.changes import path_from_bytes
 from goose_py.review.errors import BaseMoved, UsersWork, listed
-from goose_py.review.merge import Merged, PathChange, merged_entry, merged_onto, path_changes
+from goose_py.review.merge import PathChange, merged_onto, path_changes
 
 _EMPTY = ("e69de29bb2d1d6434b8b29ae775ad8c2e48c5391", "473a0f4c3be8a93681a267e3b1e9a7dcda1185436fe141f7749120a303721813")
 """Git's id of a file without content, by SHA-1 and by SHA-256."""
@@ -31,40 +32,40 @@ async def with_users_work(worktree: TaskWorktree, tree: str) -> str:
     if start == base.tree:
         return tree
     try:
-        onto = await merged_onto(worktree.store, start, base.tree, tree)
+        return (await merged_onto(worktree.store, start, base.tree, tree)).tree
     except BaseMoved as conflict:
         raise _same_lines(conflict.paths) from None
-    return await onto.on(worktree.store, tree)
 
 
-async def apart_from_users_work(worktree: TaskWorktree, since: str, tree: str, onto: str) -> Merged:
+async def apart_from_users_work(
+    worktree: TaskWorktree, since: str, tree: str, onto: str, names: tuple[str, str]
+) -> Merged:
     """The changes from `since` to `tree` on `onto`, which lacks the user's uncommitted work. Raises UsersWork where that is
     what they conflict with, else BaseMoved."""
     try:
-        merged = await merged_onto(worktree.store, since, tree, onto)
+        merged = await merged_onto(worktree.store, since, tree, onto, names)
     except BaseMoved as conflict:
         theirs = {path_from_bytes(each.path) for each in await _users_changes(worktree)}
         if set(conflict.paths) <= theirs:
             raise _same_lines(conflict.paths) from None
         raise
-    if copies := _copies(await _users_changes(worktree), {each.path: each.new for each in merged.changes}):
+    made = {each.path: each.new for each in await path_changes(worktree.store, onto, merged.tree)}
+    if copies := _copies(await _users_changes(worktree), made):
         raise UsersWork(f"{listed(copies)} of the task holds what you have not committed, by another name; {_CHOICE}", copies)
     return merged
 
 
 async def refuse_users_work(worktree: TaskWorktree, commit: str) -> None:
-    """Raises UsersWork where this commit of the task holds some of it: where a file is another one without it."""
+    """Raises UsersWork where this commit of the task holds some of it: where it is another one without it."""
     changes = await _users_changes(worktree)
     if not changes:
         return
     store, start = worktree.store, await head_tree(worktree)
     tree = await worktree.repository.tree_of(commit)
     made = {each.path: each.new for each in await path_changes(store, start, tree)}
-    held = [
-        path_from_bytes(each.path)
-        for each in changes
-        if (entry := made.get(each.path)) is not None and await merged_entry(store, each.new, entry, each.old) != entry
-    ]
+    without = await merge_trees(store, worktree.base.tree, tree, start)
+    others = [path_from_bytes(each.path) for each in await path_changes(store, tree, without.tree)]
+    held = sorted({*without.conflicting, *others})
     held += _copies(changes, made)
     if held:
         raise UsersWork(f"the task's commit {commit[:12]} holds your uncommitted work in {listed(held)}; {_CHOICE}", held)

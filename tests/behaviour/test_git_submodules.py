@@ -21,7 +21,7 @@ from goose_py.protocol.events import ChangeDecided
 from goose_py.review.apply import apply_to_working_tree
 from goose_py.review.approval import Approval
 from goose_py.review.errors import CannotApply, UncommittedOverlap
-from goose_py.review.landing import land, prepare_landing
+from goose_py.review.landing import Followed, land, prepare_landing
 from goose_py.review.selection import selected_tree
 from goose_py.review.verdicts import Decision, fold
 from goose_py.tasks.changes.rebasing import plan_rebase, rebase
@@ -193,7 +193,7 @@ async def test_no_commit_of_the_superproject_takes_them_and_leaving_them_out_let
     tree = await selected_tree(worktree.store, changes, fold(changes, [decision(changes, "a.txt")]))
     approval = Approval(changes.base_tree, changes.result_tree, tree)
     landing = await prepare_landing(worktree, approval, "main", "one")
-    assert await land(await place.open(), worktree.store, landing, place.scratch) == ("a.txt",)
+    assert await land(await place.open(), worktree.store, landing, place.scratch) == Followed(("a.txt",))
     assert place.sh("git status --porcelain") == ""
 
 

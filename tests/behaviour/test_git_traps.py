@@ -13,8 +13,8 @@ from git_repos import Place
 
 from goose_py.git.errors import GitError
 from goose_py.git.repository import Repository
-from goose_py.git.trees.conflicts import Side, preview_merge
 from goose_py.git.trees.diff import diff
+from goose_py.git.trees.merge import Side, merge_sides
 from goose_py.git.worktrees.base import base_with_changes, uncommitted_paths
 from goose_py.git.worktrees.cleanup import find_worktrees
 from goose_py.git.worktrees.included import copy_included
@@ -64,7 +64,7 @@ async def everything_after_a_turn(place: Place, worktree: TaskWorktree) -> None:
     store, base_tree = worktree.store, worktree.base.tree
     await diff(store, base_tree, snapshot.tree)
     base = worktree.base
-    await preview_merge(store, Side(snapshot.tree, base.commit, "task"), Side(base.tree, base.commit, "main"))
+    await merge_sides(store, Side(snapshot.tree, base.commit, "task"), Side(base.tree, base.commit, "main"))
     approval = Approval(base_tree, snapshot.tree, snapshot.tree)
     place.write({"a.txt": "one\ntwo\nthree\n"})
     await apply_to_working_tree(await place.open(), store, approval, place.scratch)

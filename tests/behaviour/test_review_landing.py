@@ -9,14 +9,15 @@ from git_repos import Place, tree_of_folder
 
 from goose_py.git.errors import RefMoved, RepositoryBusy
 from goose_py.git.repository import Repository
-from goose_py.git.trees.conflicts import Side, conflicting_text, overlapping, preview_merge
+from goose_py.git.trees.conflicts import conflicting_text
 from goose_py.git.trees.diff import diff
+from goose_py.git.trees.merge import Side, merge_sides
 from goose_py.git.worktrees.base import base_from_head, base_with_changes
 from goose_py.git.worktrees.worktree import TaskWorktree
 from goose_py.review.apply import apply_to_working_tree
 from goose_py.review.approval import Approval
 from goose_py.review.errors import ApprovalOutdated, BaseMoved, CannotApply, UncommittedOverlap
-from goose_py.review.landing import commit_on_task_branch, land, prepare_landing
+from goose_py.review.landing import Followed, commit_on_task_branch, land, prepare_landing
 
 LINES = "".join(f"{number}\n" for number in range(1, 31))
 
@@ -50,7 +51,7 @@ async def test_the_users_branch_is_fast_forwarded_with_its_checkout_and_index(pl
     landing = await prepare_landing(worktree, approval, "main", "Do it\n\nBecause.\n")
     assert place.sh("git rev-parse main").strip() == tip and (place.root / "dir").exists()
     written = await land(await place.open(), worktree.store, landing, place.scratch)
-    assert set(written) == {"a.txt", "new/n.txt", "dir/c.txt"}
+    assert set(written.files) == {"a.txt", "new/n.txt", "dir/c.txt"}
     assert place.sh("git rev-parse main").strip() == landing.commit
     assert place.sh("git log --format='%P %s' -1 main").strip() == f"{tip} Do it"
     assert place.sh("git status --porcelain") == " M b.txt\n?? untracked.txt\n"
@@ -66,7 +67,7 @@ async def test_a_branch_that_is_not_checked_out_moves_alone(place: Place):
     worktree = await edited_task(place, {"b.txt": "B\n"})
     before = place.state()
     landing = await prepare_landing(worktree, await approve_all(worktree), "release", "m\n")
-    assert await land(await place.open(), worktree.store, landing, place.scratch) == ()
+    assert await land(await place.open(), worktree.store, landing, place.scratch) == Followed()
     assert place.sh("git show release:b.txt") == "B\n"
     after = place.state()
     before.pop("refs"), after.pop("refs")
@@ -173,7 +174,7 @@ async def test_a_branch_of_a_bare_repository_moves_with_the_worktree_that_has_it
     worktree = await TaskWorktree.create(repository, "t1", **folders, base=await base_from_head(repository))
     place.write({"b.txt": "B\n"}, worktree.path)
     landing = await prepare_landing(worktree, await approve_all(worktree), "main", "m\n")
-    assert await land(repository, worktree.store, landing, place.scratch) == ("b.txt",)
+    assert await land(repository, worktree.store, landing, place.scratch) == Followed(("b.txt",))
     for checkout, content in (("one", "B\n"), ("two", "b\n")):
         assert (place.top / checkout / "b.txt").read_text() == content
         assert place.sh("git status --porcelain", cwd=place.top / checkout) == ""
@@ -309,24 +310,15 @@ async def test_two_tasks_that_will_conflict_are_told_before_either_is_merged(pla
 
     trees = {worktree.task_id: side(worktree, (await worktree.snapshot()).tree) for worktree in (one, two, far, gone)}
     every = one.store.beside(two.store, far.store, gone.store)
-    clash = await preview_merge(every, trees["one"], trees["two"])
+    clash = await merge_sides(every, trees["one"], trees["two"])
     assert [(conflict.paths, conflict.kind) for conflict in clash.conflicts] == [(("a.txt",), "CONFLICT (contents)")]
     text = await conflicting_text(every, clash, "a.txt")
     assert "five\n" in text and "FIVE\n" in text and "<<<<<<<" in text and "|||||||" in text
-    assert (await preview_merge(every, trees["one"], trees["far"])).clean
-    deleted = await preview_merge(every, trees["two"], trees["gone"])
+    assert (await merge_sides(every, trees["one"], trees["far"])).clean
+    deleted = await merge_sides(every, trees["two"], trees["gone"])
     assert [conflict.kind for conflict in deleted.conflicts] == ["CONFLICT (modify/delete)"]
 
     tip = place.commit({"a.txt": LINES.replace("5\n", "cinq\n", 1)})
-    assert not (await preview_merge(one.store, trees["one"], Side(await one.repository.tree_of(tip), tip, "main"))).clean
-    assert (await preview_merge(far.store, trees["far"], Side(await far.repository.tree_of(tip), tip, "main"))).clean
+    assert not (await merge_sides(one.store, trees["one"], Side(await one.repository.tree_of(tip), tip, "main"))).clean
+    assert (await merge_sides(far.store, trees["far"], Side(await far.repository.tree_of(tip), tip, "main"))).clean
     assert {name for name in before if "refs" in name} == {"refs"}
-
-
-@pytest.mark.parametrize(
-    ("ours", "theirs", "shared"),
-    [(["src/a.py"], ["src/b.py"], ()), (["src/"], ["src/b.py"], ("src/",)), (["src/b.py", "x"], ["src"], ("src/b.py",)),
-     (["a"], ["a"], ("a",)), (["src"], ["src2"], ())],
-)  # fmt: skip
-def test_declared_files_overlap_by_name_or_folder(ours, theirs, shared):
-    assert overlapping(ours, theirs) == shared

@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from goose_py.actions.command_channel import send_command
@@ -16,10 +17,13 @@ from goose_py.protocol.changes import ChangeSet, FileChange
 from goose_py.protocol.errors import GooseError, UserError
 from goose_py.protocol.events import ChangesApplied, Rebased
 from goose_py.protocol.safe_text import safe_text
+from goose_py.review.apply import outlook
+from goose_py.review.approval import Approval
 from goose_py.review.commit_customs import left_out
 from goose_py.review.errors import listed
-from goose_py.review.selection import reviewed
-from goose_py.review.verdicts import FileReview, HunkReview, Review, decisions_of
+from goose_py.review.plain_folder import checkout_of_copy
+from goose_py.review.selection import reviewed, selected_tree
+from goose_py.review.verdicts import FileReview, HunkReview, Review, decisions_of, keep_undecided
 from goose_py.session.log import read_log
 from goose_py.tasks.changes.review_base import last_applied
 from goose_py.tasks.client import WorkerGone
@@ -96,9 +100,9 @@ async def _after_worker(host: Host, before: InspectedTask) -> None:
 def _applied(summary: TaskSummary, how: str) -> str:
     undo = f"`goose-py apply {summary.task_id} --undo` takes it back."
     if how == "worktree" and summary.copy_of:
-        return f"Applied to {summary.copy_of}. {undo}"
+        return f"Applied to {summary.copy_of}: {summary.detail}. {undo}"
     if how == "worktree":
-        return f"Applied to {summary.repository}. `git status` and `git diff` show it there; {undo}"
+        return f"Applied to {summary.repository}: {summary.detail}. `git status` and `git diff` show it there; {undo}"
     return f"Merged: {summary.detail}."
 
 
@@ -118,11 +122,27 @@ async def _question(inspected: InspectedTask, request: ApplyRequest) -> str:
     question = f"Apply {'everything' if request.everything else counted(kept, 'kept file')} to {target}?"
     if undecided and not request.everything:
         question = f"{undecided} files are undecided and stay out. {question}"
+    if not request.yes and (yours := await _yours(inspected, changes, review, request)):
+        question = f"You have uncommitted changes in {listed(yours)}, with which it is merged. {question}"
     if inspected.summary.unresolved:
         question = f"Conflict markers are left in {listed(inspected.summary.unresolved)}. {question}"
     if inspected.summary.checks != "passed":
         question = f"The checks are: {inspected.summary.checks}. {question}"
     return question
+
+
+async def _yours(inspected: InspectedTask, changes: ChangeSet, review: Review, request: ApplyRequest) -> tuple[str, ...]:
+    """The files with uncommitted work that the change is merged into."""
+    worktree, summary = inspected.worktree, inspected.summary
+    checkout = worktree.repository
+    if request.how != "worktree" and checkout.head.branch != (request.into or worktree.base.branch):
+        return ()
+    if summary.copy_of:
+        checkout = checkout_of_copy(checkout, Path(summary.copy_of))
+    kept = keep_undecided(changes, review) if request.everything else review
+    tree = await selected_tree(worktree.store, changes, kept)
+    approval = Approval(changes.base_tree, changes.result_tree, tree)
+    return (await outlook(checkout, worktree.store, approval, inspected.folder.scratch)).yours
 
 
 def _why_nothing(inspected: InspectedTask, request: ApplyRequest) -> str:

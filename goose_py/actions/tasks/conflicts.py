@@ -12,7 +12,7 @@ from goose_py.actions.review.inspection import inspect_task
 from goose_py.actions.tasks.scope import tasks_here
 from goose_py.bootstrap.host import Host
 from goose_py.files import recall, remember
-from goose_py.git.errors import GitError, GitUnavailable
+from goose_py.git.errors import GitError
 from goose_py.protocol.errors import UserError
 from goose_py.protocol.safe_text import safe_text
 from goose_py.review.errors import listed
@@ -39,8 +39,7 @@ class Conflicts:
 
 
 async def live_conflicts(host: Host, summaries: tuple[TaskSummary, ...], newest: int | None = None) -> Conflicts:
-    """Among the tasks of each repository, or so many of its `newest` ones; how many were left out is said. Raises
-    GitUnavailable where git is too old."""
+    """Among the tasks of each repository, or so many of its `newest` ones; how many were left out is said."""
     found: list[TaskConflict] = []
     apart: list[str] = []
     for repository in dict.fromkeys(summary.repository for summary in summaries):
@@ -91,10 +90,7 @@ def show_conflicts(*, as_json: bool, everywhere: bool) -> int:
 
 
 def conflicts_of_list(host: Host, summaries: tuple[TaskSummary, ...]) -> tuple[str, ...]:
-    """What a list of tasks says besides; nothing where git is too old to tell."""
+    """What a list of tasks says besides."""
     if sum(map(_at_stake, summaries)) < 2:
         return ()
-    try:
-        return asyncio.run(live_conflicts(host, summaries, NEWEST)).lines()
-    except GitUnavailable:
-        return ()
+    return asyncio.run(live_conflicts(host, summaries, NEWEST)).lines()

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from goose_py.git.trees.conflicts import Side, preview_merge
 from goose_py.git.trees.diff import changeset_summary
+from goose_py.git.trees.merge import Side, merge_sides
 from goose_py.git.worktrees.worktree import TaskWorktree
-from goose_py.tasks.changes.rebasing import name_in_markers
+from goose_py.review.merge import name_in_markers
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,7 @@ Known = dict[str, tuple[str, ...]]
 
 async def conflicts_between(works: Sequence[Work], known: Known) -> tuple[TaskConflict, ...]:
     """Every pair that git could not merge by itself, with the files. Only pairs that changed a file in common, or one a file
-    where the other has a folder, are tried; what is `known` is not, and what was not is added to it. Raises GitUnavailable
-    where git is too old to tell."""
+    where the other has a folder, are tried; what is `known` is not, and what was not is added to it."""
     changed = {work.task_id: await _changed_paths(work, known) for work in works}
     found = []
     for one, other in combinations(works, 2):
@@ -53,12 +52,12 @@ async def conflicts_between(works: Sequence[Work], known: Known) -> tuple[TaskCo
 
 async def _conflicting(one: Work, other: Work, changed: Mapping[str, set[str]]) -> tuple[str, ...]:
     store = one.worktree.store.beside(other.worktree.store)
-    preview = await preview_merge(
+    merged = await merge_sides(
         store,
         Side(one.tree, one.worktree.base.standing, name_in_markers(one.task_id)),
         Side(other.tree, other.worktree.base.standing, name_in_markers(other.task_id)),
     )
-    conflicting = {path for conflict in preview.conflicts for path in conflict.paths}
+    conflicting = set(merged.conflicting)
     if one.worktree.base.standing != other.worktree.base.standing:
         # What the branch did between the two beginnings is the doing of neither.
         conflicting = {path for path in conflicting if all(_touch({path}, changed[each.task_id]) for each in (one, other))}

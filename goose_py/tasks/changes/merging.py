@@ -11,7 +11,7 @@ from goose_py.protocol.errors import UserError
 from goose_py.protocol.events import Record, SessionStarted, VerificationFinished
 from goose_py.review.approval import Approval
 from goose_py.review.errors import BaseMoved
-from goose_py.review.landing import History, Landing, land, prepare_landing
+from goose_py.review.landing import Followed, History, Landing, land, prepare_landing
 from goose_py.review.merge import merged_onto
 from goose_py.review.users_work import base_on
 from goose_py.tasks.changes.trial import on_trial
@@ -41,10 +41,10 @@ class Merge:
 
 @dataclass(frozen=True)
 class Landed:
-    """`files` were written in the checkout that has the branch; none where it is checked out nowhere."""
+    """`followed` tells of the checkout that has the branch; nothing where it is checked out nowhere."""
 
     landing: Landing
-    files: tuple[str, ...]
+    followed: Followed
 
 
 async def merge(
@@ -61,15 +61,15 @@ async def merge(
             # A crash after the merge and before it was logged, or somebody made the same change: it is there already, and the
             # commit that was prepared is nowhere.
             await worktree.store.mark_landed(approval.tree)
-            return Landed(replace(landing, commit=landing.tip), ())
+            return Landed(replace(landing, commit=landing.tip), Followed())
         if wanted.verify and not _proven(records, landing.tree):
             async with on_trial(worktree, landing.tree, scratch):
                 _refuse_failed(await check(), wanted.branch)
         try:
-            files = await land(await worktree.repository.reopened(), worktree.store, landing, scratch)
+            followed = await land(await worktree.repository.reopened(), worktree.store, landing, scratch)
         except RefMoved:
             continue
-        return Landed(landing, files)
+        return Landed(landing, followed)
     raise RefMoved(f"{wanted.branch} moved {ATTEMPTS} times while the result was checked; nothing was merged. Merge again.")
 
 
@@ -82,7 +82,7 @@ async def rest_after(worktree: TaskWorktree, landing: Landing, edited: str) -> t
         rest = await merged_onto(store, approval.tree, edited, base.tree)
     except BaseMoved:
         return None
-    return base, await rest.on(store, base.tree)
+    return base, rest.tree
 
 
 def _proven(records: Iterable[Record], tree: str) -> bool:

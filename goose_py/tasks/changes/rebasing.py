@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass
 
-from goose_py.git.trees.conflicts import MergePreview, Side, conflicting_text, preview_merge
+from goose_py.git.trees.conflicts import conflicting_text
+from goose_py.git.trees.merge import Merged, merge_trees
 from goose_py.git.worktrees.base import Base
 from goose_py.git.worktrees.worktree import TaskWorktree
 from goose_py.protocol.errors import UserError
 from goose_py.protocol.events import Rebased
 from goose_py.review.errors import listed
+from goose_py.review.merge import name_in_markers
 from goose_py.review.users_work import base_on
 
 CONTEXT = 3
@@ -27,7 +29,7 @@ class Rebasing:
 
 
 async def plan_rebase(worktree: TaskWorktree, branch: str) -> Rebasing | None:
-    """None where the task stands on the tip already. Raises UserError where the branch is gone, GitUnavailable."""
+    """None where the task stands on the tip already. Raises UserError where the branch is gone."""
     repository, store = worktree.repository, worktree.store
     tip = await repository.branch_tip(branch)
     if tip is None:
@@ -37,14 +39,11 @@ async def plan_rebase(worktree: TaskWorktree, branch: str) -> Rebasing | None:
     base = await base_on(worktree, tip, await repository.tree_of(tip), branch)
     result = (await worktree.snapshot()).tree
     # What the task changed counts from its own base, wherever the branch has gone from there: it may have been rewritten, and
-    # the base may hold work of the user's that was never committed: a commit of it stands for both.
-    since = worktree.base.standing
-    preview = await preview_merge(
-        store, Side(base.tree, since, branch), Side(result, since, name_in_markers(worktree.task_id))
-    )
-    conflicts = tuple(sorted({path for conflict in preview.conflicts for path in conflict.paths}))
-    prompt = await _prompt(worktree, preview, base, conflicts) if conflicts else ""
-    return Rebasing(base, preview.tree, conflicts, prompt)
+    # the base may hold work of the user's that was never committed.
+    merged = await merge_trees(store, worktree.base.tree, base.tree, result, (branch, name_in_markers(worktree.task_id)))
+    conflicts = merged.conflicting
+    prompt = await _prompt(worktree, merged, base, conflicts) if conflicts else ""
+    return Rebasing(base, merged.tree, conflicts, prompt)
 
 
 class ConflictsLeft(UserError):
@@ -58,10 +57,6 @@ class ConflictsLeft(UserError):
         self.paths = paths
 
 
-def name_in_markers(task_id: str) -> str:
-    return f"task-{task_id}"
-
-
 async def rebase(
     worktree: TaskWorktree, base: Base, tree: str, conflicts: tuple[str, ...] = ()
 ) -> tuple[TaskWorktree, Rebased]:
@@ -73,16 +68,16 @@ async def rebase(
     return moved, event
 
 
-async def _prompt(worktree: TaskWorktree, preview: MergePreview, base: Base, conflicts: tuple[str, ...]) -> str:
+async def _prompt(worktree: TaskWorktree, merged: Merged, base: Base, conflicts: tuple[str, ...]) -> str:
     sections = [
         f"The branch {base.branch} has moved to {base.commit[:12]} since you began, and your changes conflict with it. Your "
         "workspace now stands on that commit with your changes merged in; the files below carry conflict markers, the "
         f"branch's side first. {RESOLVE}"
     ]
-    messages = {path: conflict.message for conflict in preview.conflicts for path in conflict.paths}
+    messages = {path: conflict.message for conflict in merged.conflicts for path in conflict.paths}
     for path in conflicts[:SHOWN_FILES]:
         try:
-            hunks = conflict_hunks(await conflicting_text(worktree.store, preview, path))
+            hunks = conflict_hunks(await conflicting_text(worktree.store, merged, path))
         except KeyError:
             hunks = ""
         shown = f"\n```\n{hunks[:SHOWN_PER_FILE]}\n```" if hunks else ""

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from goose_py.git.errors import WorktreeMissing
+from goose_py.git.repository import Repository
 from goose_py.git.trees.conflicts import left_in_conflict
 from goose_py.git.trees.diff import changeset_summary, file_change
 from goose_py.git.worktrees.base import Base
@@ -20,10 +21,11 @@ from goose_py.protocol.changes import ChangeSet, FileChange
 from goose_py.protocol.errors import UserError
 from goose_py.protocol.messages import Text
 from goose_py.protocol.resolving import resolving
-from goose_py.review.apply import Applied, apply_to_working_tree
+from goose_py.review.apply import Applied, apply_to_working_tree, take_back
 from goose_py.review.approval import Approval
-from goose_py.review.errors import ApprovalOutdated, BaseMoved, UncommittedOverlap
+from goose_py.review.errors import ApprovalOutdated, BaseMoved, UncommittedOverlap, listed
 from goose_py.review.feedback import feedback, remarks
+from goose_py.review.merge import not_run
 from goose_py.review.plain_folder import checkout_of_copy, differs_from_copy
 from goose_py.review.selection import reviewed, selected_tree, tree_with_edits
 from goose_py.review.verdicts import decisions_of, keep_undecided, withdrawn
@@ -222,22 +224,24 @@ class TaskChanges:
 
     async def _leave_in_checkout(self, approval: Approval, edited: str) -> None:
         target, applied = await self._written(approval)
-        files = (*applied.files, *applied.already)
-        self._applied(approval, how="worktree", target=target, files=files)
+        self._applied(approval, how="worktree", target=target, applied=applied)
         merged = f", {len(applied.merged)} merged" if applied.merged else ""
-        detail = f"{counted(len(applied.files), 'file')} written{merged}"
+        detail = f"{counted(len(applied.files), 'file')} written{merged}{_told(applied.yours, applied.as_text)}"
         self._emit(ev.TaskEnded(state="merged", detail=detail))
         await self._take_over(edited, approval.result_tree)
 
-    async def _written(self, approval: Approval) -> tuple[str, Applied]:
-        """The folder that the files went to: the checkout or, where the task has a copy, what it is a copy of."""
+    async def _checkout(self) -> Repository:
+        """Where files go: the checkout or, where the task has a copy, what it is a copy of."""
         repository = await self.worktree.repository.reopened()
-        if folder := copy_of(self._ports.history()):
-            repository = checkout_of_copy(repository, Path(folder))
+        folder = copy_of(self._ports.history())
+        return checkout_of_copy(repository, Path(folder)) if folder else repository
+
+    async def _written(self, approval: Approval) -> tuple[str, Applied]:
+        repository = await self._checkout()
         try:
             applied = await apply_to_working_tree(repository, self.worktree.store, approval, self._ports.scratch)
         except UncommittedOverlap as overlap:
-            if not folder:
+            if not copy_of(self._ports.history()):
                 raise
             raise differs_from_copy(overlap.paths) from None
         return str(repository.root), applied
@@ -248,9 +252,15 @@ class TaskChanges:
         if last is None:
             raise UserError("This task left nothing in your files that can be taken back. `git revert` undoes a commit.")
         back = Approval(base_tree=last.tree, result_tree=last.base_tree, tree=last.base_tree)
-        target, applied = await self._written(back)
+        if last.after:
+            repository = await self._checkout()
+            applied = await take_back(repository, self.worktree.store, last.before, last.after, last.base_tree)
+            target = str(repository.root)
+        else:
+            # An earlier version did not keep the bytes.
+            target, applied = await self._written(back)
         result = (await self.worktree.snapshot()).tree
-        self._applied(replace(back, result_tree=result), how=ev.UNDONE, target=target, files=(*applied.files, *applied.already))
+        self._applied(replace(back, result_tree=result), how=ev.UNDONE, target=target, applied=applied)
 
     async def _merge(self, approval: Approval, command: cmd.ApplyChanges, edited: str) -> None:
         branch, history = self._branch(command.into), tuple(self._ports.history())
@@ -264,9 +274,11 @@ class TaskChanges:
             with_changes=command.with_changes,
         )
         landed = await merge(self.worktree, approval, wanted, history, self._ports.check, self._ports.scratch)
-        landing = landed.landing
-        self._applied(approval, how=command.how, target=branch, files=landed.files, commit=landing.commit)
-        self._emit(ev.TaskEnded(state="merged", detail=f"{branch} is at {landing.commit[:12]}"))
+        landing, followed = landed.landing, landed.followed
+        written = Applied(landing.tree, followed.files)
+        self._applied(approval, how=command.how, target=branch, applied=written, commit=landing.commit)
+        told = _told(followed.yours, landing.as_text)
+        self._emit(ev.TaskEnded(state="merged", detail=f"{branch} is at {landing.commit[:12]}{told}"))
         if (rest := await rest_after(self.worktree, landing, edited)) is not None:
             await self._move(*rest)
         else:
@@ -348,7 +360,7 @@ class TaskChanges:
         await self._ports.prompt(cmd.Prompt(prompt_id=f"{prefix}{self._ports.new_id()}", parts=(Text(text),)))
 
     def _applied(
-        self, approval: Approval, *, how: str, target: str, files: tuple[str, ...], commit: str | None = None
+        self, approval: Approval, *, how: str, target: str, applied: Applied, commit: str | None = None
     ) -> None:
         self._emit(
             ev.ChangesApplied(
@@ -358,7 +370,9 @@ class TaskChanges:
                 how=how,
                 target=target,
                 commit=commit,
-                files=files,
+                files=(*applied.files, *applied.already),
+                before=applied.before,
+                after=applied.after,
             )
         )
 
@@ -394,6 +408,12 @@ def _decided(
         content=content,
         by=by,
     )
+
+
+def _told(yours: Sequence[str], as_text: Sequence[str]) -> str:
+    """What a person should know of how it was merged, to follow on other words."""
+    beside = f", merged with your uncommitted changes in {listed(yours)}" if yours else ""
+    return beside + (f"; {not_run(as_text)}" if as_text else "")
 
 
 def _outdated() -> ApprovalOutdated:
