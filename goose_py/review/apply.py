@@ -9,6 +9,9 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import msgspec
+
+from goose_py.files import recall, remember
 from goose_py.git.contents.filters import filtered_paths
 from goose_py.git.paths import below_symlink, located
 from goose_py.git.private import ABSENT, Entry, PrivateStore
@@ -21,7 +24,7 @@ from goose_py.review.approval import Approval
 from goose_py.review.bytes_on_disk import contents_to_write, raw_entries, written_entries
 from goose_py.review.checkout_state import CheckoutState, checkout_state, in_the_way
 from goose_py.review.errors import CannotApply, UncommittedOverlap, listed
-from goose_py.review.files import Placed, Write, place, signature
+from goose_py.review.files import Placed, Write, place, standing_at
 from goose_py.review.merge import PathChange, base_moved, changed_submodules, path_changes
 from goose_py.review.recovery import recover
 from goose_py.review.temporary_names import APPLY
@@ -114,18 +117,18 @@ async def apply_to_working_tree(
         seen = _together(parts)
         seen.refuse()
         placed: list[Placed] = []
-        before: dict[bytes, Entry] = {}
-        after: dict[bytes, Entry] = {}
+        before, after = await _applied_before(repository, store, approval.tree, seen.already)
         try:
             for part in parts:
                 folder = Path(views.enter_context(store.scratch("apply")))
                 todo, tree = part.seen.todo, part.seen.found.tree
                 writes = await contents_to_write(part.repository, store, part.state, todo, tree, folder)
-                was, becomes = await _both(store, part, writes, folder)
+                was = await raw_entries(store, part.repository.root, {write.path: write.seen for write in writes})
                 before |= {part.prefix + path: entry for path, entry in was.items()}
-                after |= {part.prefix + path: entry for path, entry in becomes.items()}
+                after |= {part.prefix + path: entry for path, entry in (await written_entries(store, writes)).items()}
                 placed.append(await put_in_place(part.repository, writes, aside_of(part.repository)))
-            trees = [await store.tree_of(each) for each in (before, after)]
+            note = _Note(approval.tree, await store.tree_of(before), await store.tree_of(after))
+            await asyncio.to_thread(remember, _note_in(store), note)
         except BaseException:
             for each in reversed(placed):
                 each.take_back()
@@ -140,8 +143,8 @@ async def apply_to_working_tree(
         yours=seen.yours,
         as_text=tuple(name for part in parts for name in part.named(part.seen.found.as_text)),
         already=tuple(path_from_bytes(change.path) for change in seen.already),
-        before=trees[0],
-        after=trees[1],
+        before=note.before,
+        after=note.after,
     )
 
 
@@ -151,7 +154,7 @@ async def take_back(repository: Repository, store: PrivateStore, before: str, af
     await recover(repository)
     root = repository.root
     paths = sorted({*await store.entries(before), *await store.entries(after)})
-    seen = {path: None if below_symlink(root, path) else signature(located(root, path)) for path in paths}
+    seen = {path: standing_at(root, path) for path in paths}
     now = await store.tree_of(await raw_entries(store, root, seen))
     merged = await merge_trees(store, after, now, before, ("your-files", "before"))
     if not merged.clean:
@@ -173,26 +176,37 @@ async def take_back(repository: Repository, store: PrivateStore, before: str, af
             writes.append(Write(change.path, seen[change.path], source=kept, executable=change.new[0] == "100755"))
         placed = await put_in_place(repository, writes, aside_of(repository))
     await asyncio.to_thread(placed.settle)
+    _note_in(store).unlink(missing_ok=True)
     await store.mark_landed(landed)
     return Applied(tree=landed, files=tuple(path_from_bytes(change.path) for change in todo))
 
 
-async def _both(
-    store: PrivateStore, part: Part, writes: Sequence[Write], folder: Path
+class _Note(msgspec.Struct, frozen=True):
+    """What was applied last, for a process that ends before anybody was told: `approved` is its tree."""
+
+    approved: str
+    before: str
+    after: str
+
+
+def _note_in(store: PrivateStore) -> Path:
+    return store.path / "applied.json"
+
+
+async def _applied_before(
+    repository: Repository, store: PrivateStore, approved: str, already: Sequence[PathChange]
 ) -> tuple[dict[bytes, Entry], dict[bytes, Entry]]:
-    """The bytes of the files before and after. A file that had the wanted content already goes back with the others: as git
-    would have written what the task found there."""
-    root, already = part.repository.root, part.seen.already
-    backwards = [replace(change, old=change.new, new=change.old) for change in already]
-    try:
-        unwritten = await contents_to_write(part.repository, store, part.state, backwards, part.state.tree, folder / "already")
-    except CannotApply:
-        unwritten = []  # theirs to keep
-    before = await raw_entries(store, root, {write.path: write.seen for write in writes})
-    before |= await written_entries(store, unwritten)
-    after = await written_entries(store, writes)
-    after |= await raw_entries(store, root, {write.path: write.seen for write in unwritten})
-    return before, after
+    """Of the files that have the wanted content already, those that have it from applying the same before, with their bytes
+    before and after that."""
+    note = recall(_note_in(store), _Note) if already else None
+    if note is None or note.approved != approved:
+        return {}, {}
+    before, after = [await store.entries(tree) for tree in (note.before, note.after)]
+    seen = {change.path: standing_at(repository.root, change.path) for change in already}
+    now = await raw_entries(store, repository.root, seen)
+    same = [path for path in seen if now.get(path) == after.get(path) != before.get(path)]
+    was, became = ({path: side[path] for path in same if path in side} for side in (before, after))
+    return was, became
 
 
 def _together(parts: Sequence[Part]) -> Outlook:

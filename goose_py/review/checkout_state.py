@@ -11,12 +11,12 @@ from pathlib import Path
 
 from goose_py.git.contents.lfs import known_contents
 from goose_py.git.contents.submodules import LINK
-from goose_py.git.paths import below_symlink, files_below, located, parents
+from goose_py.git.paths import files_below, located, parents
 from goose_py.git.private import ABSENT, Entry, PrivateStore, index_info
 from goose_py.git.repository import Repository
 from goose_py.git.runner import Git
 from goose_py.protocol.changes import path_from_bytes
-from goose_py.review.files import Signature, signature
+from goose_py.review.files import Signature, standing_at
 from goose_py.review.merge import PathChange, path_changes
 
 
@@ -48,8 +48,7 @@ class CheckoutState:
     def signature(self, path: bytes) -> Signature | None:
         """Of a file that is to be replaced or removed. One that nobody had a reason to read is looked at now: its content is
         compared later."""
-        found = self.signatures[path] if path in self.signatures else signature(located(self.root, path))
-        return None if found is not None and stat.S_ISDIR(found[0]) else found
+        return self.signatures[path] if path in self.signatures else standing_at(self.root, path)
 
 
 async def checkout_state(repository: Repository, store: PrivateStore, on: Git, paths: Sequence[bytes]) -> CheckoutState:
@@ -63,7 +62,7 @@ async def checkout_state(repository: Repository, store: PrivateStore, on: Git, p
     read = (set(paths) | modified | assumed | unmerged) - sparse
     read -= {path for path in read if staged.get(path, ABSENT)[0] == LINK}
     # Before the contents are read: what changes later is noticed by its signature.
-    signatures = {path: None if below_symlink(root, path) else signature(located(root, path)) for path in sorted(read)}
+    signatures = {path: standing_at(root, path) for path in sorted(read)}
     unsure = {path: seen for path, seen in signatures.items() if path not in staged or path in modified | assumed}
     found, special = await _on_disk(store, recording, root, unsure, staged)
     disk = {path: found.get(path) or staged.get(path, ABSENT) for path in {*read, *paths}}
@@ -129,7 +128,7 @@ async def _on_disk(
     files: list[bytes] = []
     trust_mode = dict(store.settings.values).get("core.filemode") != "false"
     for path, here in seen.items():
-        if here is None or stat.S_ISDIR(here[0]):
+        if here is None:
             found[path] = ABSENT
         elif stat.S_ISLNK(here[0]):
             target = os.fsencode(os.readlink(located(root, path)))  # noqa: PTH115  (exactly as it is written)

@@ -120,6 +120,12 @@ def signature(place: Path) -> Signature | None:
     return (status.st_mode, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
+def standing_at(root: Path, path: bytes) -> Signature | None:
+    """The signature of what a tree could have there: None also for a folder, and for what a symlink leads to."""
+    found = None if below_symlink(root, path) else signature(located(root, path))
+    return None if found is None or stat.S_ISDIR(found[0]) else found
+
+
 def place(root: Path, aside: Path, writes: Sequence[Write]) -> Placed:
     """Do all `writes` below `root`. `aside` names a folder on the same file system that does not exist; new files are made
     and old ones kept there meanwhile. Raises CannotApply where a file changed since it was checked, GitError (NoSpace)
