@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -139,15 +139,17 @@ def possible(files: Files) -> Files:
     return {path: entry for path, entry in files.items() if path not in folders}
 
 
-def imported(place: Place, numbers: range) -> None:
-    """All histories as branches of one repository, at once."""
+def imported(place: Place, numbers: range) -> dict[str, str]:
+    """All histories as branches of one repository, at once; their trees."""
     place.commit({"start": "s\n"})
     stream = b"".join(_commits(number) for number in numbers)
     (place.top / "stream").write_bytes(stream)
     place.sh(f"git fast-import --quiet < {place.top}/stream")
+    rows = place.sh("git for-each-ref --format='%(refname:short) %(tree)' 'refs/heads/*/*'").splitlines()
+    return dict(row.split(" ") for row in rows)
 
 
-def _commits(number: int) -> Iterator[bytes] | bytes:
+def _commits(number: int) -> bytes:
     found = history(number)
     out = []
     for name, files in (("base", found.base), ("ours", found.ours), ("theirs", found.theirs)):
@@ -169,17 +171,18 @@ class ByGit:
 
 
 def merged_by_git(place: Place, number: int, strategy: str) -> ByGit:
-    place.sh(f"git reset -q --hard && git clean -qfdx && git checkout -q --detach {number}/ours")
-    said = place.sh(f"git merge --no-commit --no-ff -s {strategy} {number}/theirs", check=False)
-    unmerged = {row.split("\t")[1].replace("~HEAD", "~our-side") for row in place.sh("git ls-files -z -u").split("\0") if row}
+    said, unmerged, tree = place.sh(
+        f"git checkout -q -f --detach {number}/ours && git clean -qfdx && "
+        f"git merge --no-commit --no-ff -s {strategy} {number}/theirs; "
+        "echo =====; git ls-files -u; echo =====; git write-tree 2>/dev/null",
+        check=False,
+    ).split("=====\n")
     conflicts = sorted(line for line in said.splitlines() if line.startswith("CONFLICT"))
-    tree = "" if unmerged else place.sh("git write-tree").strip()
-    place.sh("git merge --abort", check=False)
-    return ByGit(tree, conflicts, unmerged)
+    return ByGit(tree.strip(), conflicts, {row.split("\t")[1].replace("~HEAD", "~our-side") for row in unmerged.splitlines()})
 
 
-def trees_of(place: Place, number: int) -> list[str]:
-    return place.sh(f"git rev-parse {number}/base^{{tree}} {number}/ours^{{tree}} {number}/theirs^{{tree}}").split()
+def trees_of(trees: dict[str, str], number: int) -> list[str]:
+    return [trees[f"{number}/{name}"] for name in ("base", "ours", "theirs")]
 
 
 def as_git_says(message: str) -> str:
@@ -193,12 +196,12 @@ async def opened(place: Place, git: Git) -> tuple[Repository, PrivateStore]:
 
 async def test_trees_are_merged_as_git_merges_branches(tmp_path: Path):
     place, numbers = Place(tmp_path), range(FIRST, FIRST + CASES)
-    imported(place, numbers)
+    trees = imported(place, numbers)
     _, store = await opened(place, place.git)
     conflicting = 0
     for number in numbers:
         by_git = merged_by_git(place, number, "ort")
-        merged = await merge_trees(store, *trees_of(place, number), names=("our-side", f"{number}/theirs"))
+        merged = await merge_trees(store, *trees_of(trees, number), names=("our-side", f"{number}/theirs"))
         assert merged.clean == (not by_git.unmerged), f"case {number}: {merged} {by_git}"
         conflicting += not merged.clean
         if merged.clean:
@@ -212,14 +215,14 @@ async def test_trees_are_merged_as_git_merges_branches(tmp_path: Path):
 
 async def test_a_git_without_merge_tree_merges_as_its_recursive_strategy_does(tmp_path: Path):
     place, numbers = Place(tmp_path), range(FIRST, FIRST + CASES // 4)
-    imported(place, numbers)
+    trees = imported(place, numbers)
     old = place.top / "old-git"
     old.write_text(f'#!/bin/sh\ncase "$*" in *--write-tree*) exit 129;; esac\nexec {GIT} "$@"\n')
     old.chmod(0o755)
     _, store = await opened(place, Git.create(old, place.env))
     for number in numbers:
         by_git = merged_by_git(place, number, "recursive")
-        merged = await merge_trees(store, *trees_of(place, number), names=("our-side", f"{number}/theirs"))
+        merged = await merge_trees(store, *trees_of(trees, number), names=("our-side", f"{number}/theirs"))
         assert merged.clean == (not by_git.unmerged), f"case {number}: {merged} {by_git}"
         if merged.clean:
             assert merged.tree == by_git.tree, f"case {number}: {merged} {by_git}"
@@ -232,17 +235,18 @@ async def test_a_checkout_becomes_what_git_would_make_of_it_or_stays_and_is_give
     tmp_path: Path, standing: str
 ):
     place, numbers = Place(tmp_path), range(FIRST, FIRST + CASES // 8)
-    imported(place, numbers)
+    trees = imported(place, numbers)
     _, store = await opened(place, place.git)
     applied = 0
     for number in numbers:
         by_git = merged_by_git(place, number, "ort")
+        place.sh("git reset -q --hard && git clean -qfdx")
         if standing != "committed":
             place.sh(f"git checkout -q --detach {number}/base && git read-tree -m -u {number}/base {number}/ours")
         if standing == "unstaged":
             place.sh("git reset -q")
         before, status = tree_of_folder(place.root), place.sh("git status --porcelain")
-        base, _, theirs = trees_of(place, number)
+        base, _, theirs = trees_of(trees, number)
         repository = await Repository.open(place.git, place.root)
         try:
             done = await apply_to_working_tree(repository, store, Approval(base, theirs, theirs), place.scratch)
