@@ -46,7 +46,7 @@ def at_home(user: User) -> Path:
         ('provider = "nosuch"\nmodel = "m"\n', (), at_home, "No provider is known by the name 'nosuch'", "Known are:"),
         (SERVED, ("--base", "nosuch"), at_home, "nosuch names no commit", "`git branch -a`"),
         (SERVED, (), no_repository, "is not in a git repository", "`git init`"),
-        (SERVED, (), no_commit, "has no commit yet", "Commit something first"),
+        (SERVED, ("--base", "head"), no_commit, "has no commit yet", "Commit something first"),
     ],
     ids=["no-provider", "no-key", "no-model", "unknown-provider", "bad-base", "no-repository", "no-commit"],
 )
