@@ -57,7 +57,7 @@ class Host:
 
     def task(self, name: str) -> TaskFolder:
         """See `find_task`: by id or what is unique of it, or by title. Raises UserError."""
-        from goose_py.tasks.summary import find_task
+        from goose_py.tasks.summaries import find_task
 
         return find_task(self.tasks, name)
 

@@ -15,7 +15,7 @@ def list_(as_json: bool, everywhere: bool) -> int:
     """List sessions, the newest first."""
     from goose_py.bootstrap.host import Host
     from goose_py.cli.listing import print_tasks
-    from goose_py.tasks.summary import list_tasks
+    from goose_py.tasks.summaries import list_tasks
 
     host = Host.here()
     return print_tasks(list_tasks(host.tasks), host, as_json=as_json, everywhere=everywhere)

@@ -67,7 +67,7 @@ def list_(as_json: bool, everywhere: bool) -> int:
     from goose_py.actions.review.interrupted_merges import end_all_cut_off
     from goose_py.bootstrap.host import Host
     from goose_py.cli.listing import print_tasks
-    from goose_py.tasks.summary import list_tasks
+    from goose_py.tasks.summaries import list_tasks
     from goose_py.workers.queue import advance_queue
 
     host = Host.here()

@@ -24,7 +24,8 @@ from goose_py.session.log import read_log
 from goose_py.tasks.changes.review_base import last_applied
 from goose_py.tasks.client import WorkerGone
 from goose_py.tasks.store import TaskFolder
-from goose_py.tasks.summary import TaskSummary, list_tasks, summary_of
+from goose_py.tasks.summaries import list_tasks
+from goose_py.tasks.summary import TaskSummary, summary_of
 from goose_py.workers.launch import tell
 
 

@@ -16,7 +16,7 @@ from goose_py.protocol.safe_text import safe_text
 from goose_py.review.recovery import Recovered, has_leftovers, recover_all
 from goose_py.session.log import Log
 from goose_py.tasks.store import TaskFolder
-from goose_py.tasks.summary import list_tasks
+from goose_py.tasks.summaries import list_tasks
 
 
 def end_all_cut_off(host: Host) -> None:

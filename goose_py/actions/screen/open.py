@@ -11,7 +11,7 @@ from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.settings import load_settings
 from goose_py.config.settings import Settings
 from goose_py.protocol.errors import UserError
-from goose_py.tasks.summary import list_tasks
+from goose_py.tasks.summaries import list_tasks
 
 ATTACHABLE = ("awaiting approval", "awaiting plan approval", "running", "planning", "verifying")
 

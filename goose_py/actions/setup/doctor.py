@@ -18,7 +18,7 @@ from goose_py.protocol.messages import ModelRef
 from goose_py.protocol.safe_text import safe_text
 from goose_py.providers.catalogue import check_key
 from goose_py.sandbox.variables import grant
-from goose_py.tasks.summary import list_tasks
+from goose_py.tasks.summaries import list_tasks
 
 OK, BAD, NOTE = "✓", "✗", "·"
 

@@ -17,7 +17,8 @@ from goose_py.protocol.errors import UserError
 from goose_py.protocol.safe_text import safe_text
 from goose_py.review.errors import listed
 from goose_py.tasks.changes.conflicts import TaskConflict, Work, conflicts_between
-from goose_py.tasks.summary import TaskSummary, list_tasks
+from goose_py.tasks.summaries import list_tasks
+from goose_py.tasks.summary import TaskSummary
 
 OVER = ("merged", "rejected", "cancelled", "queued")
 NEWEST = 16

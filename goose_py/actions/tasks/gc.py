@@ -18,7 +18,8 @@ from goose_py.review.errors import listed
 from goose_py.sandbox.overlays import changed_layers
 from goose_py.session.log import read_log
 from goose_py.tasks.store import TaskFolder
-from goose_py.tasks.summary import list_tasks, summary_of
+from goose_py.tasks.summaries import list_tasks
+from goose_py.tasks.summary import summary_of
 
 
 def collect(*, dry_run: bool, everywhere: bool) -> int:

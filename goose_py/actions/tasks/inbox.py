@@ -14,7 +14,7 @@ from goose_py.protocol import commands as cmd
 from goose_py.protocol.errors import UserError
 from goose_py.protocol.safe_text import safe_text
 from goose_py.tasks.inbox import Question, inbox, questions_of
-from goose_py.tasks.summary import list_tasks
+from goose_py.tasks.summaries import list_tasks
 from goose_py.workers.launch import tell
 from goose_py.workers.queue import advance_queue
 
