@@ -24,6 +24,7 @@ MAX_BYTES: Final = 64 * 1024
 MAX_COMMANDS: Final = 512
 MAX_DEPTH: Final = 100
 MAX_HERE_DOCUMENTS: Final = 16
+MAX_OPEN_LINES: Final = 50
 
 _LIST_OPERATORS: Final = frozenset({"&&", "||", ";", "|", "|&", "&"})
 _REDIRECTIONS: Final = frozenset({"<", ">", ">>", ">|", "&>", "&>>", ">&", "<&"})
@@ -205,6 +206,20 @@ def _shlex_tokens(text: str) -> list[str]:
         return list(lexer)
     except ValueError as error:
         raise _Refused("A quotation mark is not closed.", text) from error
+
+
+def open_quotation(text: str) -> bool:
+    """Whether a quotation mark of its first line is never closed, so that Bash, which takes a line whole, runs nothing."""
+    lines = text.split("\n")
+    return len(lines) <= MAX_OPEN_LINES and all(_is_open("\n".join(lines[: end + 1])) for end in range(len(lines)))
+
+
+def _is_open(text: str) -> bool:
+    try:
+        _shlex_tokens(text)
+    except _Refused:
+        return True
+    return False
 
 
 @dataclass(slots=True)
