@@ -17,7 +17,7 @@ from goose_py.git.worktrees.worktree import TaskWorktree
 from goose_py.protocol.errors import GooseError
 from goose_py.sandbox.detection import FoundSandbox, find_sandbox
 from goose_py.sandbox.environment import child_env, elsewhere, english
-from goose_py.sandbox.overlays import Mounted, ShareWatch, mounted
+from goose_py.sandbox.mounts.overlays import Mounted, ShareWatch, mounted
 from goose_py.sandbox.policy import GitInside, Grants, Level, Policy, Share
 from goose_py.sandbox.probe_cache import circumstances
 from goose_py.sandbox.sentences import described
@@ -110,7 +110,7 @@ class Confinement(msgspec.Struct, frozen=True):
         if found.reason:
             warn(f"What is shared with the task is read-only there, so that nothing can be installed: {found.reason}.")
         policy = found.seen_by(self.policy)
-        env, watch = {**self.env, **elsewhere(policy)}, ShareWatch(found.shares, warn)
+        env, watch = {**self.env, **elsewhere(policy)}, ShareWatch(policy.workspace, found.shares, warn)
         return msgspec.structs.replace(self, policy=policy, env=env, before_each=watch.look)
 
     def reading(self, shares: Sequence[Share]) -> "Confinement":

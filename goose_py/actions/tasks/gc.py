@@ -1,7 +1,6 @@
 """`goose-py task gc`: what earlier tasks, also killed ones, left behind, and what of it is provably of no further use."""
 
 import asyncio
-import shutil
 import sys
 from collections.abc import Sequence
 
@@ -9,13 +8,14 @@ from goose_py.actions.tasks.scope import project_at, tasks_here
 from goose_py.bootstrap.confinement import layers_of
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.workspace.removal import ignored_work, remove_worktree, status_of
+from goose_py.files import delete_folder
 from goose_py.git.worktrees.cleanup import WorktreeStatus
 from goose_py.protocol.amounts import counted
 from goose_py.protocol.errors import GooseError
 from goose_py.protocol.events import DELIVERED, ChangesApplied
 from goose_py.protocol.safe_text import safe_text
 from goose_py.review.errors import listed
-from goose_py.sandbox.overlays import changed_layers
+from goose_py.sandbox.mounts.overlays import changed_layers
 from goose_py.session.log import read_log
 from goose_py.tasks.store import TaskFolder
 from goose_py.tasks.summaries import list_tasks
@@ -53,7 +53,7 @@ async def _collect(host: Host, folders: Sequence[TaskFolder], here: str | None, 
         if status.state == "missing":
             if layers := changed_layers(layers_of(folder)):
                 if not dry_run:
-                    await asyncio.to_thread(shutil.rmtree, layers_of(folder), True)
+                    await asyncio.to_thread(delete_folder, layers_of(folder))
                 verb, what = "would remove" if dry_run else "removed", listed(layers, 3)
                 print(safe_text(f"{verb} what {folder.task_id} installed into {what}  {_title(folder, here)}"))
                 removed += 1

@@ -20,7 +20,7 @@ from goose_py.protocol import commands as cmd
 from goose_py.protocol.errors import UserError
 from goose_py.protocol.messages import Text
 from goose_py.protocol.safe_text import safe_text
-from goose_py.sandbox.overlays import changed_layers
+from goose_py.sandbox.mounts.overlays import changed_layers
 from goose_py.session.log import LogBusy, read_log
 from goose_py.tasks.changes.review_base import recorded_tree
 from goose_py.tasks.client import ONLY_NEW, TaskClient, WorkerGone

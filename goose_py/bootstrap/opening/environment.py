@@ -20,7 +20,7 @@ from goose_py.config.load import Loaded
 from goose_py.config.settings import Settings
 from goose_py.protocol import events as ev
 from goose_py.sandbox.detection import FoundSandbox
-from goose_py.sandbox.overlays import Mounted
+from goose_py.sandbox.mounts.overlays import Mounted
 from goose_py.sandbox.policy import Level
 from goose_py.sandbox.variables import Granted
 from goose_py.tasks.spec import TaskSpec

@@ -11,7 +11,6 @@ import asyncio
 import json
 import os
 import re
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from typing import Final
 
 import msgspec
 
+from goose_py.files import delete_folder
 from goose_py.git.errors import GitError, from_os_error
 from goose_py.git.inert import InertSettings
 from goose_py.git.repository import Repository, read_ref, update_ref
@@ -135,7 +135,8 @@ class CommitStore:
             self.folder.rename(self.folder.with_name(f"{self.folder.name}.left-{os.urandom(4).hex()}"))
         self._note_file.unlink(missing_ok=True)
         for folder in (self.folder, self.folder.with_name(f"{self.folder.name}.fixed")):
-            shutil.rmtree(folder, ignore_errors=True)
+            if folder.is_dir():
+                delete_folder(folder)
 
     # What is known of it
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import os
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from goose_py.files import delete_folder
 from goose_py.git.errors import GitError, GitFailed, WorktreeExists
 from goose_py.git.repository import Repository
 from goose_py.git.runner import translated
@@ -112,7 +112,7 @@ async def remove_linked(repository: Repository, where: Path) -> None:
         where.rename(gone)
     await forget_linked(repository, where)
     if gone.exists():
-        await asyncio.to_thread(_delete_folder, gone)
+        await asyncio.to_thread(delete_folder, gone)
 
 
 async def forget_linked(repository: Repository, where: Path) -> None:
@@ -126,24 +126,3 @@ def _names(wanted: str) -> Iterator[str]:
     for name in (wanted, wanted.replace("/", "-")):
         yield name
         yield from (f"{name}-{number}" for number in range(2, 100))
-
-
-def _delete_folder(folder: Path) -> None:
-    """Whatever an agent left in it: folders that may not be read or written, and thousands within each other. Each is moved to
-    the top before it is emptied, so that no path gets too long for the system."""
-    waiting, number = [folder], itertools.count()
-    while waiting:
-        current = waiting.pop()
-        current.chmod(0o700)
-        with os.scandir(current) as entries:
-            listing = list(entries)
-        for entry in listing:
-            if not entry.is_dir(follow_symlinks=False):
-                Path(entry.path).unlink()
-                continue
-            inner = Path(entry.path)
-            inner.chmod(0o700)
-            waiting.append(inner.rename(folder / f".{next(number)}-{os.urandom(6).hex()}"))
-        if current != folder:
-            current.rmdir()
-    folder.rmdir()
