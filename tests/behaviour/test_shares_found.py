@@ -116,9 +116,13 @@ async def test_their_number_is_bounded_and_what_is_near_comes_first(place: Place
 
 async def test_a_name_that_is_not_text_and_one_with_a_newline(place: Place) -> None:
     odd = os.fsdecode(b"caf\xe9\n.cfg")
-    place.write({odd: "x", os.fsdecode(b"own/\xff/x"): "x"})
-    shares = await found(place)
+    place.write({odd: "x", os.fsdecode(b"own/\xff/x"): "x", os.fsdecode(b"\xff/node_modules/x"): "x"})
+    active = place.top / os.fsdecode(b"venv-\xff")
+    active.mkdir()
+    shares = await found(place, env={"VIRTUAL_ENV": str(active)})
     assert folders(shares) == ["own"] and len(shares.files) == 1
+    (said,) = shares.sentences()
+    assert "no UTF-8" in said and "node_modules" in said and "venv-" in said, said
     target = place.top / "copies"
     target.mkdir()
     assert copy_files(place.root, target, shares.files) == ()

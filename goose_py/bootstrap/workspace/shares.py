@@ -46,14 +46,15 @@ _ENVIRONMENTS: Final = ("VIRTUAL_ENV", "CONDA_PREFIX")
 
 
 class Shares(msgspec.Struct, frozen=True):
-    """`folders` to mount and `files` to copy; what is left out for its secrets, as a link out of the checkout, and for there
-    being too much of it."""
+    """`folders` to mount and `files` to copy; what is left out for its secrets, as a link out of the checkout, for there being
+    too much of it, and for its name."""
 
     folders: tuple[Share, ...] = ()
     files: tuple[str, ...] = ()
     secret: tuple[str, ...] = ()
     outside: tuple[str, ...] = ()
     too_many: tuple[str, ...] = ()
+    unnamable: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
     def sentences(self) -> Iterator[str]:
@@ -66,6 +67,8 @@ class Shares(msgspec.Struct, frozen=True):
         for why, names in kinds:
             if names:
                 yield f"Not shared with the task because {why}: {_some(names)} (worktree.share brings what it names)."
+        if self.unnamable:
+            yield f"Not shared with the task because the name is no UTF-8: {_some(self.unnamable)}."
         yield from self.warnings
 
 
@@ -163,12 +166,13 @@ class _Search:
         self._secret: list[str] = []
         self._outside: list[str] = []
         self._too_many: list[str] = []
+        self._unnamable: list[str] = []
         self._warnings: list[str] = []
         self._room = MOST_BYTES
 
     def run(self, ignored: Sequence[str], env: Mapping[str, str], home: Path, near: str) -> Shares:
         for path in (*ignored, *_named_below(self._root, self._wanted.added, ignored)):
-            self._consider(path.rstrip("/"))
+            self._consider(path_from_bytes(path_to_bytes(path).rstrip(b"/")))
         for place in (*_environments(env, self._root), *_named_outside(self._wanted.added, home)):
             if not place.is_dir():
                 self._warnings.append(f"worktree.share names {place}, which is no folder, so it is not shared.")
@@ -183,6 +187,7 @@ class _Search:
             secret=tuple(self._secret),
             outside=tuple(self._outside),
             too_many=too_many,
+            unnamable=tuple(self._unnamable),
             warnings=tuple(self._warnings),
         )
 
@@ -215,7 +220,10 @@ class _Search:
 
     def _add_folder(self, source: Path, path: Path) -> None:
         real = Path(os.path.realpath(source))
-        if not any(kept.is_relative_to(real) for kept in self._keep_out):
+        raw = os.fsencode(path) if path.is_absolute() else path_to_bytes(str(path))
+        if not _is_text(raw):
+            self._unnamable.append(path_from_bytes(raw))
+        elif not any(kept.is_relative_to(real) for kept in self._keep_out):
             self._folders[path] = Share(source, path, hidden=self._secrets_in(source, path))
 
     def _add_file(self, source: Path, name: str, named: bool) -> None:
@@ -256,6 +264,14 @@ class _Search:
                 elif entry.name not in _INSTALLED and entry.is_dir(follow_symlinks=False):
                     waiting.append(inner)
         return tuple(found)
+
+
+def _is_text(path: bytes) -> bool:
+    try:
+        path.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _entries(folder: Path) -> list["os.DirEntry[str]"]:
