@@ -66,7 +66,8 @@ async def prepare_environment(
     start, is_new = _start(spec, workspace, records)
     finding = opening.meanwhile(shares_of(host, settings, workspace.worktree, start))
     mounting = opening.meanwhile(_mount(opening, workspace, probing, finding))
-    confinement = await confine(host, settings, folder, workspace.worktree, await probing, workspace.copy_of)
+    told, copy_of = None if is_new else start_of(records), workspace.copy_of
+    confinement = await confine(host, settings, folder, workspace.worktree, await probing, copy_of=copy_of, told=told)
     warn(confinement.warnings)
     require(confinement, settings, interactive=spec.interactive)
     if confinement.found.level is Level.PARTIAL and "sandbox.level" not in loaded.origins():
@@ -84,10 +85,10 @@ async def prepare_environment(
     elif confinement.found.backend != "bubblewrap":
         await arriving.done()
         held = confinement.found.level is not Level.NONE
-        links, told = await bring(workspace.worktree, shares.folders, sys.platform, linked=held)
+        links, problems = await bring(workspace.worktree, shares.folders, sys.platform, linked=held)
         confinement = confinement.reading(links)
-        warn(told)
-    found_checks = _found_checks(loaded, confinement, None if is_new else start_of(records))
+        warn(problems)
+    found_checks = _found_checks(loaded, confinement, told)
     has_start = start == "." or any(path.startswith(f"{start}/") for path in files)
     files_follow = not files_first and len(files) > FEW_FILES and _needs_no_files(settings, workspace, extensions) and has_start
     if not files_follow:
