@@ -96,3 +96,21 @@ async def test_without_mounts_it_is_said_what_is_not_there(user: User) -> None:
         ended = await user.goose("run", "-t", "Look", "--sandbox", "none")
     cloned = "holds installations that lead to" in ended.err
     assert cloned or "Not shared with the task, because nothing can be mounted or cloned here: .venv." in ended.err, ended
+
+
+async def test_a_copied_file_that_the_task_removed_stays_away_until_the_worktree_is_made_anew(user: User) -> None:
+    (user.repository / "kept.cfg").write_text("kept\n")
+    turns = [calls(PLAN, FIX, ("shell", {"command": "rm local.cfg; echo mine > kept.cfg"})), calls(PLAN_DONE), *DONE]
+    look = [calls(("shell", {"command": "cat local.cfg kept.cfg"})), *DONE]
+    async with answered(user, turns, config='mode = "auto"'):
+        task = (await user.goose("run", "-t", "Do it", "--output-format", "json")).json["session_id"]
+    (user.repository / "kept.cfg").write_text("changed meanwhile\n")
+    async with answered(user, look, config='mode = "auto"'):
+        assert (await user.goose("run", "--resume", task, "-t", "Look")).code == 0
+    seen = outputs(user, task).splitlines()
+    assert "made by a program" not in seen and "mine" in seen and "changed meanwhile" not in seen, seen
+    assert (await user.goose("task", "discard", task, "--yes")).code == 0
+    assert (await user.goose("task", "restore", task)).code == 0
+    async with answered(user, look, config='mode = "auto"'):
+        assert (await user.goose("run", "--resume", task, "-t", "Look")).code == 0
+    assert "made by a program" in outputs(user, task).splitlines()

@@ -18,6 +18,7 @@ import msgspec
 
 from goose_py.bootstrap.host import Host
 from goose_py.config.settings import Settings
+from goose_py.files import recall, remember
 from goose_py.git.errors import GitError
 from goose_py.git.paths import below_symlink, located
 from goose_py.git.trees.snapshot import ignored_paths
@@ -73,7 +74,8 @@ class Shares(msgspec.Struct, frozen=True):
 
 
 async def shares_of(host: Host, settings: Settings, worktree: TaskWorktree, start: str) -> Shares:
-    """What a task that begins in the folder `start` of this worktree shares, its single files copied already."""
+    """What a task that begins in the folder `start` of this worktree shares, its single files copied already: each once, since
+    what the task has made of a copy is its work."""
     entries, ours = settings.worktree.share, (host.paths.state, worktree.path, worktree.repository.common_dir)
     tracked = await worktree.base_files()
     shares = await find_shares(worktree, tracked, entries, host.env, host.home, keep_out=ours, near=start)
@@ -81,7 +83,12 @@ async def shares_of(host: Host, settings: Settings, worktree: TaskWorktree, star
     kept_out = tuple(path for path in worktree.base.left_out if wanted.adds(path) and not wanted.refuses(path))
     worktree.store.ignore(kept_out)  # they come to the task, and into no tree
     files = (*shares.files, *kept_out)
-    told = await asyncio.to_thread(copy_files, worktree.repository.root, worktree.path, files)
+    note = worktree.note_of_copies
+    copied = recall(note, tuple[str, ...]) or ()
+    fresh = tuple(name for name in files if name not in copied)
+    told = await asyncio.to_thread(copy_files, worktree.repository.root, worktree.path, fresh)
+    if fresh:
+        remember(note, (*copied, *fresh))
     return msgspec.structs.replace(shares, files=files, warnings=(*shares.warnings, *told))
 
 

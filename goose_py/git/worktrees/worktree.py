@@ -310,6 +310,11 @@ class TaskWorktree:
         return found
 
     @property
+    def note_of_copies(self) -> Path:
+        """What was copied into the worktree besides its base: kept as long as the worktree is there."""
+        return self.store.path / "copied.json"
+
+    @property
     def commits(self) -> CommitStore:
         """The git directory that a sandboxed task sees, and the way of its commits from there."""
         return CommitStore(
@@ -439,6 +444,7 @@ class TaskWorktree:
         if tip is not None and self.branch is not None:
             await delete_ref(self.repository.bound, self.reference, tip)
         await asyncio.to_thread(self.commits.forget)
+        self.note_of_copies.unlink(missing_ok=True)
         return snapshot
 
     async def recreate(self, tree: str | None = None) -> TaskWorktree:
