@@ -24,7 +24,6 @@ MAX_BYTES: Final = 64 * 1024
 MAX_COMMANDS: Final = 512
 MAX_DEPTH: Final = 100
 MAX_HERE_DOCUMENTS: Final = 16
-MAX_OPEN_LINES: Final = 50
 
 _LIST_OPERATORS: Final = frozenset({"&&", "||", ";", "|", "|&", "&"})
 _REDIRECTIONS: Final = frozenset({"<", ">", ">>", ">|", "&>", "&>>", ">&", "<&"})
@@ -198,27 +197,28 @@ def _refuse_odd_characters(text: str) -> None:
 _PLAIN_SPACE: Final = {ord("\n"): " ", ord("\t"): " "}
 
 
-def _shlex_tokens(text: str) -> list[str]:
+def _lexer(text: str) -> shlex.shlex:
     lexer = shlex.shlex(text, posix=True, punctuation_chars=True)
     lexer.whitespace_split = True
     lexer.commenters = ""
+    return lexer
+
+
+def _shlex_tokens(text: str) -> list[str]:
     try:
-        return list(lexer)
+        return list(_lexer(text))
     except ValueError as error:
         raise _Refused("A quotation mark is not closed.", text) from error
 
 
 def open_quotation(text: str) -> bool:
     """Whether a quotation mark of its first line is never closed, so that Bash, which takes a line whole, runs nothing."""
-    lines = text.split("\n")
-    return len(lines) <= MAX_OPEN_LINES and all(_is_open("\n".join(lines[: end + 1])) for end in range(len(lines)))
-
-
-def _is_open(text: str) -> bool:
+    line, _, rest = text.partition("\n")
+    lexer = _lexer(line)
     try:
-        _shlex_tokens(text)
-    except _Refused:
-        return True
+        list(lexer)
+    except ValueError:
+        return lexer.state in ("'", '"') and lexer.state not in rest
     return False
 
 

@@ -7,6 +7,7 @@ import fcntl
 import os
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -80,6 +81,6 @@ async def _clone(source: Path, target: Path, name: str, platform: str) -> str:
     )
     if await process.wait() == 0:
         return ""
-    if copy.is_dir():
+    with suppress(OSError):
         await asyncio.to_thread(delete_folder, copy)
     return "the file system cannot share blocks; name it in .worktreeinclude to have a real copy"

@@ -20,15 +20,31 @@ from goose_py.tasks.spec import SPEC_NAME
 from goose_py.tasks.store import TaskFolder, TaskStore
 from goose_py.tasks.summary import Folded, TaskSummary, read_on
 
-Stamp = tuple[tuple[int, int, int] | None, ...]
+Touched = tuple[int, int, int] | None
 GROWN = 1 << 20
 """Bytes of a log that is being written, after which reading them again costs more than writing the index."""
 
 
-class _Entry(msgspec.Struct):
-    """`stamp` are inode, time and size of the log, the spec and the place in the queue."""
+class _Stamp(msgspec.Struct, frozen=True):
+    """What differs when a summary may: whether somebody writes the log, and inode, time and size of the files."""
 
-    stamp: Stamp
+    owned: bool
+    log: Touched
+    spec: Touched
+    waiting: Touched
+
+    @classmethod
+    def of(cls, task: TaskFolder) -> _Stamp:
+        return cls(task.owned(), *(_touched(file) for file in (task.path / LOG_NAME, task.path / SPEC_NAME, task.waiting)))
+
+    def adds_to(self, before: _Stamp) -> bool:
+        """Whether the log is the same file and has only grown."""
+        old, new = before.log, self.log
+        return old is not None and new is not None and old[0] == new[0] and old[2] <= new[2]
+
+
+class _Entry(msgspec.Struct):
+    stamp: _Stamp
     folded: Folded
 
 
@@ -52,13 +68,13 @@ class TaskListing:
         now, worth_keeping = {}, False
         for task in self._store.all():
             # Taken before the log is read, so that what is written meanwhile is noticed next time.
-            stamp = _stamp(task)
+            stamp = _Stamp.of(task)
             entry = known.get(task.task_id)
             if entry is None or entry.stamp != stamp:
-                folded = Folded.of(task) if entry is None or not _added_to(entry.stamp, stamp) else entry.folded
+                folded = entry.folded if entry is not None and stamp.adds_to(entry.stamp) else Folded.of(task)
                 before = folded.cursor.offset
                 entry = _Entry(stamp, read_on(task, folded))
-                worth_keeping |= not task.owned() or folded.cursor.offset - before > GROWN
+                worth_keeping |= not stamp.owned or folded.cursor.offset - before > GROWN
             now[task.task_id] = task, entry
         self._known = {name: entry for name, (_, entry) in now.items()}
         if worth_keeping:
@@ -94,19 +110,9 @@ def find_task(store: TaskStore, name: str) -> TaskFolder:
     raise UserError(f"There is no task {name!r}. `goose-py task list` shows those there are.")
 
 
-def _stamp(task: TaskFolder) -> Stamp:
-    return tuple(_touched(file) for file in (task.path / LOG_NAME, task.path / SPEC_NAME, task.waiting))
-
-
-def _touched(file: Path) -> tuple[int, int, int] | None:
+def _touched(file: Path) -> Touched:
     try:
         found = file.stat()
     except OSError:
         return None
     return found.st_ino, found.st_mtime_ns, found.st_size
-
-
-def _added_to(before: Stamp, now: Stamp) -> bool:
-    """Whether the log is the same file and has only grown."""
-    (old, *_), (new, *_) = before, now
-    return old is not None and new is not None and old[0] == new[0] and old[2] <= new[2]

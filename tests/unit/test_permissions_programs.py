@@ -180,7 +180,7 @@ def test_programs_that_only_the_shell_knows_are_asked_about_in_auto_mode_too() -
 def test_a_quotation_that_is_never_closed_is_told_by_bash_where_nothing_can_be_changed() -> None:
     slip = judge("git commit -m 'one\ntwo", "auto")
     assert slip.verdict == "allow" and slip.reads_only
-    for more in ("touch x\necho 'y", "echo 'a\nb'; touch x\necho 'y", "'" + "\n" * 60):
+    for more in ("touch x\necho 'y", "echo 'a\nb'; touch x\necho 'y"):
         assert judge(more, "ask").verdict == "ask", more
 
 

@@ -52,8 +52,12 @@ async def _collect(host: Host, folders: Sequence[TaskFolder], here: str | None, 
             continue
         if status.state == "missing":
             if layers := changed_layers(layers_of(folder)):
-                if not dry_run:
-                    await asyncio.to_thread(delete_folder, layers_of(folder))
+                try:
+                    if not dry_run:
+                        await asyncio.to_thread(delete_folder, layers_of(folder))
+                except OSError as error:
+                    print(safe_text(f"keeps   {folder.task_id}  {error.filename} cannot be removed: {error.strerror}"))
+                    continue
                 verb, what = "would remove" if dry_run else "removed", listed(layers, 3)
                 print(safe_text(f"{verb} what {folder.task_id} installed into {what}  {_title(folder, here)}"))
                 removed += 1

@@ -10,6 +10,7 @@ import os
 import shutil
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final
@@ -88,7 +89,8 @@ async def shares_of(host: Host, settings: Settings, worktree: TaskWorktree, star
     fresh = tuple(name for name in files if name not in copied)
     told = await asyncio.to_thread(copy_files, worktree.repository.root, worktree.path, fresh)
     if fresh:
-        remember(note, (*copied, *fresh))
+        with suppress(OSError):  # the same are copied once more then, where they are gone
+            remember(note, (*copied, *fresh))
     return msgspec.structs.replace(shares, files=files, warnings=(*shares.warnings, *told))
 
 

@@ -13,6 +13,7 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -135,7 +136,7 @@ class CommitStore:
             self.folder.rename(self.folder.with_name(f"{self.folder.name}.left-{os.urandom(4).hex()}"))
         self._note_file.unlink(missing_ok=True)
         for folder in (self.folder, self.folder.with_name(f"{self.folder.name}.fixed")):
-            if folder.is_dir():
+            with suppress(OSError):
                 delete_folder(folder)
 
     # What is known of it
