@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from goose_py.bootstrap.host import Host
+from goose_py.bootstrap.repository import open_repository
 from goose_py.git.repository import Repository
-from goose_py.git.runner import Git
 from goose_py.git.worktrees.task_file import TaskFile
 from goose_py.git.worktrees.worktree import TaskWorktree
 from goose_py.protocol import events as ev
@@ -37,10 +37,9 @@ async def end_cut_off_of(host: Host, folder: TaskFolder) -> None:
 
 
 async def _end_each(host: Host, places: Iterable[Path]) -> None:
-    git = Git.create(host.which("git"), host.env)
     for place in places:
         try:
-            await _end(host, await Repository.open(git, place))
+            await _end(host, await open_repository(host, place))
         except GooseError as problem:
             print(safe_text(f"goose-py: {problem}"), file=sys.stderr)
 

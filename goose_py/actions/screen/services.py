@@ -153,10 +153,9 @@ class _Machine:
 
     async def files(self) -> tuple[str, ...]:
         """Named from the folder that the user stands in, as a task takes them."""
-        from goose_py.git.repository import Repository
-        from goose_py.git.runner import Git
+        from goose_py.bootstrap.repository import open_repository
 
-        repository = await Repository.open(Git.create(self._host.which("git"), self._host.env), self._host.cwd)
+        repository = await open_repository(self._host, self._host.cwd)
         git = repository.git.at(repository.git_dir, work_tree=repository.root)
         listing = await git.out("ls-files", "-z", "--cached", "--others", "--exclude-standard")
         stands = "/" + os.path.relpath(os.path.realpath(self._host.cwd), repository.root)

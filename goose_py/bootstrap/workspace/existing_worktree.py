@@ -3,9 +3,8 @@
 from pathlib import Path
 
 from goose_py.bootstrap.host import Host
+from goose_py.bootstrap.repository import open_repository
 from goose_py.bootstrap.workspace.worktree import start_of
-from goose_py.git.repository import Repository
-from goose_py.git.runner import Git
 from goose_py.git.worktrees.worktree import TaskWorktree
 from goose_py.protocol.errors import UserError
 from goose_py.protocol.events import Record
@@ -16,6 +15,5 @@ async def open_worktree(host: Host, folder: TaskFolder, records: tuple[Record, .
     started = start_of(records)
     if started is None or started.repository is None:
         raise UserError(f"The task {folder.task_id} has no worktree yet.")
-    git = Git.create(host.which("git"), host.env)
-    repository = await Repository.open(git, Path(started.repository))
+    repository = await open_repository(host, Path(started.repository))
     return await TaskWorktree.open(repository, folder.store)
