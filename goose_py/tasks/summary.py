@@ -180,6 +180,10 @@ class SummaryFold(msgspec.Struct):
             case ev.Rebased():
                 self._tree = event.tree
                 self._set(base=event.base, base_tree=event.base_tree, result_tree=event.tree)
+            case ev.RepositoryMoved():
+                self._set(
+                    repository=event.repository, workspace=event.worktree or self.value.workspace, copy_of=event.copy_of
+                )
             case ev.ChangesApplied(how=ev.UNDONE):
                 self._ended, self._tree = None, event.result_tree
                 self._set(applied_tree=None)

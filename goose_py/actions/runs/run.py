@@ -49,7 +49,7 @@ class RunRequest:
 
 def run_task(request: RunRequest) -> int:
     """Returns the exit code of the table in the README. Only the result is written to standard output."""
-    host = Host.here()
+    host = Host.here() if request.resume is None else _arrive()
     output = cache(partial(_output, host, request))
     try:
         return run(lambda ending: _run(host, request, output, ending))
@@ -57,6 +57,12 @@ def run_task(request: RunRequest) -> int:
         return output().finish(error="It was interrupted before there was anything to keep.", code=INTERRUPTED)
     except GooseError as error:
         return output().finish(error=str(error), code=_code_of(error))
+
+
+def _arrive() -> Host:
+    from goose_py.actions.tasks.moves import arrive
+
+    return arrive()
 
 
 def _code_of(error: GooseError) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.port_leases import port_leases
 from goose_py.bootstrap.repository import open_repository
+from goose_py.bootstrap.workspace.moved import repository_of_task
 from goose_py.git.errors import GitError
 from goose_py.git.paths import files_below, located
 from goose_py.git.worktrees.cleanup import WorktreeStatus, worktree_status
@@ -51,7 +52,7 @@ async def withdraw_worktree(host: Host, folder: TaskFolder) -> None:
 async def status_of(host: Host, folder: TaskFolder) -> tuple[WorktreeStatus, TaskWorktree | None]:
     """Takes a snapshot. The worktree is None where it was never finished. Raises GitError."""
     known = TaskFile.read(folder.store)
-    repository = await open_repository(host, Path(known.repository))
+    repository = await repository_of_task(host, folder, known.repository)
     status = await worktree_status(repository, folder.store)
     try:
         return status, await TaskWorktree.open(repository, folder.store)

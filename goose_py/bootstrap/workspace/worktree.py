@@ -11,6 +11,7 @@ from pathlib import Path
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.repository import git_of, open_repository
 from goose_py.bootstrap.workspace.base import no_repository, recorded_base
+from goose_py.bootstrap.workspace.moved import repository_of_task
 from goose_py.bootstrap.workspace.predecessors import base_after
 from goose_py.config.settings import Settings
 from goose_py.git.contents.lfs import mentions_lfs
@@ -58,7 +59,7 @@ async def open_workspace(
     this returns."""
     started = start_of(records)
     if started is not None and started.session_id == spec.task_id and started.repository is not None:
-        repository = await open_repository(host, Path(started.repository))
+        repository = await repository_of_task(host, folder, started.repository)
         if not _made_before(folder):
             return await _filled(await TaskWorktree.begin_again(repository, folder.store), folder, settings)
         worktree = await TaskWorktree.open(repository, folder.store)
