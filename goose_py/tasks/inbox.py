@@ -63,6 +63,8 @@ def inbox(store: TaskStore) -> tuple[Question, ...]:
 
 
 def questions_of(folder: TaskFolder) -> tuple[Question, ...]:
+    if not folder.made_here():
+        return ()
     try:
         records = read_log(folder.path).records
     except UserError:

@@ -80,7 +80,7 @@ def plan_queue(host: Host) -> Schedule:
 
 
 def waiting_folders(host: Host) -> list[TaskFolder]:
-    return [folder for folder in host.tasks.all() if folder.waiting.exists()]
+    return [folder for folder in host.tasks.all() if folder.waiting.exists() and folder.made_here()]
 
 
 def queue_reasons(host: Host) -> Mapping[str, str]:

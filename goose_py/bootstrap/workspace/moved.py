@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import msgspec
@@ -36,6 +37,7 @@ _PACKED_BYTES = 64 * 1024 * 1024
 async def repository_of_task(host: Host, folder: TaskFolder, root: str) -> Repository:
     """The one that a task works on; `root` is its checkout where the task's own files do not say. Raises GitError, and
     UserError where it is not there any more."""
+    folder.require_made_here()
     try:
         root = TaskFile.read(folder.store).repository
     except GitError:
@@ -140,11 +142,13 @@ def astray(folders: Iterable[TaskFolder], here: Path) -> Iterator[Recorded]:
     """The tasks that are not where their files say, and those of other repositories that the one around `here` knows too."""
     common_dir = _common_dir_around(here)
     known_here = _names_kept(common_dir) if common_dir is not None else frozenset[str]()
+    at = cache(common_dir_at)  # of many tasks of few repositories
     for folder in folders:
-        known = Recorded.of(folder)
+        known = Recorded.of(folder) if folder.made_here() else None
         if known is None:
             continue
-        if not known.at_home or (folder.task_id in known_here and known.common_dir != common_dir):
+        at_home = at(known.root) == known.common_dir and known.worktree == known.worktree_now
+        if not at_home or (folder.task_id in known_here and known.common_dir != common_dir):
             yield known
 
 
