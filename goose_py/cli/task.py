@@ -94,8 +94,10 @@ def show(id: str, as_json: bool) -> int:
     from goose_py.actions.tasks.moves import arrive
     from goose_py.cli.listing import print_task
     from goose_py.tasks.summary import summary_of
+    from goose_py.workers.queue import advance_queue
 
     host = arrive()
+    advance_queue(host)
     folder = host.task(id)
     summary = summary_of(folder)
     if as_json:

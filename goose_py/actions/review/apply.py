@@ -28,6 +28,7 @@ from goose_py.tasks.store import TaskFolder
 from goose_py.tasks.summaries import list_tasks
 from goose_py.tasks.summary import TaskSummary, summary_of
 from goose_py.workers.launch import tell
+from goose_py.workers.queue import advance_queue
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,10 @@ class ApplyRequest:
 def apply_kept(request: ApplyRequest) -> int:
     host = arrive()
     folder = task_to_change(host, request.task_id)
-    return asyncio.run(_apply(host, folder, request))
+    try:
+        return asyncio.run(_apply(host, folder, request))
+    finally:
+        advance_queue(host)  # what came after it may begin
 
 
 async def _apply(host: Host, folder: TaskFolder, request: ApplyRequest) -> int:

@@ -25,6 +25,7 @@ from goose_py.tasks.server import TaskServer
 from goose_py.tasks.spec import TaskSpec, write_spec
 from goose_py.tasks.store import TaskFolder
 from goose_py.workers.event_loop import INTERRUPTED, TURN_PATIENCE, Ending, run
+from goose_py.workers.queue_watch import queue_kept_moving, start_next
 
 if TYPE_CHECKING:
     from goose_py.bootstrap.open_task import OpenTask
@@ -102,7 +103,8 @@ async def run_prepared(
         server = TaskServer(folder.task_id, task.bus, task.history, task.perform)
         try:
             await server.listen(folder.socket)
-            await _to_the_end(task, commands)
+            async with queue_kept_moving(host):
+                await _to_the_end(task, commands)
         except asyncio.CancelledError:
             ending.taken()
             await task.session.end(TURN_PATIENCE)
@@ -118,6 +120,8 @@ async def run_prepared(
     from goose_py.workers.release import release_unused
 
     await release_unused(host, folder)
+    if not ending.asked:
+        await start_next(host)
     return code
 
 

@@ -16,8 +16,10 @@ from goose_py.protocol.errors import GooseError, ModelError
 from goose_py.protocol.messages import ModelRef
 from goose_py.protocol.safe_text import safe_text
 from goose_py.providers.catalogue import check_key
+from goose_py.review.errors import listed
 from goose_py.sandbox.variables import grant
 from goose_py.tasks.summaries import list_tasks
+from goose_py.workers.queue import plan_queue, waiting_folders
 
 OK, BAD, NOTE = "✓", "✗", "·"
 
@@ -109,6 +111,12 @@ def _tasks(host: Host) -> list[tuple[str, str]]:
         lines.append(
             (NOTE, f"tasks cut short: {', '.join(task.task_id for task in lost[:5])}; `goose-py task resume ID` goes on")
         )
+    if waiting_folders(host):
+        plan = plan_queue(host)
+        if plan.start:
+            names = listed(plan.start, 5)
+            lines.append((NOTE, f"tasks that nobody has started: {names}; any look at the tasks does (`goose-py task list`)"))
+        lines += [(NOTE, f"{task} waits: {reason}") for task, reason in plan.reasons.items() if task in plan.stuck]
     return lines
 
 

@@ -16,7 +16,7 @@ from goose_py.protocol.safe_text import safe_text
 from goose_py.tasks.inbox import Question, inbox, questions_of
 from goose_py.tasks.summaries import list_tasks
 from goose_py.workers.launch import tell
-from goose_py.workers.queue import advance_queue
+from goose_py.workers.queue import advance_queue, stuck_tasks
 
 HINTS = {
     "approval": "goose-py inbox answer {task} --allow | --deny",
@@ -42,7 +42,7 @@ def show_inbox(*, as_json: bool, only_here: bool) -> int:
     """Of all repositories, because what waits unseen waits for ever."""
     host = arrive()
     advance_queue(host)
-    found = inbox(host.tasks)
+    found = inbox(host.tasks, stuck_tasks(host))
     here = project_at(host.cwd, list_tasks(host.tasks)) if found else None
     if only_here:
         found = tuple(question for question in found if here in (None, question.repository))
