@@ -1,5 +1,6 @@
 """`goose-py task`: the tasks there are, and what can be done with them."""
 
+import asyncio
 import json as jsonlib
 import sys
 from typing import Any
@@ -94,10 +95,10 @@ def show(id: str, as_json: bool) -> int:
     from goose_py.actions.tasks.moves import arrive
     from goose_py.cli.listing import print_task
     from goose_py.tasks.summary import summary_of
-    from goose_py.workers.queue import advance_queue
+    from goose_py.workers.queue_watch import start_next
 
     host = arrive()
-    advance_queue(host)
+    asyncio.run(start_next(host))
     folder = host.task(id)
     summary = summary_of(folder)
     if as_json:

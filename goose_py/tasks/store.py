@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from goose_py.files import locked, write_atomic
+from goose_py.files import locked, synced, write_atomic
 from goose_py.protocol.errors import UserError
 from goose_py.session.log import LOCK_NAME, LOG_NAME
 from goose_py.tasks.spec import SPEC_NAME
@@ -101,7 +101,7 @@ class TaskFolder:
         if not self.made_here():
             raise UserError(
                 f"The task {self.task_id} was not made by your goose-py, so what its files say of approvals is nobody's word: "
-                f"`goose-py session show {self.task_id}` reads it."
+                f"`goose-py session show {self.task_id}` reads it. It lies in {self.path}."
             )
 
     def owned(self) -> bool:
@@ -193,7 +193,10 @@ def _seal(key: bytes, task_id: str) -> str:
 
 
 def _write_seal(key: bytes, folder: Path) -> None:
-    write_atomic(folder / SEAL_NAME, _seal(key, folder.name).encode(), durable=False)
+    with (folder / SEAL_NAME).open("wb") as stream:
+        stream.write(_seal(key, folder.name).encode())
+        stream.flush()
+        synced(stream.fileno())  # a task without it would not be its user's any more
 
 
 def _last_written(task: TaskFolder) -> float:

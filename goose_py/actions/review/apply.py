@@ -28,7 +28,7 @@ from goose_py.tasks.store import TaskFolder
 from goose_py.tasks.summaries import list_tasks
 from goose_py.tasks.summary import TaskSummary, summary_of
 from goose_py.workers.launch import tell
-from goose_py.workers.queue import advance_queue
+from goose_py.workers.queue_watch import start_next
 
 
 @dataclass(frozen=True)
@@ -51,10 +51,9 @@ class ApplyRequest:
 def apply_kept(request: ApplyRequest) -> int:
     host = arrive()
     folder = task_to_change(host, request.task_id)
-    try:
-        return asyncio.run(_apply(host, folder, request))
-    finally:
-        advance_queue(host)  # what came after it may begin
+    code = asyncio.run(_apply(host, folder, request))
+    asyncio.run(start_next(host))  # what comes after it may begin
+    return code
 
 
 async def _apply(host: Host, folder: TaskFolder, request: ApplyRequest) -> int:

@@ -57,7 +57,7 @@ async def _put_on_record(host: Host, repository: Repository, found: Recovered) -
     journal, branch = found.journal, found.journal.branch
     # By name among those there are: the journal lay in the repository, where others may write.
     folder = next((each for each in host.tasks.all() if each.task_id == journal.task_id), None)
-    if folder is None or not _is_about(folder, repository) or not folder.began() or folder.owned():
+    if folder is None or not folder.made_here() or not _is_about(folder, repository) or not folder.began() or folder.owned():
         return
     log, contents = Log.open(folder.path, host.now)
     try:
