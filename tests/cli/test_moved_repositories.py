@@ -6,7 +6,11 @@ from pathlib import Path
 
 import pytest
 from command import FIX, PLAN, PLAN_DONE, User, answered, calls
-from parallel import ended, folder_of, summary_of
+from parallel import ended, folder_of
+
+from goose_py.protocol import events as ev
+from goose_py.session.log import read_log
+from goose_py.tasks.summary import summary_of
 
 DONE = [{"text": "Done."}] * 8
 FIXED = [calls(PLAN, FIX), calls(PLAN_DONE), {"text": "It is off."}, {"text": "It is taken off."}]
@@ -57,6 +61,30 @@ async def test_a_task_that_awaits_review_is_found_in_the_moved_repository(user: 
         assert not old.exists()
         assert (await user.goose("apply", task, "--undo", "--yes")).code == 0
         assert "+ discount" in (user.repository / "cart.py").read_text()
+
+
+@pytest.mark.case("P03")
+async def test_commits_of_before_and_after_the_move_are_one_history(user: User):
+    commit = "git add -A && git commit -qm {} --allow-empty && git status --short && git log --format=%s"
+    turns = [
+        calls(PLAN, FIX),
+        calls(("shell", {"command": commit.format("before")}), PLAN_DONE),
+        *DONE[:2],
+        calls(("shell", {"command": commit.format("after")})),
+        *DONE,
+    ]
+    async with answered(user, turns, config='mode = "auto"'):
+        ran = await user.goose("run", "-t", "Take it off", "--output-format", "json", "--sandbox", "full")
+        task = ran.json["session_id"]
+        _moved(user)
+        went_on = await user.goose("run", "--resume", task, "-t", "More", "--output-format", "json")
+        assert went_on.code == 0, went_on
+        said = [r.event for r in read_log(user.state / "tasks" / task).records if isinstance(r.event, ev.ToolFinished)]
+        assert "after\nbefore\nA cart with a bug" in said[-1].result.text(), said[-1]
+        applied = await user.goose("apply", task, "--how", "commits", "--all", "--yes")
+        assert applied.code == 0, applied
+    assert user.git("log", "--format=%s") == "after\nbefore\nA cart with a bug\n"
+    assert "- discount" in (user.repository / "cart.py").read_text()
 
 
 @pytest.mark.case("P03")
