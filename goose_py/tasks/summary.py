@@ -27,7 +27,9 @@ TaskState = Literal[
     "rejected",
     "failed",
     "cancelled",
+    "foreign",
 ]
+"""`foreign`: not made by this user's program; what its log says of checks, approvals and merges is not taken for true."""
 
 
 class TaskSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -180,6 +182,10 @@ class SummaryFold(msgspec.Struct):
             case ev.Rebased():
                 self._tree = event.tree
                 self._set(base=event.base, base_tree=event.base_tree, result_tree=event.tree)
+            case ev.RepositoryMoved():
+                self._set(
+                    repository=event.repository, workspace=event.worktree or self.value.workspace, copy_of=event.copy_of
+                )
             case ev.ChangesApplied(how=ev.UNDONE):
                 self._ended, self._tree = None, event.result_tree
                 self._set(applied_tree=None)
@@ -279,6 +285,18 @@ class Folded(msgspec.Struct):
         return cls(SummaryFold(TaskSummary(task_id=task.task_id)), Cursor())
 
     def summary(self, task: TaskFolder) -> TaskSummary:
+        if not task.made_here():
+            found = self.fold.value
+            why = "its folder was not made by your goose-py, so nothing that it says was done is taken for true"
+            return TaskSummary(
+                task_id=task.task_id,
+                title=found.title,
+                repository=found.repository,
+                state="foreign",
+                detail=why,
+                started_at=found.started_at,
+                updated_at=found.updated_at,
+            )
         alive, damage = task.owned(), self.damage
         if self.fold.fed or not (damage or task.spec.exists()):
             return self.fold.result(alive)

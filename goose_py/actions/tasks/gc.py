@@ -4,6 +4,7 @@ import asyncio
 import sys
 from collections.abc import Sequence
 
+from goose_py.actions.tasks.moves import arrive
 from goose_py.actions.tasks.scope import project_at, tasks_here
 from goose_py.bootstrap.confinement import layers_of
 from goose_py.bootstrap.host import Host
@@ -26,7 +27,7 @@ def collect(*, dry_run: bool, everywhere: bool) -> int:
     """Removes the worktrees of the tasks here (`everywhere`: of all) that are merged, or in which nothing was ever changed, and
     what a task whose worktree is gone had installed; says of every other why it stays. A task that somebody works on is not
     looked at."""
-    host = Host.here()
+    host = arrive()
     tasks = list_tasks(host.tasks)
     place = project_at(host.cwd, tasks)
     here = tasks if everywhere else tasks_here(host.cwd, tasks)[0] if place is not None else ()

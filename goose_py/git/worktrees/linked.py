@@ -13,7 +13,7 @@ from goose_py.files import delete_folder
 from goose_py.git.errors import GitError, GitFailed, WorktreeExists
 from goose_py.git.repository import Repository
 from goose_py.git.runner import translated
-from goose_py.git.untrusted import put_in_place, read_small
+from goose_py.git.untrusted import put_in_place, read_small, write_small
 
 
 async def add_linked(repository: Repository, where: Path, wanted: str, commit: str) -> str:
@@ -79,6 +79,27 @@ def admin_dir(repository: Repository, where: Path) -> Path:
         if _leads_to(folder, wanted):
             return folder
     raise GitError(f"git has no record of the worktree {where}; repair it with `git worktree repair`.")
+
+
+def record_of(repository: Repository, *places: Path) -> Path | None:
+    """The folder in which git keeps what it knows of a linked worktree that is, or was, at one of `places`."""
+    wanted = {os.path.realpath(place / ".git") for place in places}
+    records = (repository.common_dir / "worktrees").glob("*")
+    return next((record for record in records if any(_leads_to(record, each) for each in wanted)), None)
+
+
+def repair_linked(repository: Repository, where: Path, before: Path) -> None:
+    """As `git worktree repair`, for a worktree that was at `before`: it and git's record of it lead to each other again. None
+    of its content is believed."""
+    record = record_of(repository, before, where)
+    if record is None:
+        return
+    if not _leads_to(record, os.path.realpath(where / ".git")):
+        write_small(record / "gitdir", f"{where / '.git'}\n")
+        with suppress(OSError):
+            (record / "gitdir").chmod(stat.S_IMODE((record / "HEAD").stat().st_mode))
+    if where.is_dir() and read_small(where / ".git") != f"gitdir: {record}\n":
+        write_small(where / ".git", f"gitdir: {record}\n")
 
 
 def _leads_to(folder: Path, wanted: str) -> bool:
