@@ -66,12 +66,12 @@ def start(text: str | None, each: str | None, attach: bool, **options: Any) -> i
 def list_(as_json: bool, everywhere: bool) -> int:
     """List tasks: what each needs, its checks, its diff and its cost."""
     from goose_py.actions.review.interrupted_merges import end_all_cut_off
-    from goose_py.actions.tasks.moves import arrive
+    from goose_py.actions.tasks.moves import host_with_tasks
     from goose_py.cli.listing import print_tasks
     from goose_py.tasks.summaries import list_tasks
     from goose_py.workers.queue import advance_queue
 
-    host = arrive()
+    host = host_with_tasks()
     advance_queue(host)
     end_all_cut_off(host)
     return print_tasks(list_tasks(host.tasks), host, as_json=as_json, everywhere=everywhere)
@@ -92,12 +92,12 @@ def conflicts(as_json: bool, everywhere: bool) -> int:
 @click.option("--json", "as_json", is_flag=True, help="As one JSON document.")
 def show(id: str, as_json: bool) -> int:
     """Show one task: state, checks, changes, cost, branch, where its files are."""
-    from goose_py.actions.tasks.moves import arrive
+    from goose_py.actions.tasks.moves import host_with_tasks
     from goose_py.cli.listing import print_task
     from goose_py.tasks.summary import summary_of
     from goose_py.workers.queue_watch import start_next
 
-    host = arrive()
+    host = host_with_tasks()
     asyncio.run(start_next(host))
     folder = host.task(id)
     summary = summary_of(folder)

@@ -61,9 +61,9 @@ def run_task(request: RunRequest) -> int:
 
 
 def _arrive() -> Host:
-    from goose_py.actions.tasks.moves import arrive
+    from goose_py.actions.tasks.moves import host_with_tasks
 
-    return arrive()
+    return host_with_tasks()
 
 
 def _code_of(error: GooseError) -> int:

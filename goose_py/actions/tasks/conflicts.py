@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 
 from goose_py.actions.review.inspection import inspect_task
-from goose_py.actions.tasks.moves import arrive
+from goose_py.actions.tasks.moves import host_with_tasks
 from goose_py.actions.tasks.scope import tasks_here
 from goose_py.bootstrap.host import Host
 from goose_py.files import recall, remember
@@ -76,7 +76,7 @@ def _at_stake(summary: TaskSummary) -> bool:
 
 def show_conflicts(*, as_json: bool, everywhere: bool) -> int:
     """Exit code 1 where there are any, for scripts."""
-    host = arrive()
+    host = host_with_tasks()
     tasks = list_tasks(host.tasks)
     here = tasks if everywhere else tasks_here(host.cwd, tasks)[0]
     found = asyncio.run(live_conflicts(host, here))

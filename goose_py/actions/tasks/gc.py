@@ -4,7 +4,7 @@ import asyncio
 import sys
 from collections.abc import Sequence
 
-from goose_py.actions.tasks.moves import arrive
+from goose_py.actions.tasks.moves import host_with_tasks
 from goose_py.actions.tasks.scope import project_at, tasks_here
 from goose_py.bootstrap.confinement import layers_of
 from goose_py.bootstrap.host import Host
@@ -27,7 +27,7 @@ def collect(*, dry_run: bool, everywhere: bool) -> int:
     """Removes the worktrees of the tasks here (`everywhere`: of all) that are merged, or in which nothing was ever changed, and
     what a task whose worktree is gone had installed; says of every other why it stays. A task that somebody works on is not
     looked at."""
-    host = arrive()
+    host = host_with_tasks()
     tasks = list_tasks(host.tasks)
     place = project_at(host.cwd, tasks)
     here = tasks if everywhere else tasks_here(host.cwd, tasks)[0] if place is not None else ()

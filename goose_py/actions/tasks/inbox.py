@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from goose_py.actions.tasks.moves import arrive
+from goose_py.actions.tasks.moves import host_with_tasks
 from goose_py.actions.tasks.scope import project_at
 from goose_py.protocol import commands as cmd
 from goose_py.protocol.errors import UserError
@@ -40,7 +40,7 @@ class Answer:
 
 def show_inbox(*, as_json: bool, only_here: bool) -> int:
     """Of all repositories, because what waits unseen waits for ever."""
-    host = arrive()
+    host = host_with_tasks()
     advance_queue(host)
     found = inbox(host.tasks, stuck_tasks(host))
     here = project_at(host.cwd, list_tasks(host.tasks)) if found else None
@@ -57,7 +57,7 @@ def show_inbox(*, as_json: bool, only_here: bool) -> int:
 
 
 def answer_question(answer: Answer) -> int:
-    host = arrive()
+    host = host_with_tasks()
     folder = host.task(answer.task_id)
     question = _chosen(questions_of(folder), answer, folder.task_id)
     command: cmd.AnyCommand

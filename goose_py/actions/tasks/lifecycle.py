@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from goose_py.actions.command_channel import command_channel, send_command
 from goose_py.actions.confirmation import confirmed
-from goose_py.actions.tasks.moves import BUSY, arrive, send_away
+from goose_py.actions.tasks.moves import BUSY, host_with_tasks, send_away
 from goose_py.actions.tasks.options import require_room
 from goose_py.bootstrap.confinement import layers_of
 from goose_py.bootstrap.host import Host
@@ -34,7 +34,7 @@ SAID = 60
 
 
 def say(task_id: str, text: str, *, queue: bool) -> int:
-    host = arrive()
+    host = host_with_tasks()
     prompt = cmd.Prompt(prompt_id=host.new_id(), parts=(Text(text),), delivery="queue" if queue else "steer")
     folder = host.task(task_id)
     if folder.waiting.exists() and not folder.owned():
@@ -47,7 +47,7 @@ def say(task_id: str, text: str, *, queue: bool) -> int:
 
 def resume(task_id: str) -> int:
     """Goes on with a task, or begins one that waits, whatever it waits for."""
-    host = arrive()
+    host = host_with_tasks()
     folder = host.task(task_id)
     if folder.waiting.exists() and not folder.owned():
         folder.waiting.write_text("")
@@ -60,7 +60,7 @@ def resume(task_id: str) -> int:
 
 
 def check(task_id: str) -> int:
-    host = arrive()
+    host = host_with_tasks()
     folder = host.task(task_id)
     asyncio.run(tell(host, folder, cmd.RunChecks()))
     summary = summary_of(folder)
@@ -69,7 +69,7 @@ def check(task_id: str) -> int:
 
 
 def stop(task_id: str) -> int:
-    host = arrive()
+    host = host_with_tasks()
     folder = host.task(task_id)
 
     async def send() -> bool:
@@ -94,7 +94,7 @@ def set_up(task_id: str) -> int:
     """Runs the setup command of a task's worktree (again). Returns its success as an exit code."""
     from goose_py.bootstrap.checks_at_rest import run_setup
 
-    host = arrive()
+    host = host_with_tasks()
     result = asyncio.run(run_setup(host, host.task(task_id)))
     print(result.output.rstrip())
     ended = f"exit code {result.exit_code}" if result.exit_code is not None else "it did not end"
@@ -103,7 +103,7 @@ def set_up(task_id: str) -> int:
 
 
 def restore(task_id: str, tree: str | None, *, listing: bool) -> int:
-    host = arrive()
+    host = host_with_tasks()
     return asyncio.run(_restore(host, host.task(task_id), tree, listing=listing))
 
 
@@ -146,7 +146,7 @@ async def _print_states(worktree: TaskWorktree, states: Sequence[RecordedState])
 
 
 def discard(task_id: str, *, yes: bool) -> int:
-    host = arrive()
+    host = host_with_tasks()
     folder = host.task(task_id)
     summary = summary_of(folder)
     if summary.alive and summary.state in BUSY:

@@ -29,7 +29,7 @@ LOOKS, LOOK = 200, 0.05
 SHOWN = 5
 
 
-def arrive() -> Host:
+def host_with_tasks() -> Host:
     """Where a command about tasks begins: `Host.here`, once the tasks whose repository was moved are found again."""
     host = Host.here()
     if known := list(astray(host.tasks.all(), host.cwd)):

@@ -10,10 +10,11 @@ press several keys at once. So a *burst*, what is there to be read at one time, 
 - Of what is left, an Enter or a Tab that did not come alone is dropped: nothing is sent by a key that may be part of a paste.
   (Of escape sequences alone, as in the kitty protocol, where no key is a plain character, a burst was typed.)
 
-A bracketed paste goes on to its end marker, or to a Ctrl+C or Escape with silence around it; no escape sequence ends it. An end marker in the clipboard itself (good terminals
-take it out) looks like the real one. But what a terminal writes of one paste follows without a pause, while nobody's next key
-comes within a tenth of a second: so all that arrives before there was `QUIET` belongs to the paste and is text, after an end
-marker as well. The last end marker is taken for the real one and left out.
+A bracketed paste goes on to its end marker, or to a Ctrl+C or Escape with silence around it; no escape sequence ends it. An
+end marker in the clipboard itself (good terminals take it out) looks like the real one. But what a terminal writes of one
+paste follows without a pause, while nobody's next key comes within a tenth of a second: so all that arrives before there was
+`QUIET` belongs to the paste and is text, after an end marker as well. The last end marker is taken for the real one and left
+out.
 """
 
 from __future__ import annotations
