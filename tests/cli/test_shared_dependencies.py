@@ -114,3 +114,31 @@ async def test_a_copied_file_that_the_task_removed_stays_away_until_the_worktree
     async with answered(user, look, config='mode = "auto"'):
         assert (await user.goose("run", "--resume", task, "-t", "Look")).code == 0
     assert "made by a program" in outputs(user, task).splitlines()
+
+
+@pytest.mark.parametrize("level", ["full", "partial"])
+async def test_our_tools_read_an_active_environment_outside_the_checkout_as_commands_do_and_do_not_write_it(
+    user: User, level: str
+) -> None:
+    place = user.root / "home" / "venvs" / "shop"
+    venv.create(place, with_pip=False, symlinks=True)
+    (packages,) = place.glob("lib/python*/site-packages")
+    (packages / "prices.py").write_text("RATE = 3\n")
+    (place / ".env").write_text("PASSWORD=hunter2hunter2\n")
+    user.env["VIRTUAL_ENV"] = str(place)
+    turns = [
+        calls(("shell", {"command": f"cat {packages}/prices.py"}), ("read", {"path": f"{packages}/prices.py"})),
+        calls(("grep", {"pattern": "RATE", "path": str(packages)}), ("glob", {"pattern": "*.py", "path": str(packages)})),
+        calls(("read", {"path": f"{place}/.env"}), ("read", {"path": f"{place}/../other"}), ("glob", {"pattern": "**/prices.py"})),
+        calls(PLAN, ("write", {"path": f"{packages}/more.py", "content": "x"}), PLAN_DONE),
+        *DONE,
+    ]
+    async with answered(user, turns, config='mode = "auto"'):
+        ended = await user.goose("run", "-t", "Look", "--output-format", "json", "--sandbox", level)
+    records = read_log(user.state / "tasks" / ended.json["session_id"]).records
+    said = [r.event.result.text() for r in records if isinstance(r.event, ev.ToolFinished)]
+    for text in ("RATE = 3\n", "1\tRATE = 3", f"{packages}/prices.py\n1:RATE = 3", "No files match"):
+        assert any(each.startswith(text) for each in said), (text, said)
+    assert f"{packages}/prices.py" in said and not any("hunter2" in each for each in said), said
+    assert sum("outside the workspace" in each for each in said) == 2, said
+    assert not (packages / "more.py").exists()
