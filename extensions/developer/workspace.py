@@ -96,8 +96,8 @@ class Workspace:
         return posixpath.relpath(f"/{below_root}", f"/{self.start}")
 
     def relative(self, path: str) -> str:
-        """The path from the start folder that `path` (relative, or absolute and inside) spells, absolute where it is in a folder
-        that is shared from elsewhere. Symlinks are not looked at.
+        """The path from the start folder that `path` (relative, or absolute and inside) spells, absolute where it is in a
+        folder that is shared from elsewhere. Symlinks are not looked at.
 
         Raises Refused naming the resolved path and the workspace when it is outside.
         """

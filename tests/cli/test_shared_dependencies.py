@@ -1,5 +1,6 @@
 """A task works with its user's dependencies: installed in the checkout, ignored by git, seen at the same path."""
 
+import subprocess
 import sys
 import venv
 from pathlib import Path
@@ -129,7 +130,8 @@ async def test_our_tools_read_an_active_environment_outside_the_checkout_as_comm
     turns = [
         calls(("shell", {"command": f"cat {packages}/prices.py"}), ("read", {"path": f"{packages}/prices.py"})),
         calls(("grep", {"pattern": "RATE", "path": str(packages)}), ("glob", {"pattern": "*.py", "path": str(packages)})),
-        calls(("read", {"path": f"{place}/.env"}), ("read", {"path": f"{place}/../other"}), ("glob", {"pattern": "**/prices.py"})),
+        calls(("read", {"path": f"{place}/.env"}), ("read", {"path": f"{place}/../other"})),
+        calls(("glob", {"pattern": "**/prices.py"})),
         calls(PLAN, ("write", {"path": f"{packages}/more.py", "content": "x"}), PLAN_DONE),
         *DONE,
     ]
@@ -142,3 +144,34 @@ async def test_our_tools_read_an_active_environment_outside_the_checkout_as_comm
     assert f"{packages}/prices.py" in said and not any("hunter2" in each for each in said), said
     assert sum("outside the workspace" in each for each in said) == 2, said
     assert not (packages / "more.py").exists()
+
+
+@pytest.mark.case("U17")
+async def test_what_git_ignores_in_a_submodule_is_there_and_stays_out_of_the_changes(user: User) -> None:
+    library = user.root / "library"
+    library.mkdir()
+    (library / "lib.py").write_text("kept = 1\n")
+    (library / ".gitignore").write_text("deps/\n*.cfg\n.env\n")
+    identity = ("-c", "user.name=A", "-c", "user.email=a@example.org")
+    for args in (("init", "-q"), ("add", "-A"), (*identity, "commit", "-q", "-m", "library")):
+        subprocess.run(["git", *args], cwd=library, check=True)
+    user.git("-c", "protocol.file.allow=always", "submodule", "add", "-q", str(library), "library")
+    user.commit("library")
+    inner = user.repository / "library"
+    (inner / "deps").mkdir()
+    for name in ("deps/lib.txt", "local.cfg", ".env"):
+        (inner / name).write_text(f"{name} of mine\n")
+    look = "cat library/lib.py library/deps/lib.txt library/local.cfg; grep -rs mine .; echo x > library/deps/new"
+    turns = [calls(("shell", {"command": look})), calls(PLAN, FIX, ("shell", {"command": "git status --short"}), PLAN_DONE)]
+    async with answered(user, [*turns, *DONE], config='mode = "auto"'):
+        ended = await user.goose("run", "-t", "Look", "--output-format", "json", "--sandbox", "full")
+    assert ended.code == 0, ended
+    said = outputs(user, ended.json["session_id"])
+    warned = [r.event.text for r in read_log(user.state / "tasks" / ended.json["session_id"]).records
+              if isinstance(r.event, ev.Warned)]  # fmt: skip
+    assert any("looks like secrets: .env, library/.env" in text for text in warned), warned
+    assert "kept = 1\ndeps/lib.txt of mine\nlocal.cfg of mine\n" in said and ".env of mine" not in said
+    assert "\n M src/shop/__init__.py\n" in f"\n{said}\n" and "?? " not in said, said
+    shown = await user.goose("review", ended.json["session_id"], "--json")
+    assert [file["path"] for file in shown.json["changes"]["files"]] == ["src/shop/__init__.py"]
+    assert not (inner / "deps" / "new").exists()

@@ -58,8 +58,8 @@ class Ripgrep:
     env: Mapping[str, str] | None
 
     async def files(self, folder: str, max_bytes: int | None = None, left_out: Sequence[str] = ()) -> list[str]:
-        """The files beneath `folder` (relative to cwd or absolute, `.` for all) that are not ignored, nor larger than `max_bytes`, nor
-        beneath one of the paths `left_out`, in no order. Raises Failed.
+        """The files beneath `folder` (relative to cwd or absolute, `.` for all) that are not ignored, nor larger than
+        `max_bytes`, nor beneath one of the paths `left_out`, in no order. Raises Failed.
 
         Rules of folders above `folder` do not count.
         """
