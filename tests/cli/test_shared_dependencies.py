@@ -175,3 +175,30 @@ async def test_what_git_ignores_in_a_submodule_is_there_and_stays_out_of_the_cha
     shown = await user.goose("review", ended.json["session_id"], "--json")
     assert [file["path"] for file in shown.json["changes"]["files"]] == ["src/shop/__init__.py"]
     assert not (inner / "deps" / "new").exists()
+
+
+@pytest.mark.case("H05")
+async def test_what_shares_hang_on_is_no_change_even_where_the_task_takes_the_rule_away(user: User) -> None:
+    odd = user.repository / "odd\n*"
+    odd.mkdir()
+    (odd / "x").write_text("x\n")
+    (user.repository / ".gitignore").write_text(".venv/\n*.cfg\n.env\n__pycache__/\n/odd*/\n")
+    user.commit("A folder whose name would be a rule of its own")
+    worktree = user.state / "tasks" / "{}" / "tree" / "cart"
+    alter = "sed -i '/venv/d' .gitignore; git status --short; cat .git/info/exclude $(git rev-parse --git-path info/exclude)"
+    turns = [calls(("shell", {"command": "git status --short; echo CLEAN"})), calls(PLAN, FIX, ("shell", {"command": alter}))]
+    commit = "git add -A && git -c user.name=A -c user.email=a@x commit -qm More && git show --stat --format= HEAD"
+    turns += [calls(("shell", {"command": commit})), calls(PLAN_DONE)]
+    async with answered(user, [*turns, *DONE], config='mode = "auto"'):
+        ended = await user.goose("run", "-t", "Do it", "--output-format", "json", "--sandbox", "full")
+    assert ended.code == 0, ended
+    task = ended.json["session_id"]
+    records = read_log(user.state / "tasks" / task).records
+    said = [r.event.result.text() for r in records if isinstance(r.event, ev.ToolFinished)]
+    assert said[0].startswith("CLEAN"), said
+    altered = next(text for text in said if " M .gitignore" in text)
+    assert "??" not in altered and "/.venv/" in altered.splitlines(), altered
+    assert any("2 files changed" in text for text in said), said
+    shown = await user.goose("review", task, "--json")
+    assert [file["path"] for file in shown.json["changes"]["files"]] == [".gitignore", "src/shop/__init__.py"]
+    assert "venv" not in user.git("-C", str(worktree).format(task), "status", "--porcelain")

@@ -82,6 +82,7 @@ async def prepare_environment(
     files = await listing
     shares = await finding
     warn(shares.sentences())
+    await asyncio.to_thread(workspace.worktree.commits.show_rules)
     found = await mounting
     if confinement.policy.place is not None:
         confinement = confinement.sharing(found, lambda text: warn((text,)))

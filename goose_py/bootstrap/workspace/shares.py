@@ -86,7 +86,9 @@ async def shares_of(host: Host, settings: Settings, worktree: TaskWorktree, star
     shares = await find_shares(worktree, tracked, entries, host.env, host.home, keep_out=ours, near=start)
     wanted = Wanted.of(entries or ())
     kept_out = tuple(path for path in worktree.base.left_out if wanted.adds(path) and not wanted.refuses(path))
-    worktree.store.ignore(kept_out)  # they come to the task, and into no tree
+    # They come to the task and into no tree, whatever it makes of the rules that leave them out.
+    hung = (os.fsencode(share.path) + b"/" for share in shares.folders if not share.path.is_absolute())
+    worktree.store.ignore((*map(path_to_bytes, kept_out), *hung))
     files = (*shares.files, *kept_out)
     note = worktree.note_of_copies
     copied = recall(note, tuple[str, ...]) or ()
