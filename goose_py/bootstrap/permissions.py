@@ -141,6 +141,7 @@ def place_of(host: Host, settings: Settings, confinement: Confinement, base_file
         exists=os.path.lexists if policy.place is None else lambda path: os.path.lexists(policy.outside(path)),
         readable=(*Place.__dataclass_fields__["readable"].default, *shown),
         writable=("/tmp",) if level == "full" else (),
+        shared=tuple(str(share.path) for share in policy.shares if share.path.is_absolute()),
         created=Created(policy.seen_at, base_files),
     )
 

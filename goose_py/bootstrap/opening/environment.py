@@ -11,6 +11,7 @@ import msgspec
 from goose_py.bootstrap.check_runner import Checks
 from goose_py.bootstrap.confinement import Confinement, confine, mounted_shares, probe_here, require, way_out
 from goose_py.bootstrap.extension_specs import all_ours, extensions_of
+from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.opening.opening import Opening
 from goose_py.bootstrap.workspace.background_checkout import Checkout, checkout
 from goose_py.bootstrap.workspace.shares import Shares, shares_of
@@ -18,7 +19,9 @@ from goose_py.bootstrap.workspace.unmounted_shares import bring
 from goose_py.bootstrap.workspace.worktree import OpenWorkspace, open_workspace, start_of
 from goose_py.config.load import Loaded
 from goose_py.config.settings import Settings
+from goose_py.git.worktrees.worktree import TaskWorktree
 from goose_py.protocol import events as ev
+from goose_py.protocol.errors import GooseError
 from goose_py.sandbox.detection import FoundSandbox
 from goose_py.sandbox.mounts.overlays import Mounted
 from goose_py.sandbox.policy import Level
@@ -64,7 +67,7 @@ async def prepare_environment(
     arriving = await opening.stack.enter_async_context(checkout(workspace.fill))
     listing = opening.meanwhile(workspace.worktree.base_files())
     start, is_new = _start(spec, workspace, records)
-    finding = opening.meanwhile(shares_of(host, settings, workspace.worktree, start))
+    finding = opening.meanwhile(_shares(host, settings, workspace.worktree, start, arriving))
     mounting = opening.meanwhile(_mount(opening, workspace, probing, finding))
     told, copy_of = None if is_new else start_of(records), workspace.copy_of
     confinement = await confine(host, settings, folder, workspace.worktree, await probing, copy_of=copy_of, told=told)
@@ -79,6 +82,7 @@ async def prepare_environment(
     files = await listing
     shares = await finding
     warn(shares.sentences())
+    await asyncio.to_thread(workspace.worktree.commits.show_rules)
     found = await mounting
     if confinement.policy.place is not None:
         confinement = confinement.sharing(found, lambda text: warn((text,)))
@@ -117,6 +121,15 @@ async def prepare_environment(
         files_follow=files_follow,
         start=start,
     )
+
+
+async def _shares(host: Host, settings: Settings, worktree: TaskWorktree, start: str, arriving: Checkout) -> Shares:
+    if worktree.submodules:  # they are only filled where nothing stands in them
+        try:
+            await arriving.done()
+        except GooseError:
+            return Shares()  # said by those who wait for the files
+    return await shares_of(host, settings, worktree, start)
 
 
 async def _mount(

@@ -20,8 +20,11 @@ import msgspec
 from goose_py.bootstrap.host import Host
 from goose_py.config.settings import Settings
 from goose_py.files import recall, remember
+from goose_py.git.contents.submodules import Checkout
 from goose_py.git.errors import GitError
 from goose_py.git.paths import below_symlink, located
+from goose_py.git.repository import Repository
+from goose_py.git.runner import Git
 from goose_py.git.trees.snapshot import ignored_paths
 from goose_py.git.worktrees.worktree import TaskWorktree
 from goose_py.protocol.changes import path_from_bytes, path_to_bytes
@@ -40,6 +43,7 @@ CACHES: Final = frozenset(
 
 MOST_FOLDERS: Final = 20
 MOST_FILES: Final = 200
+MOST_SUBMODULES: Final = 50
 MOST_BYTES: Final = 64 * 1024 * 1024
 _LOOKED_INTO: Final = 64 * 1024
 _NAMES_LOOKED_AT: Final = 2_000
@@ -82,7 +86,9 @@ async def shares_of(host: Host, settings: Settings, worktree: TaskWorktree, star
     shares = await find_shares(worktree, tracked, entries, host.env, host.home, keep_out=ours, near=start)
     wanted = Wanted.of(entries or ())
     kept_out = tuple(path for path in worktree.base.left_out if wanted.adds(path) and not wanted.refuses(path))
-    worktree.store.ignore(kept_out)  # they come to the task, and into no tree
+    # They come to the task and into no tree, whatever it makes of the rules that leave them out.
+    hung = (os.fsencode(share.path) + b"/" for share in shares.folders if not share.path.is_absolute())
+    worktree.store.ignore((*map(path_to_bytes, kept_out), *hung))
     files = (*shares.files, *kept_out)
     note = worktree.note_of_copies
     copied = recall(note, tuple[str, ...]) or ()
@@ -130,9 +136,10 @@ async def find_shares(
     keep_out: Sequence[Path] = (),
     near: str = "",
 ) -> Shares:
-    """What the task shares. `tracked` are the files of its base, which nothing is laid over; `entries` is `worktree.share`:
-    None is what git ignores, and an empty one nothing. No folder that holds one of `keep_out` is shared; those that the folder
-    `near` lies in come before others of the same depth. Runs no program of the repository."""
+    """What the task shares. `tracked` are the files of its base, which nothing is laid over; those of its submodules are in
+    the worktree by now. `entries` is `worktree.share`: None is what git ignores, and an empty one nothing. No folder that
+    holds one of `keep_out` is shared; those that the folder `near` lies in come before others of the same depth. Runs no
+    program of the repository."""
     if entries is not None and not entries:
         return Shares()
     root = worktree.repository.root
@@ -140,21 +147,42 @@ async def find_shares(
         ignored = await _ignored(worktree)
     except GitError as error:
         return Shares(warnings=(f"What git ignores in {root} could not be listed, so none of it is shared: {error}",))
-    search = _Search(root, Wanted.of(entries or ()), sorted(tracked), (home, *keep_out))
-    return await asyncio.to_thread(search.run, ignored, env, home, near)
+    filled = _filled(worktree)
+    search = _Search(root, Wanted.of(entries or ()), sorted(set(tracked) - set(filled)), (home, *keep_out))
+    shares = await asyncio.to_thread(search.run, ignored, env, home, near)
+    beyond = tuple(f"what git ignores in {path}" for path in filled[MOST_SUBMODULES:])
+    return msgspec.structs.replace(shares, too_many=(*shares.too_many, *beyond))
 
 
 async def _ignored(worktree: TaskWorktree) -> list[str]:
-    """The ignored files and folders of the checkout; a folder ends with a slash. A folder that only holds ignored files without
-    being ignored itself is not one: what the task makes there is its work."""
-    repository = worktree.repository
-    on = worktree.store.on(repository.root, index=repository.git_dir / "index")
-    on = on.with_env(GIT_OPTIONAL_LOCKS="0")
+    """The ignored files and folders of the checkout and of the submodules in it; a folder ends with a slash."""
+    root, top = worktree.repository.root, Checkout(worktree.store, worktree.path)
+    found = await _ignored_in(top.rules_on(root, worktree.repository.git_dir / "index"))
+    for path in _filled(worktree)[:MOST_SUBMODULES]:
+        raw = path_to_bytes(path)
+        place = located(root, raw)
+        if below_symlink(root, raw) or place.is_symlink() or not os.path.lexists(place / ".git"):
+            continue
+        with suppress(GitError):  # one that git cannot read is nobody's environment
+            inner = await Repository.open(worktree.repository.git, place)
+            if inner.root == place.resolve():
+                on = top.within(raw).rules_on(place, inner.git_dir / "index")
+                found += [raw + b"/" + each for each in await _ignored_in(on)]
+    return [path_from_bytes(path) for path in found]
+
+
+def _filled(worktree: TaskWorktree) -> list[str]:
+    """The submodules that the task has files of."""
+    return sorted(set(worktree.submodules) - set(worktree.empty))
+
+
+async def _ignored_in(on: Git) -> list[bytes]:
+    """A folder that only holds ignored files without being ignored itself is none: what the task makes there is its work."""
     listing = await on.out("ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--directory")
     found = [path for path in listing.split(b"\0") if path]
     rules = await ignored_paths(on, found) if found else set()
     # A folder that ignores itself (`*` in a .gitignore of its own, as uv makes it) is listed with what is in it.
-    return [path_from_bytes(path) for path in found if path in rules and not _within(path, rules)]
+    return [path for path in found if path in rules and not _within(path, rules)]
 
 
 def _within(path: bytes, folders: Collection[bytes]) -> bool:

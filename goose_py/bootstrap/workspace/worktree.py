@@ -100,7 +100,7 @@ async def _furnished(worktree: TaskWorktree, folder: TaskFolder, settings: Setti
     folder.scratch.mkdir(exist_ok=True, mode=0o700)
     left_out = worktree.base.left_out
     included = await copy_included(worktree.repository, worktree.path, folder.scratch, settings.worktree.include, left_out)
-    worktree.store.ignore([path for path in included.copied if path in left_out])
+    worktree.store.ignore(path_to_bytes(path) for path in included.copied if path in left_out)
     skipped = tuple(f"{path} was not copied into the worktree: {reason}." for path, reason in included.skipped)
     cloned = await clone_caches(worktree.repository.root, worktree.path, settings.worktree.caches, sys.platform)
     return (*skipped, *cloned, *_pointers(worktree))

@@ -325,6 +325,7 @@ class TaskWorktree:
             task_id=self.task_id,
             reference=self.reference,
             branch=self.branch or self.base.branch,
+            own_rules=self.store.own_rules,
         )
 
     @property
@@ -444,7 +445,6 @@ class TaskWorktree:
         if tip is not None and self.branch is not None:
             await delete_ref(self.repository.bound, self.reference, tip)
         await asyncio.to_thread(self.commits.forget)
-        self.note_of_copies.unlink(missing_ok=True)
         return snapshot
 
     async def recreate(self, tree: str | None = None) -> TaskWorktree:
@@ -454,6 +454,7 @@ class TaskWorktree:
             raise WorktreeExists(self.path)
         await self.commits.adopt()
         await asyncio.to_thread(self.commits.forget)
+        self.note_of_copies.unlink(missing_ok=True)
         tree = tree or (await self.snapshots())[-1]
         tip = await self.tip()
         start = tip or await read_ref(self.repository.bound, self._tip_ref) or self.base.commit
