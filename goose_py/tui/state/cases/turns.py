@@ -140,7 +140,7 @@ def cut_off(state: ViewState) -> ViewState:
     """The same where the worker has ended: a turn that was under way is not going on."""
     if not state.running:
         return state
-    return _turn_ended(state, TurnEnded(outcome="interrupted", detail="Its process ended; your next message goes on from here."))
+    return _turn_ended(state, TurnEnded(outcome="interrupted", detail="Its process ended; your next message goes on."))
 
 
 _OUTCOMES = {
