@@ -64,7 +64,7 @@ async def everything_after_a_turn(place: Place, worktree: TaskWorktree) -> None:
     store, base_tree = worktree.store, worktree.base.tree
     await diff(store, base_tree, snapshot.tree)
     base = worktree.base
-    await merge_sides(store, Side(snapshot.tree, base.commit, "task"), Side(base.tree, base.commit, "main"))
+    await merge_sides(store, [(Side(snapshot.tree, base.commit, "task"), Side(base.tree, base.commit, "main"))])
     approval = Approval(base_tree, snapshot.tree, snapshot.tree)
     place.write({"a.txt": "one\ntwo\nthree\n"})
     await apply_to_working_tree(await place.open(), store, approval, place.scratch)

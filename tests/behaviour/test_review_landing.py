@@ -310,15 +310,15 @@ async def test_two_tasks_that_will_conflict_are_told_before_either_is_merged(pla
 
     trees = {worktree.task_id: side(worktree, (await worktree.snapshot()).tree) for worktree in (one, two, far, gone)}
     every = one.store.beside(two.store, far.store, gone.store)
-    clash = await merge_sides(every, trees["one"], trees["two"])
+    clash = (await merge_sides(every, [(trees["one"], trees["two"])]))[0]
     assert [(conflict.paths, conflict.kind) for conflict in clash.conflicts] == [(("a.txt",), "CONFLICT (contents)")]
     text = await conflicting_text(every, clash, "a.txt")
     assert "five\n" in text and "FIVE\n" in text and "<<<<<<<" in text and "|||||||" in text
-    assert (await merge_sides(every, trees["one"], trees["far"])).clean
-    deleted = await merge_sides(every, trees["two"], trees["gone"])
+    assert ((await merge_sides(every, [(trees["one"], trees["far"])]))[0]).clean
+    deleted = (await merge_sides(every, [(trees["two"], trees["gone"])]))[0]
     assert [conflict.kind for conflict in deleted.conflicts] == ["CONFLICT (modify/delete)"]
 
     tip = place.commit({"a.txt": LINES.replace("5\n", "cinq\n", 1)})
-    assert not (await merge_sides(one.store, trees["one"], Side(await one.repository.tree_of(tip), tip, "main"))).clean
-    assert (await merge_sides(far.store, trees["far"], Side(await far.repository.tree_of(tip), tip, "main"))).clean
+    assert not ((await merge_sides(one.store, [(trees["one"], Side(await one.repository.tree_of(tip), tip, "main"))]))[0]).clean
+    assert ((await merge_sides(far.store, [(trees["far"], Side(await far.repository.tree_of(tip), tip, "main"))]))[0]).clean
     assert {name for name in before if "refs" in name} == {"refs"}

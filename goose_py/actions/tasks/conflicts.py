@@ -7,12 +7,16 @@ import os
 import sys
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from goose_py.actions.review.inspection import inspect_task
 from goose_py.actions.tasks.scope import tasks_here
 from goose_py.bootstrap.host import Host
 from goose_py.files import recall, remember
 from goose_py.git.errors import GitError
+from goose_py.git.repository import Repository
+from goose_py.git.runner import Git
+from goose_py.git.worktrees.worktree import TaskWorktree
 from goose_py.protocol.errors import UserError
 from goose_py.protocol.safe_text import safe_text
 from goose_py.review.errors import listed
@@ -20,9 +24,10 @@ from goose_py.tasks.changes.conflicts import TaskConflict, Work, conflicts_betwe
 from goose_py.tasks.summary import TaskSummary, list_tasks
 
 OVER = ("merged", "rejected", "cancelled", "queued")
-NEWEST = 16
-"""So many of a repository's tasks are compared for a list of them: the number of pairs grows with its square."""
-REMEMBERED = 20_000
+AT_WORK = ("planning", "running", "verifying", "awaiting approval")
+MOST = 500
+"""So many pairs that nobody has compared yet are compared for a list: what was, is remembered."""
+REMEMBERED = 40_000
 """Pairs of a repository, the oldest of which are forgotten first."""
 
 
@@ -38,33 +43,61 @@ class Conflicts:
         return tuple(map(safe_text, (*pairs, *self.apart)))
 
 
-async def live_conflicts(host: Host, summaries: tuple[TaskSummary, ...], newest: int | None = None) -> Conflicts:
-    """Among the tasks of each repository, or so many of its `newest` ones; how many were left out is said."""
+async def live_conflicts(host: Host, summaries: tuple[TaskSummary, ...], most: int | None = None) -> Conflicts:
+    """Among the unmerged tasks of each repository: as their logs have recorded them, those at work as their files are now. At
+    `most` so many new pairs are compared; how many are left is said."""
     found: list[TaskConflict] = []
     apart: list[str] = []
-    for repository in dict.fromkeys(summary.repository for summary in summaries):
+    for place in dict.fromkeys(summary.repository for summary in summaries):
+        unmerged = [each for each in summaries if each.repository == place and _at_stake(each)]
+        if len(unmerged) < 2:
+            continue
         works = []
-        unmerged = [each for each in summaries if each.repository == repository and _at_stake(each)]
-        if newest is not None and len(unmerged) > newest:
-            left_out = len(unmerged) - newest
-            apart.append(f"{left_out} older tasks are not compared here: `goose-py task conflicts` compares all.")
-        for summary in unmerged[:newest]:
+        for summary in unmerged:
             try:
-                inspected = await inspect_task(host, host.tasks.folder(summary.task_id))
-                await inspected.worktree.require_base()
+                works.append(await _work(host, summary))
             except (GitError, UserError) as problem:
-                apart.append(f"{summary.task_id} is not compared with the others: {problem}")
-                continue
-            if inspected.changes.files:
-                works.append(Work(inspected.worktree, inspected.changes.result_tree, inspected.changes.base_tree))
-        file = host.paths.cache / "conflicts" / hashlib.sha256(os.fsencode(repository)).hexdigest()[:16]
+                apart.append(_apart(summary.task_id, problem))
+        file = host.paths.cache / "conflicts" / hashlib.sha256(os.fsencode(place)).hexdigest()[:16]
         known = recall(file, dict[str, tuple[str, ...]]) or {}
         before = len(known)
-        found += await conflicts_between(works, known)
+        forecast = await conflicts_between(works, known, _Opening(host, place).worktree, most)
+        found += forecast.found
+        apart += (_apart(*each) for each in forecast.apart.items())
+        if forecast.left:
+            apart.append(f"{forecast.left} pairs of tasks are not compared yet: `goose-py task conflicts` compares all.")
         if len(known) != before:
             with suppress(OSError):  # it can be found out again
                 remember(file, dict(list(known.items())[-REMEMBERED:]))
     return Conflicts(tuple(found), tuple(apart))
+
+
+async def _work(host: Host, summary: TaskSummary) -> Work:
+    base_tree, tree = summary.base_tree or "", summary.result_tree or ""
+    if summary.state in AT_WORK:
+        changes = (await inspect_task(host, host.tasks.folder(summary.task_id))).changes
+        base_tree, tree = changes.base_tree, changes.result_tree
+    return Work(summary.task_id, summary.base or "", base_tree, tree)
+
+
+class _Opening:
+    """The repository is opened once for all of its tasks, and not before one is asked for."""
+
+    def __init__(self, host: Host, place: str) -> None:
+        self._host, self._place = host, place
+        self._repository: Repository | None = None
+
+    async def worktree(self, task_id: str) -> TaskWorktree:
+        if self._repository is None:
+            git = Git.create(self._host.which("git"), self._host.env)
+            self._repository = await Repository.open(git, Path(self._place))
+        worktree = await TaskWorktree.open(self._repository, self._host.tasks.folder(task_id).store)
+        await worktree.require_base()
+        return worktree
+
+
+def _apart(task_id: str, problem: object) -> str:
+    return f"{task_id} is not compared with the others: {problem}"
 
 
 def _at_stake(summary: TaskSummary) -> bool:
@@ -93,4 +126,4 @@ def conflicts_of_list(host: Host, summaries: tuple[TaskSummary, ...]) -> tuple[s
     """What a list of tasks says besides."""
     if sum(map(_at_stake, summaries)) < 2:
         return ()
-    return asyncio.run(live_conflicts(host, summaries, NEWEST)).lines()
+    return asyncio.run(live_conflicts(host, summaries, MOST)).lines()

@@ -23,6 +23,7 @@ _ATTRIBUTES = b".gitattributes"
 _DRIVER = re.compile(rb"\smerge=(\S+)")
 _BUILT_IN = frozenset((b"text", b"binary", b"union", b"set", b"unset", b"unspecified"))
 _UNKNOWN_OPTION = 129
+_STYLE = ("-c", "merge.conflictStyle=diff3")
 _SAID = re.compile(r"^(CONFLICT \([^)]*\)|Auto-merging)[: ]")
 _NOBODY = "goose-py <goose-py@localhost> 1 +0000"
 
@@ -67,11 +68,15 @@ class Side:
     name: str
 
 
-async def merge_sides(store: PrivateStore, ours: Side, theirs: Side) -> Merged:
-    """What `git merge` says where `ours` is checked out, with the merge base taken from the history of their bases and the
-    attributes of `ours`. Only objects are written, into `store`, which must be able to read both trees
-    (`PrivateStore.beside`)."""
-    return await _merged(store, ours, theirs)
+Pair = tuple[Side, Side]
+"""Ours, theirs."""
+
+
+async def merge_sides(store: PrivateStore, pairs: Sequence[Pair]) -> list[Merged]:
+    """What `git merge` says of each pair where the first one is checked out, with the merge base taken from the history of
+    their bases and the attributes of the first. Of a name there is one side. Only objects are written, into `store`, which must
+    be able to read all trees (`PrivateStore.beside`)."""
+    return await _merged(store, pairs)
 
 
 async def merge_trees(
@@ -84,36 +89,59 @@ async def merge_trees(
         return Merged(theirs)
     root = _commit(base, (), "base")
     start = store.oid_of("commit", root)
-    return await _merged(store, Side(ours, start, names[0]), Side(theirs, start, names[1]), root)
+    return (await _merged(store, [(Side(ours, start, names[0]), Side(theirs, start, names[1]))], root))[0]
 
 
-async def _merged(store: PrivateStore, ours: Side, theirs: Side, *roots: bytes) -> Merged:
-    commits = await store.write_objects(
-        "commit", [*(_commit(side.tree, (side.base,), side.name) for side in (ours, theirs)), *roots]
-    )
+async def _merged(store: PrivateStore, pairs: Sequence[Pair], *roots: bytes) -> list[Merged]:
+    sides = list(dict.fromkeys(side for pair in pairs for side in pair))
+    texts = [_commit(side.tree, (side.base,), side.name) for side in sides]
+    commits = await store.write_objects("commit", [*texts, *roots])
+    groups: dict[tuple[tuple[bytes, bytes], ...], list[Pair]] = {}
+    attributes = {tree: await attribute_files(store, tree) for tree in dict.fromkeys(ours.tree for ours, _ in pairs)}
+    for pair in pairs:
+        groups.setdefault(tuple(attributes[pair[0].tree].items()), []).append(pair)
+    found: dict[Pair, Merged] = {}
     with store.scratch("merge") as folder:
         # Git calls the sides in its markers as it is given them, so they get their names in a git directory of their own.
-        names = {ours.name: commits[0], theirs.name: commits[1]}
-        git_dir, files = Path(folder), Path(folder) / "files"
+        git_dir = Path(folder)
+        names = {side.name: commit for side, commit in zip(sides, commits, strict=False)}
         await asyncio.to_thread(_make_git_dir, git_dir, store, names)
-        attributes = await attribute_files(store, ours.tree)
-        await asyncio.to_thread(_lay_out, files, attributes)
-        on = store.git.at(
-            git_dir, work_tree=files, index=git_dir / "index", objects=store.path / "objects", alternates=store.others
-        ).with_env(**store.identity())
-        options = ("-c", "merge.conflictStyle=diff3")
-        done = await on.run(
-            *options, "merge-tree", "--write-tree", "-z", "--messages", "--allow-unrelated-histories", *names,
-            ok=(0, 1, _UNKNOWN_OPTION),
-        )  # fmt: skip
-        if done.exit_code == _UNKNOWN_OPTION:
-            found = await _with_files(on, files, options, ours, theirs, attributes)
-        else:
-            found = _parsed(done.stdout, conflicted=done.exit_code == 1)
-        touched = (*found.joined, *found.conflicting)
-        if touched and any(set(_DRIVER.findall(content)) - _BUILT_IN for content in attributes.values()):
-            found = replace(found, as_text=await _with_drivers(on, touched))
-    return found if found.clean else await _with_submodules(store, found, ours, theirs)
+        for number, (files, group) in enumerate(groups.items()):
+            root = git_dir / f"files-{number}"
+            await asyncio.to_thread(_lay_out, root, dict(files))
+            on = store.git.at(
+                git_dir, work_tree=root, index=git_dir / "index", objects=store.path / "objects", alternates=store.others
+            ).with_env(**store.identity())
+            found |= zip(group, await _with_these_attributes(on, root, group, dict(files)), strict=True)
+    merged = [found[pair] for pair in pairs]
+    return [
+        each if each.clean else await _with_submodules(store, each, *pair) for pair, each in zip(pairs, merged, strict=True)
+    ]
+
+
+async def _with_these_attributes(
+    on: Git, files: Path, pairs: Sequence[Pair], attributes: Mapping[bytes, bytes]
+) -> list[Merged]:
+    command = ("merge-tree", "--write-tree", "--messages", "--allow-unrelated-histories")
+    asked = "".join(f"{ours.name} {theirs.name}\n" for ours, theirs in pairs).encode("utf-8", "surrogateescape")
+    done = await on.run(*_STYLE, *command, "--stdin", stdin=asked, ok=(0, _UNKNOWN_OPTION))
+    if done.exit_code == 0:
+        found = _parsed(done.stdout)
+    else:
+        found = []
+        for number, (ours, theirs) in enumerate(pairs):  # a git that takes one pair at a time, or no trees alone
+            done = await on.run(*_STYLE, *command, "-z", ours.name, theirs.name, ok=(0, 1, _UNKNOWN_OPTION))
+            if done.exit_code == _UNKNOWN_OPTION:
+                root = files.with_name(f"{files.name}-{number}")
+                await asyncio.to_thread(_lay_out, root, attributes)
+                alone = on.at(files.parent, work_tree=root, index=root.with_suffix(".index"))
+                found.append(await _with_files(alone, root, ours, theirs, attributes))
+            else:
+                found += _parsed(b"1\0" + done.stdout)
+    if any(set(_DRIVER.findall(content)) - _BUILT_IN for content in attributes.values()):
+        touched = [(*each.joined, *each.conflicting) for each in found]
+        found = [replace(each, as_text=await _with_drivers(on, paths)) for each, paths in zip(found, touched, strict=True)]
+    return found
 
 
 def _commit(tree: str, parents: Sequence[str], name: str) -> bytes:
@@ -163,21 +191,25 @@ async def _with_drivers(on: Git, paths: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(path_from_bytes(path) for path, driver in rows if driver not in _BUILT_IN))
 
 
-def _parsed(output: bytes, *, conflicted: bool) -> Merged:
-    """git-merge-tree(1), "OUTPUT": oid NUL, conflicted file entries where there are any, an empty field, then messages as
-    count NUL path... kind NUL text NUL."""
+def _parsed(output: bytes) -> list[Merged]:
+    """git-merge-tree(1), "OUTPUT", once for each pair: status NUL oid NUL, conflicted file entries where there are any, an
+    empty field, then messages as count NUL path... kind NUL text NUL, and another empty field."""
     fields = output.split(b"\0")
-    position = fields.index(b"", 1)
-    unmerged = {path_from_bytes(row.partition(b"\t")[2]) for row in fields[1:position]} if conflicted else set()
-    position += 1
-    said: list[Conflict] = []
-    while position < len(fields) and fields[position].isdigit():
-        count = int(fields[position])
-        paths = fields[position + 1 : position + 1 + count]
-        kind, text = fields[position + 1 + count : position + 3 + count]
-        said.append(Conflict(tuple(map(path_from_bytes, paths)), kind.decode(), text.decode("utf-8", "replace").strip()))
-        position += 3 + count
-    return _told(fields[0].decode().strip(), said, unmerged)
+    found: list[Merged] = []
+    position = 0
+    while position + 2 < len(fields):
+        tree, end = fields[position + 1].decode().strip(), fields.index(b"", position + 2)
+        unmerged = {path_from_bytes(row.partition(b"\t")[2]) for row in fields[position + 2 : end]}
+        position = end + 1
+        said: list[Conflict] = []
+        while position < len(fields) and fields[position]:
+            last = position + 1 + int(fields[position])
+            names = tuple(map(path_from_bytes, fields[position + 1 : last]))
+            said.append(Conflict(names, fields[last].decode(), fields[last + 1].decode("utf-8", "replace").strip()))
+            position = last + 2
+        found.append(_told(tree, said, unmerged))
+        position += 1
+    return found
 
 
 def _told(tree: str, said: Sequence[Conflict], unmerged: set[str]) -> Merged:
@@ -188,15 +220,13 @@ def _told(tree: str, said: Sequence[Conflict], unmerged: set[str]) -> Merged:
     return Merged(tree, tuple(conflicts), tuple(sorted(joined)))
 
 
-async def _with_files(
-    on: Git, files: Path, options: Sequence[str], ours: Side, theirs: Side, attributes: Iterable[bytes]
-) -> Merged:
+async def _with_files(on: Git, files: Path, ours: Side, theirs: Side, attributes: Iterable[bytes]) -> Merged:
     """The same by a git that cannot merge trees alone, on the scratch working tree `files`. What it says is for people, so the
     files of a conflict are those that the index has in several versions."""
     bases = (await on.out("merge-base", "--all", ours.name, theirs.name)).decode().split()
     await on.run("read-tree", ours.name)
     await on.run("checkout-index", "-u", "-f", "-q", "-z", "--stdin", stdin=b"".join(path + b"\0" for path in attributes))
-    done = await on.run(*options, "merge-recursive", *bases, "--", ours.name, theirs.name, ok=(0, 1))
+    done = await on.run(*_STYLE, "merge-recursive", *bases, "--", ours.name, theirs.name, ok=(0, 1))
     texts = done.stdout.decode("utf-8", "replace").splitlines()
     said = [Conflict((text.removeprefix("Auto-merging "),), "Auto-merging", text) for text in texts if text[:5] == "Auto-"]
     rows = (await on.out("ls-files", "-z", "-u")).split(b"\0")

@@ -1,26 +1,29 @@
 """Which tasks of a repository will not merge with each other, told while they still run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
+from goose_py.git.errors import GitError
 from goose_py.git.trees.diff import changeset_summary
-from goose_py.git.trees.merge import Side, merge_sides
+from goose_py.git.trees.merge import Merged, Side, merge_sides
 from goose_py.git.worktrees.worktree import TaskWorktree
+from goose_py.protocol.errors import UserError
 from goose_py.review.merge import name_in_markers
 
 
 @dataclass(frozen=True)
 class Work:
-    """A task's files as they were looked at: `tree`, and the tree that its changes count from."""
+    """A task's files as they were recorded: `tree`, the tree that they began as, and the commit that was made on."""
 
-    worktree: TaskWorktree
-    tree: str
+    task_id: str
+    base: str
     base_tree: str
+    tree: str
 
     @property
-    def task_id(self) -> str:
-        return self.worktree.task_id
+    def key(self) -> str:
+        return f"{self.base}:{self.base_tree}:{self.tree}"
 
 
 @dataclass(frozen=True)
@@ -30,59 +33,82 @@ class TaskConflict:
     paths: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Forecast:
+    """`apart` says why a task was not compared with others; `left` pairs were not, since there were too many new ones."""
+
+    found: tuple[TaskConflict, ...]
+    apart: dict[str, str]
+    left: int = 0
+
+
 Known = dict[str, tuple[str, ...]]
 """What was found out before, by the trees that it is about: it cannot become another."""
 
 
-async def conflicts_between(works: Sequence[Work], known: Known) -> tuple[TaskConflict, ...]:
+async def conflicts_between(
+    works: Sequence[Work], known: Known, opened: Callable[[str], Awaitable[TaskWorktree]], most: int | None = None
+) -> Forecast:
     """Every pair that git could not merge by itself, with the files. Only pairs that changed a file in common, or one a file
-    where the other has a folder, are tried; what is `known` is not, and what was not is added to it."""
-    changed = {work.task_id: await _changed_paths(work, known) for work in works}
-    found = []
-    for one, other in combinations(works, 2):
-        if not _touch(changed[one.task_id], changed[other.task_id]):
-            continue
-        pair = f"{_named(one)} {_named(other)}"
-        if pair not in known:
-            known[pair] = await _conflicting(one, other, changed)
-        if known[pair]:
-            found.append(TaskConflict(one.task_id, other.task_id, known[pair]))
-    return tuple(found)
+    where the other has a folder, are tried; what is `known` is not, and what was not is added to it. At `most` so many pairs
+    are tried. `opened` gives the worktree of a task; it is asked only about what is not known."""
+    apart: dict[str, str] = {}
+    worktrees: dict[str, TaskWorktree] = {}
+
+    async def there(work: Work) -> bool:
+        if work.task_id not in worktrees and work.task_id not in apart:
+            try:
+                worktrees[work.task_id] = await opened(work.task_id)
+            except (GitError, UserError) as problem:
+                apart[work.task_id] = str(problem)
+        return work.task_id in worktrees
+
+    for work in works:
+        if work.key not in known and await there(work):
+            changes = await changeset_summary(worktrees[work.task_id].store, work.base_tree, work.tree)
+            # A file that another task adds where one has been renamed away may be one of a folder that was.
+            moved = (path for file in changes.files if file.old_path for path in (file.old_path, *_folders(file.old_path)))
+            known[work.key] = tuple(dict.fromkeys([*(file.path for file in changes.files), *moved]))
+    compared = [work for work in works if work.key in known]
+    changed = {work.task_id: set(known[work.key]) for work in compared}
+    places = {name: paths | {folder for path in paths for folder in _folders(path)} for name, paths in changed.items()}
+    pairs = [
+        (one, other)
+        for one, other in combinations(compared, 2)
+        if changed[one.task_id] & places[other.task_id] or places[one.task_id] & changed[other.task_id]
+    ]
+    new = [pair for pair in pairs if _named(*pair) not in known]
+    tried = [(one, other) for one, other in new[:most] if await there(one) and await there(other)]
+    for (one, other), merged in zip(tried, await _merged(tried, worktrees), strict=True):
+        conflicting = set(merged.conflicting)
+        if one.base != other.base:
+            # What the branch did between the two beginnings is the doing of neither.
+            conflicting = {path for path in conflicting if all(_about(path, changed[each.task_id]) for each in (one, other))}
+        known[_named(one, other)] = tuple(sorted(conflicting))
+    found = ((pair, known.get(_named(*pair), ())) for pair in pairs)
+    conflicts = tuple(TaskConflict(one.task_id, other.task_id, paths) for (one, other), paths in found if paths)
+    return Forecast(conflicts, apart, 0 if most is None else len(new[most:]))
 
 
-async def _conflicting(one: Work, other: Work, changed: Mapping[str, set[str]]) -> tuple[str, ...]:
-    store = one.worktree.store.beside(other.worktree.store)
-    merged = await merge_sides(
-        store,
-        Side(one.tree, one.worktree.base.standing, name_in_markers(one.task_id)),
-        Side(other.tree, other.worktree.base.standing, name_in_markers(other.task_id)),
-    )
-    conflicting = set(merged.conflicting)
-    if one.worktree.base.standing != other.worktree.base.standing:
-        # What the branch did between the two beginnings is the doing of neither.
-        conflicting = {path for path in conflicting if all(_touch({path}, changed[each.task_id]) for each in (one, other))}
-    return tuple(sorted(conflicting))
+async def _merged(pairs: Sequence[tuple[Work, Work]], worktrees: dict[str, TaskWorktree]) -> list[Merged]:
+    if not pairs:
+        return []
+    stores = {work.task_id: worktrees[work.task_id].store for pair in pairs for work in pair}
+    first, *others = stores.values()
+    return await merge_sides(first.beside(*others), [(_side(one, worktrees), _side(other, worktrees)) for one, other in pairs])
 
 
-def _named(work: Work) -> str:
-    return f"{work.worktree.base.standing}:{work.base_tree}:{work.tree}"
+def _side(work: Work, worktrees: dict[str, TaskWorktree]) -> Side:
+    return Side(work.tree, worktrees[work.task_id].base.standing, name_in_markers(work.task_id))
 
 
-async def _changed_paths(work: Work, known: Known) -> set[str]:
-    trees = f"{work.base_tree}..{work.tree}"
-    if trees not in known:
-        changes = await changeset_summary(work.worktree.store, work.base_tree, work.tree)
-        known[trees] = tuple(path for file in changes.files for path in (file.path, file.old_path) if path)
-    return set(known[trees])
+def _named(one: Work, other: Work) -> str:
+    return f"{one.key} {other.key}"
 
 
-def _touch(ours: set[str], theirs: set[str]) -> bool:
-    if ours & theirs:
-        return True
-    folders = {_folder for path in theirs for _folder in _folders(path)}
-    return bool(ours & folders) or any(folder in theirs for path in ours for folder in _folders(path))
+def _about(path: str, changed: set[str]) -> bool:
+    return path in changed or any(folder in changed for folder in _folders(path)) or any(path in _folders(p) for p in changed)
 
 
-def _folders(path: str) -> list[str]:
-    parts = path.split("/")[:-1]
-    return ["/".join(parts[: number + 1]) for number in range(len(parts))]
+def _folders(path: str) -> Iterator[str]:
+    return (path[:at] for at, letter in enumerate(path) if letter == "/")
