@@ -4,6 +4,7 @@ one, never half of one. Not for folders that an agent may write to: see `git.unt
 import contextlib
 import errno
 import fcntl
+import itertools
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -64,6 +65,27 @@ def synced(descriptor: int, sync: Callable[[int], None] = os.fsync) -> None:
     except OSError as error:
         if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS):
             raise
+
+
+def delete_folder(folder: Path) -> None:
+    """With whatever an agent left in it: folders that may not be read or written, and thousands within each other. Each is
+    moved to the top before it is emptied, so that no path gets too long for the system. Raises OSError."""
+    waiting, number = [folder], itertools.count()
+    while waiting:
+        current = waiting.pop()
+        current.chmod(0o700)
+        with os.scandir(current) as entries:
+            listing = list(entries)
+        for entry in listing:
+            if not entry.is_dir(follow_symlinks=False):
+                Path(entry.path).unlink()
+                continue
+            inner = Path(entry.path)
+            inner.chmod(0o700)
+            waiting.append(inner.rename(folder / f".{next(number)}-{os.urandom(6).hex()}"))
+        if current != folder:
+            current.rmdir()
+    folder.rmdir()
 
 
 def remember(file: Path, value: Any) -> None:

@@ -127,6 +127,7 @@ def git_inside(checkout: Path, worktree: Path, branch: str, store: Path) -> GitI
             task_id="t",
             reference=f"refs/heads/{branch}",
             branch=branch,
+            own_rules=store / "ignored",
         ).prepare()
         assert own is not None
         return GitInside(own.folder, own.objects)

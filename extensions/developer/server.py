@@ -97,8 +97,8 @@ def create_server(
     `workspace`. `shown` is the path that models are told, and that commands see where it is not the folder's own: the
     `spawn` sees to that. Absolute paths below one of `aliases` are taken for the same files. `start` is the folder, relative
     to `workspace`, that relative paths and commands begin in. `shared` are folders that the workspace has from elsewhere:
-    the path beneath it, the folders it is read from (the first that has a name counts), and the paths below that are
-    hidden; tools only read them. `state` is the folder for full logs
+    the path beneath it, or an absolute one outside, the folders it is read from (the first that has a name counts), and the
+    paths below that are hidden; tools only read them, and walk into none of themselves. `state` is the folder for full logs
     of commands, made private if it has to be made; None is a private temporary one that goes with the connection.
     `env` is the environment of commands (None: a bare PATH). `protected` are names at or below which nothing is
     written, whatever their case or spelling. `cleaner` makes what takes secrets out of the full log of a command. Commands and

@@ -17,8 +17,9 @@ _OPAQUE = "user.overlay.opaque"
 
 @dataclass(frozen=True)
 class SharedFolder:
-    """Seen at `path`, relative to the workspace's root. Of `layers` the first that has a name counts; one may also say that
-    a name is gone. `hidden` are paths below it that are not seen. Nothing is written here."""
+    """Seen at `path`, relative to the workspace's root, or absolute where it lies elsewhere. Of `layers` the first that has a
+    name counts; one may also say that a name is gone. `hidden` are paths below it that are not seen. Nothing is written
+    here."""
 
     path: str
     layers: tuple[Path, ...]

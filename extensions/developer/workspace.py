@@ -45,7 +45,8 @@ class Workspace:
     `root` is absolute and free of symlinks; `shown` is the path that a model is told. Absolute paths below either, or below
     one of `aliases`, mean the same files. Relative ones begin in the folder `start`, which is relative to the root. Every
     path that leaves this class is relative to it too, with `/`, `.` for itself and `..` for what is above it, so that it can
-    be handed back as it is. What lies in a folder of `shared` is read from there, and not written.
+    be handed back as it is. What lies in a folder of `shared` is read from there, and not written; one of these whose path is
+    absolute lies elsewhere, and so do the paths in it, which stay absolute.
     """
 
     root: Path
@@ -90,10 +91,13 @@ class Workspace:
 
     def named(self, below_root: str) -> str:
         """The inverse of `below_root`."""
-        return below_root if self.start == "." else posixpath.relpath(f"/{below_root}", f"/{self.start}")
+        if self.start == "." or below_root.startswith("/"):
+            return below_root
+        return posixpath.relpath(f"/{below_root}", f"/{self.start}")
 
     def relative(self, path: str) -> str:
-        """The path from the start folder that `path` (relative, or absolute and inside) spells. Symlinks are not looked at.
+        """The path from the start folder that `path` (relative, or absolute and inside) spells, absolute where it is in a
+        folder that is shared from elsewhere. Symlinks are not looked at.
 
         Raises Refused naming the resolved path and the workspace when it is outside.
         """
@@ -113,10 +117,11 @@ class Workspace:
         return self.named(inside)
 
     def _inside(self, absolute: str) -> str | None:
-        """From the root; None for what is in none of the names of the workspace. The root's own name goes first: it may lie
-        in a folder that is another one."""
+        """From the root; itself in a folder that is shared from elsewhere, None for what is in none of the names of the
+        workspace. The root's own name goes first: it may lie in a folder that is another one."""
         names = (str(self.root), self.shown, *self.aliases)
-        return next((found for name in names if (found := _beneath(name, absolute)) is not None), None)
+        inside = next((found for name in names if (found := _beneath(name, absolute)) is not None), None)
+        return absolute if inside is None and self._shared_at(absolute) is not None else inside
 
     def _outside(self, path: str, resolved: str) -> Refused:
         return Refused(
@@ -188,8 +193,8 @@ class Workspace:
 
     def _real(self, path: str) -> str:
         """From the root, free of symlinks. Where one names the workspace by another of its names, the workspace is meant."""
-        pending = deque(self.below_root(self.relative(path)).split("/"))
-        done: list[str] = []
+        top, pending = self._divided(self.below_root(self.relative(path)))
+        done = [*top]
         links = 0
         while pending:
             part = pending.popleft()
@@ -202,15 +207,20 @@ class Workspace:
             links += 1
             if links > _MAX_LINKS:
                 raise self._unsettled(path)
-            if target == ".." and done:
+            if target == ".." and len(done) > len(top):
                 done.pop()
             elif target == ".." or target.startswith("/"):
-                start = target if target.startswith("/") else str(self.root.parent)
-                pending = deque(self._inside_again(path, "/".join([start, *pending])).split("/"))
-                done = []
+                start = target if target.startswith("/") else posixpath.dirname("/".join(top) or str(self.root))
+                top, pending = self._divided(self._inside_again(path, "/".join([start, *pending])))
+                done = [*top]
             else:
                 pending.extendleft(reversed(target.split("/")))
         return "/".join(done) or "."
+
+    def _divided(self, below: str) -> tuple[list[str], deque[str]]:
+        """The folder from elsewhere that a path is in, and what of it symlinks are looked for in."""
+        shared = self._shared_at(below) if below.startswith("/") else None
+        return (shared[0].path.split("/"), deque(shared[1].split("/"))) if shared else ([], deque(below.split("/")))
 
     def _inside_again(self, path: str, absolute: str) -> str:
         """What a symlink that leads out of the root, by whatever way, means in it. Raises Refused."""
@@ -254,8 +264,8 @@ class Workspace:
             raise Refused(f"{printable(path)} is the workspace folder itself, not a file.")
         if (found := self._shared_at(target)) is not None:
             raise Refused(
-                f"{printable(path)} is in {printable(found[0].path)}, which comes from the user's checkout and is only read "
-                "by this tool; nothing was written."
+                f"{printable(path)} is in {printable(found[0].path)}, which the user shares with the task and this tool only "
+                "reads; nothing was written."
             )
         return self.named(target)
 

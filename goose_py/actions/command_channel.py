@@ -29,7 +29,9 @@ class CommandChannel(Protocol):
 
 @asynccontextmanager
 async def command_channel(host: Host, folder: TaskFolder) -> AsyncIterator[CommandChannel]:
-    """Where no worker owns the log, this process does for as long. Raises UserError where another one has it."""
+    """Where no worker owns the log, this process does for as long. Raises UserError where another one has it, and where the
+    task was not made here."""
+    folder.require_made_here()
     if folder.owned():
         try:
             client = await TaskClient.connect(folder.socket, after=ONLY_NEW)

@@ -51,7 +51,8 @@ async def _checks(
 ) -> AsyncIterator[Checks]:
     settings = load_settings(host, read_spec(folder.path)).settings
     started = start_of(records)
-    confinement = await confine(host, settings, folder, worktree, copy_of=started.copy_of if started is not None else "")
+    copy_of = started.copy_of if started is not None else ""
+    confinement = await confine(host, settings, folder, worktree, copy_of=copy_of, told=started)
     start = (started.folder if started is not None else "") or "."
     found = started.found_checks if started is not None else {}
     folders = (await shares_of(host, settings, worktree, start)).folders

@@ -15,9 +15,10 @@ from goose_py.bootstrap.port_leases import own_environment
 from goose_py.config.settings import Settings
 from goose_py.git.worktrees.worktree import TaskWorktree
 from goose_py.protocol.errors import GooseError
+from goose_py.protocol.events import SessionStarted
 from goose_py.sandbox.detection import FoundSandbox, find_sandbox
 from goose_py.sandbox.environment import child_env, elsewhere, english
-from goose_py.sandbox.overlays import Mounted, ShareWatch, mounted
+from goose_py.sandbox.mounts.overlays import Mounted, ShareWatch, mounted
 from goose_py.sandbox.policy import GitInside, Grants, Level, Policy, Share
 from goose_py.sandbox.probe_cache import circumstances
 from goose_py.sandbox.sentences import described
@@ -110,7 +111,7 @@ class Confinement(msgspec.Struct, frozen=True):
         if found.reason:
             warn(f"What is shared with the task is read-only there, so that nothing can be installed: {found.reason}.")
         policy = found.seen_by(self.policy)
-        env, watch = {**self.env, **elsewhere(policy)}, ShareWatch(found.shares, warn)
+        env, watch = {**self.env, **elsewhere(policy)}, ShareWatch(policy.workspace, found.shares, warn)
         return msgspec.structs.replace(self, policy=policy, env=env, before_each=watch.look)
 
     def reading(self, shares: Sequence[Share]) -> "Confinement":
@@ -155,9 +156,12 @@ async def confine(
     folder: TaskFolder,
     worktree: TaskWorktree,
     found: FoundSandbox | None = None,
+    *,
     copy_of: str = "",
+    told: SessionStarted | None = None,
 ) -> Confinement:
-    """What the task in `worktree` is run with. `copy_of` is the folder that was copied because it is no repository, else ""."""
+    """What the task in `worktree` is run with. `copy_of` is the folder that was copied because it is no repository, else "";
+    `told` is what a task that goes on was told: one of an earlier version, the worktree's own path."""
     found = found or await probe_here(host, none_chosen=settings.sandbox.level == "none")
     mounting = found.backend == "bubblewrap"
     policy = _policy(host, settings, folder, worktree)
@@ -167,16 +171,20 @@ async def confine(
         policy = msgspec.structs.replace(policy, readable=(*policy.readable, worktree.repository.common_dir))
     checkout = Path(copy_of) if copy_of else worktree.repository.root
     warnings: tuple[str, ...] = ()
-    if mounting and can_be_covered(checkout, host.home):
-        policy = msgspec.structs.replace(policy, place=checkout, names=_spelled(host, checkout))
+    names = _spelled(host, checkout)
+    if not can_be_covered(checkout, host.home):
+        if mounting:
+            warnings += (
+                f"{checkout} holds your home folder or the system, so commands see the task's files at {worktree.path} "
+                "instead, without what git ignores.",
+            )
+    elif mounting and told is not None and not told.worktree:
+        policy = msgspec.structs.replace(policy, place=worktree.path, names=(checkout, *names))
     elif mounting:
-        warnings += (
-            f"{checkout} holds your home folder or the system, so commands see the task's files at {worktree.path} instead, "
-            "without what git ignores.",
-        )
-    elif found.backend != "bubblewrap" and can_be_covered(checkout, host.home):
+        policy = msgspec.structs.replace(policy, place=checkout, names=names)
+    else:
         # Nothing can be mounted: what means the checkout is mapped by our own tools.
-        policy = msgspec.structs.replace(policy, names=(checkout, *_spelled(host, checkout)))
+        policy = msgspec.structs.replace(policy, names=(checkout, *names))
     return Confinement(
         found=found,
         policy=policy,

@@ -17,6 +17,7 @@ from goose_py.protocol.events import Phase
 from goose_py.protocol.messages import ModelRef
 from goose_py.protocol.model_io import ModelReply, ModelRequest
 from goose_py.session.ports import Answering, OnRetry
+from goose_py.toolbox.imports import imported
 
 T = TypeVar("T")
 AnsweringPort = Callable[[ModelRef, Phase, OnRetry], Awaitable[Answering]]
@@ -27,12 +28,10 @@ ON_ITS_WAY = 0.1
 
 class Later:
     """`load` runs a slow import in a thread, once `now` was called or a model has been asked through `asked`; `alone` runs one
-    at once. Never two side by side: threads that import packages which import each other can end in a deadlock, which Python
-    breaks by failing one of the imports."""
+    at once. Never two side by side."""
 
     def __init__(self) -> None:
         self._begun = asyncio.Event()
-        self._importing = asyncio.Lock()
 
     def now(self) -> None:
         self._begun.set()
@@ -42,8 +41,7 @@ class Later:
         return await self.alone(work)
 
     async def alone(self, work: Callable[[], T]) -> T:
-        async with self._importing:
-            return await asyncio.to_thread(work)
+        return await asyncio.to_thread(imported, work)
 
     def asked(self, answering: AnsweringPort) -> AnsweringPort:
         """The same port; the first request of its models is what everybody waits for."""

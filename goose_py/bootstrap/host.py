@@ -46,7 +46,7 @@ class Host:
             raise UserError("The folder you are in does not exist any more; change to another one.") from None
         env = dict(os.environ)
         home = Path(env.get("HOME") or Path.home())
-        return cls(
+        host = cls(
             env=env,
             cwd=cwd,
             home=home,
@@ -54,10 +54,12 @@ class Host:
             stdin_is_terminal=sys.stdin is not None and sys.stdin.isatty(),
             stdout_is_terminal=sys.stdout is not None and sys.stdout.isatty(),
         )
+        host.tasks.keep_key()
+        return host
 
     def task(self, name: str) -> TaskFolder:
         """See `find_task`: by id or what is unique of it, or by title. Raises UserError."""
-        from goose_py.tasks.summary import find_task
+        from goose_py.tasks.summaries import find_task
 
         return find_task(self.tasks, name)
 

@@ -8,11 +8,10 @@ from pathlib import Path
 
 from goose_py.bootstrap.confinement import Confinement, probe_here
 from goose_py.bootstrap.host import Host
+from goose_py.bootstrap.repository import open_repository
 from goose_py.bootstrap.settings import load_settings
 from goose_py.config.settings import Settings
 from goose_py.git.errors import GitError
-from goose_py.git.repository import Repository
-from goose_py.git.runner import Git
 from goose_py.git.worktrees.worktree import TaskWorktree
 from goose_py.permissions.decide import decide
 from goose_py.permissions.decision import SEVERITY, Decision, Part, Place
@@ -142,6 +141,7 @@ def place_of(host: Host, settings: Settings, confinement: Confinement, base_file
         exists=os.path.lexists if policy.place is None else lambda path: os.path.lexists(policy.outside(path)),
         readable=(*Place.__dataclass_fields__["readable"].default, *shown),
         writable=("/tmp",) if level == "full" else (),
+        shared=tuple(str(share.path) for share in policy.shares if share.path.is_absolute()),
         created=Created(policy.seen_at, base_files),
     )
 
@@ -207,6 +207,6 @@ async def _here(host: Host) -> tuple[FoundSandbox, str]:
     """The sandbox, and what the grants of this folder's repository are keyed by."""
     found = await probe_here(host)
     try:
-        return found, str((await Repository.open(Git.create(host.which("git"), host.env), host.cwd)).common_dir)
+        return found, str((await open_repository(host, host.cwd)).common_dir)
     except GitError:
         return found, ""

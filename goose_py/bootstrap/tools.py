@@ -80,14 +80,13 @@ async def start_tools(
 
 
 def _standing(policy: Policy, start: str) -> dict[str, object]:
-    """How our own tools know the workspace. A folder that is shared from elsewhere is none of their affair."""
-    within = [share for share in policy.shares if not share.path.is_absolute()]
-    layers = [tuple(layer for layer in (share.upper, share.source) if layer is not None) for share in within]
+    """How our own tools know the workspace, and what is shared with it."""
+    layers = [tuple(layer for layer in (share.upper, share.source) if layer is not None) for share in policy.shares]
     return {
         "shown": policy.seen_at,
         "aliases": policy.names,
         "start": start,
-        "shared": [(str(share.path), found, share.hidden) for share, found in zip(within, layers, strict=True)],
+        "shared": [(str(share.path), found, share.hidden) for share, found in zip(policy.shares, layers, strict=True)],
     }
 
 

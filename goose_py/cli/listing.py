@@ -31,7 +31,7 @@ CHECKS = {
     "stale": "~ stale",
     "not run": "–",
 }
-TOLD = ("awaiting review", "failed", "cancelled")
+TOLD = ("awaiting review", "failed", "cancelled", "foreign")
 """States of which the list says how they came about."""
 LONGEST = 72
 PIPED = 400

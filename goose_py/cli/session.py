@@ -13,11 +13,11 @@ def session() -> None:
 @click.option("--all", "everywhere", is_flag=True, help="Those of every repository, not only of this one.")
 def list_(as_json: bool, everywhere: bool) -> int:
     """List sessions, the newest first."""
-    from goose_py.bootstrap.host import Host
+    from goose_py.actions.tasks.moves import host_with_tasks
     from goose_py.cli.listing import print_tasks
-    from goose_py.tasks.summary import list_tasks
+    from goose_py.tasks.summaries import list_tasks
 
-    host = Host.here()
+    host = host_with_tasks()
     return print_tasks(list_tasks(host.tasks), host, as_json=as_json, everywhere=everywhere)
 
 

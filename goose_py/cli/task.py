@@ -1,5 +1,6 @@
 """`goose-py task`: the tasks there are, and what can be done with them."""
 
+import asyncio
 import json as jsonlib
 import sys
 from typing import Any
@@ -65,12 +66,12 @@ def start(text: str | None, each: str | None, attach: bool, **options: Any) -> i
 def list_(as_json: bool, everywhere: bool) -> int:
     """List tasks: what each needs, its checks, its diff and its cost."""
     from goose_py.actions.review.interrupted_merges import end_all_cut_off
-    from goose_py.bootstrap.host import Host
+    from goose_py.actions.tasks.moves import host_with_tasks
     from goose_py.cli.listing import print_tasks
-    from goose_py.tasks.summary import list_tasks
+    from goose_py.tasks.summaries import list_tasks
     from goose_py.workers.queue import advance_queue
 
-    host = Host.here()
+    host = host_with_tasks()
     advance_queue(host)
     end_all_cut_off(host)
     return print_tasks(list_tasks(host.tasks), host, as_json=as_json, everywhere=everywhere)
@@ -91,11 +92,13 @@ def conflicts(as_json: bool, everywhere: bool) -> int:
 @click.option("--json", "as_json", is_flag=True, help="As one JSON document.")
 def show(id: str, as_json: bool) -> int:
     """Show one task: state, checks, changes, cost, branch, where its files are."""
-    from goose_py.bootstrap.host import Host
+    from goose_py.actions.tasks.moves import host_with_tasks
     from goose_py.cli.listing import print_task
     from goose_py.tasks.summary import summary_of
+    from goose_py.workers.queue_watch import start_next
 
-    host = Host.here()
+    host = host_with_tasks()
+    asyncio.run(start_next(host))
     folder = host.task(id)
     summary = summary_of(folder)
     if as_json:
@@ -236,6 +239,15 @@ def discard(id: str, yes: bool) -> int:
     from goose_py.actions.tasks.lifecycle import discard as remove
 
     return remove(id, yes=yes)
+
+
+@task.command()
+@click.argument("ids", nargs=-1, required=True)
+def move(ids: tuple[str, ...]) -> int:
+    """Move tasks to the repository here, where it is a copy of theirs. One that was moved is found by itself."""
+    from goose_py.actions.tasks.moves import move_here
+
+    return move_here(ids)
 
 
 @task.command()

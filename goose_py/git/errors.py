@@ -22,9 +22,20 @@ class NotARepository(GitError):
 
 
 class BareRepository(GitError):
-    def __init__(self, path: Path) -> None:
-        super().__init__(f"{path} is a bare repository without working files; start in a clone or a worktree of it.")
+    """`worktrees` are the folders in which its files are."""
+
+    def __init__(self, path: Path, worktrees: Sequence[Path] = ()) -> None:
+        places = ", ".join(map(str, worktrees[:5])) + (" …" if worktrees[5:] else "")
+        todo = f"go into one of its worktrees: {places}" if worktrees else "start in a clone or a worktree of it"
+        super().__init__(f"{path} is a bare repository without working files; {todo}.")
         self.path = path
+
+
+class Doubted(GitError):
+    """A repository that its user has to vouch for first."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"{reason}; `goose-py trust` asks you whether it may be used.")
 
 
 class UnbornHead(GitError):

@@ -305,13 +305,20 @@ class PrivateStore:
         if self.settings.sparse:
             _copy_if_there(repository.git_dir / "info" / "sparse-checkout", info / "sparse-checkout")
 
-    def ignore(self, paths: Sequence[str]) -> None:
-        """These files are in no tree from here on, unless one has them already."""
-        file = self.path / "info" / "exclude"
-        known = file.read_bytes() if file.is_file() else b""
-        lines = [b"/" + re.sub(rb"([\\*?\[\]!# ])", rb"\\\1", os.fsencode(path)) for path in paths]
-        if fresh := [line for line in lines if line not in known.splitlines()]:
-            file.write_bytes(known + b"\n" + b"".join(line + b"\n" for line in fresh))
+    @property
+    def own_rules(self) -> Path:
+        """What `ignore` was told, as lines of an exclude file."""
+        return self.path / "ignored"
+
+    def ignore(self, paths: Iterable[bytes]) -> None:
+        """These files, or with a slash at the end folders, are in no tree from here on, unless one has them already or a rule
+        in the files says otherwise. A name that no line can hold is left out."""
+        rules = [b"/" + re.sub(rb"([\\*?\[\]!# ])", rb"\\\1", path) for path in paths if b"\n" not in path]
+        known = self.own_rules.read_bytes().splitlines() if self.own_rules.is_file() else []
+        fresh = b"".join(rule + b"\n" for rule in rules if rule not in known)
+        for file in (self.path / "info" / "exclude", self.own_rules) if fresh else ():
+            before = file.read_bytes() if file.is_file() else b""
+            file.write_bytes(before + (b"\n" if before and not before.endswith(b"\n") else b"") + fresh)
 
     def _borrow(self) -> None:
         alternates = self.path / "objects" / "info" / "alternates"

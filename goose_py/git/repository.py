@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
+from goose_py.git.doubts import Accepted, Doubt, identity_of, nobody, of_another_owner, unclaimed
 from goose_py.git.environment import disabled_hooks, with_configuration
 from goose_py.git.errors import (
     BareRepository,
+    Doubted,
     GitError,
     GitFailed,
     NotARepository,
@@ -57,7 +59,8 @@ class Head:
 @dataclass(frozen=True)
 class Repository:
     """A checkout as it was when it was opened. `root` and the git directories are real paths. `git_dir` belongs to this
-    checkout, `common_dir` (objects, refs, config) is shared with its worktrees; they differ in a linked worktree."""
+    checkout, `common_dir` (objects, refs, config) is shared with its worktrees; they differ in a linked worktree. `accepted`
+    is who vouched for it."""
 
     git: Git
     root: Path
@@ -68,13 +71,16 @@ class Repository:
     shallow: bool
     object_format: str
     index_locked: bool
+    accepted: Accepted = field(default=nobody, repr=False, compare=False)
 
     @classmethod
-    async def open(cls, git: Git, path: Path) -> Repository:
-        """The repository that `path` is in. Raises NotARepository, BareRepository or another GitError; an unborn or
+    async def open(cls, git: Git, path: Path, accepted: Accepted = nobody) -> Repository:
+        """The repository that `path` is in. Raises NotARepository, BareRepository, Doubted or another GitError; an unborn or
         detached HEAD, a shallow clone and an operation under way are no errors but said in the value."""
-        start = path.resolve()
-        root, git_dir = _find(start)
+        root, git_dir = _find(path.resolve())
+        for doubt in await _doubts(git, root, git_dir):
+            if not accepted(doubt):
+                raise Doubted(doubt.reason)
         common_dir = _common_dir(git_dir)
         (head, object_format), git = await together(
             _read_head(git.at(git_dir), root), _without_configured_hooks(git, git_dir)
@@ -89,10 +95,16 @@ class Repository:
             shallow=(common_dir / "shallow").exists(),
             object_format=object_format,
             index_locked=(git_dir / "index.lock").exists(),
+            accepted=accepted,
         )
 
     async def reopened(self) -> Repository:
-        return await Repository.open(self.git, self.root)
+        return await Repository.open(self.git, self.root, self.accepted)
+
+    async def beside(self, place: Path) -> Repository:
+        """Another checkout of it, or that of a submodule: who vouched for this one vouched for these."""
+        known = ({"owner": self.root.lstat().st_uid}, identity_of(self.common_dir))
+        return await Repository.open(self.git, place, lambda doubt: self.accepted(doubt) or doubt.about in known)
 
     @property
     def bound(self) -> Git:
@@ -180,6 +192,17 @@ def common_dir_of(path: Path) -> Path:
     return _common_dir(_find(path.resolve())[1])
 
 
+async def doubts_about(git: Git, path: Path) -> tuple[Doubt, ...]:
+    """What a person has to be asked before the repository that `path` is in is opened. Raises GitError."""
+    return await _doubts(git, *_find(path.resolve()))
+
+
+async def _doubts(git: Git, root: Path, git_dir: Path) -> tuple[Doubt, ...]:
+    back = (git_dir / "gitdir").is_file()  # of a linked worktree, which `_belonging` has compared
+    found = (None if back else unclaimed(root, git_dir), await of_another_owner(git, root, git_dir))
+    return tuple(doubt for doubt in found if doubt is not None)
+
+
 def _find(start: Path) -> tuple[Path, Path]:
     for folder in (start, *start.parents):
         entry = folder / ".git"
@@ -190,27 +213,34 @@ def _find(start: Path) -> tuple[Path, Path]:
         if folder.name == ".git" and _looks_like_git_dir(folder):
             raise NotARepository(start)
         if _looks_like_git_dir(folder):
-            raise BareRepository(folder)
+            raise BareRepository(folder, _worktrees_of(folder))
     raise NotARepository(start)
 
 
 def _belonging(folder: Path, git_dir: Path) -> Path:
-    """The git directory, where it is this checkout's own. Files that a stranger sent may point to another repository of this
-    user, whose content is none of theirs. Raises GitError."""
+    """The git directory, where it may be this checkout's own. Raises GitError where it is another's for certain."""
     pointer = folder / ".git"
     back = git_dir / "gitdir"
     if back.is_file():
         belongs = os.path.realpath(git_dir / _small_text(back).strip()) == os.path.realpath(pointer)
-    elif git_dir.name == ".git":
-        belongs = git_dir.parent == folder and not (git_dir / "commondir").exists()
     else:
-        belongs = not _IS_BARE.search(_small_text(git_dir / "config")) if (git_dir / "config").is_file() else True
+        belongs = not (git_dir / "commondir").exists()
+        config, usual = git_dir / "config", git_dir == folder / ".git"
+        if not usual and config.is_file() and _IS_BARE.search(_small_text(config)):
+            raise BareRepository(folder, _worktrees_of(git_dir))
     if not belongs:
         raise GitError(
             f"{pointer} leads to a git directory that belongs elsewhere ({git_dir}); if you moved the checkout yourself, "
             "`git worktree repair` mends it."
         )
     return git_dir
+
+
+def _worktrees_of(git_dir: Path) -> list[Path]:
+    """Those that a person works in. The worktrees of tasks are locked."""
+    found = sorted(each for each in (git_dir / "worktrees").glob("*/gitdir") if not each.with_name("locked").exists())
+    places = [Path(os.path.realpath(each.parent / _small_text(each).strip())).parent for each in found]
+    return [place for place in places if place.is_dir()]
 
 
 def _looks_like_git_dir(folder: Path) -> bool:

@@ -13,6 +13,7 @@ from typing import BinaryIO, Final
 
 _SMALL: Final = 4096
 _READING: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_MAKING: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,17 @@ class UntrustedFolder:
             return size
         return None
 
+    def write(self, name: str, content: bytes) -> None:
+        """The entry becomes a file with this content, whatever it was."""
+        fresh = f".{name}.{os.urandom(6).hex()}"
+        with suppress(OSError):
+            descriptor = os.open(fresh, _MAKING, 0o600, dir_fd=self.descriptor)
+            with os.fdopen(descriptor, "wb") as stream:
+                stream.write(content)
+            if (status := self.status(name)) is not None and stat.S_ISDIR(status.st_mode):
+                os.rename(name, f"{fresh}.aside", src_dir_fd=self.descriptor, dst_dir_fd=self.descriptor)
+            os.replace(fresh, name, src_dir_fd=self.descriptor, dst_dir_fd=self.descriptor)
+
     def move(self, name: str, target: Path) -> None:
         """The entry itself, whatever it is."""
         with suppress(OSError):
@@ -109,7 +121,7 @@ def _regular(name: str, above: int | None, limit: int) -> Iterator[BinaryIO | No
 def put_in_place(source: Path, target: Path) -> None:
     """`target` becomes a copy of `source`, times included, whatever stood there: a link is replaced, not followed."""
     fresh = target.with_name(f".{target.name}.{os.urandom(6).hex()}")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(fresh, _MAKING, 0o600)
     with os.fdopen(descriptor, "wb") as stream, source.open("rb") as content:
         shutil.copyfileobj(content, stream)
         stream.flush()
@@ -129,7 +141,7 @@ def read_small(path: Path, limit: int = _SMALL) -> str | None:
 def write_small(path: Path, text: str) -> None:
     """`path` becomes a file with this text, readable by its owner only."""
     fresh = path.with_name(f".{path.name}.{os.urandom(6).hex()}")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(fresh, _MAKING, 0o600)
     with os.fdopen(descriptor, "w") as stream:
         stream.write(text)
     _replace(fresh, path)

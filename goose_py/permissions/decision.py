@@ -22,7 +22,8 @@ class Place:
     a person's choice). `realpath` resolves symlinks of an absolute path, existing or not. `which` finds a bare program name
     along the PATH that the command will have, or answers None. `exists` tells whether an absolute path is there. `system_path`
     holds the folders whose programs are taken for what their names say: nobody but root writes them. `readable` and `writable`
-    are the folders besides the workspace that the sandbox shows and lets be written (its /tmp). `created` holds the resolved
+    are the folders besides the workspace that the sandbox shows and lets be written (its /tmp), `shared` those of them that our
+    own tools read as well. `created` holds the resolved
     paths that the agent itself made in this task. `protected` are names that no tool writes at or below, wherever they
     stand."""
 
@@ -38,6 +39,7 @@ class Place:
     system_path: tuple[str, ...] = ("/usr/bin", "/bin", "/usr/sbin", "/sbin", "/usr/local/bin", "/usr/local/sbin")
     readable: tuple[str, ...] = ("/usr", "/etc", "/opt", "/bin", "/lib", "/lib64", "/sbin", "/dev", "/proc")
     writable: tuple[str, ...] = ()
+    shared: tuple[str, ...] = ()
     created: Collection[str] = frozenset()
     protected: frozenset[str] = frozenset({".git", ".goose", ".goose-py"})
 

@@ -63,6 +63,11 @@ def in_workspace(place: Place, path: str) -> bool:
     return is_inside(path, place.workspace)
 
 
+def is_shared(place: Place, path: str) -> bool:
+    """Whether the resolved `path` is in a folder outside the workspace that the task works with."""
+    return any(is_inside(path, folder) for folder in place.shared)
+
+
 def may_read(place: Place, path: str) -> bool:
     """Whether reading the resolved `path` shows nothing of the user's beyond the workspace and the system."""
     return path in STREAMS or any(is_inside(path, folder) for folder in (place.workspace, *place.readable, *place.writable))

@@ -21,6 +21,7 @@ from goose_py.permissions.shell import (
     TooMuch,
     find_commands,
     find_targets,
+    open_quotation,
     parse,
     read_script,
 )
@@ -99,7 +100,9 @@ def judge_script(
         folders = None if any(mention.argv[:1] == ("cd",) for mention in mentions) else (cwd,)
         parts += _destroying(judge, mentions, folders)
         parts += _writing_elsewhere(judge, find_targets(root))
-        parts.append(_refused(judge, text, reading, certain=not root.has_error and not _runs_unknown(mentions)))
+        certain = not root.has_error and not _runs_unknown(mentions)
+        slip = root.has_error and open_quotation(text)
+        parts.append(_slip(judge, text) if slip else _refused(judge, text, reading, certain=certain))
     else:
         parts += _read(judge, reading, mentions)
     if not place.confined:
@@ -235,6 +238,13 @@ def _refused(judge: _Judge, text: str, refusal: Refusal, *, certain: bool) -> Pa
         return Part(shortened(text, _SHOWN), "allow", "A rule allows exactly this command.")
     verdict = judge.ask_unless_auto(allowed_in_auto=certain)
     return Part(shortened(refusal.fragment, _SHOWN), verdict, _plan_reason(judge, refusal.reason), str(pattern))
+
+
+def _slip(judge: _Judge, text: str) -> Part:
+    """Bash itself says what is wrong, and says it where nothing can be changed, should it read the command otherwise."""
+    reads = not judge.writes and judge.place.confined and judge.place.sandbox != "none"
+    verdict: Verdict = "allow" if reads else "deny"
+    return Part(shortened(text, _SHOWN), verdict, "A quotation mark is not closed: send the whole command.", reads=reads)
 
 
 def _writing_elsewhere(judge: _Judge, targets: Iterator[str]) -> Iterator[Part]:

@@ -197,14 +197,29 @@ def _refuse_odd_characters(text: str) -> None:
 _PLAIN_SPACE: Final = {ord("\n"): " ", ord("\t"): " "}
 
 
-def _shlex_tokens(text: str) -> list[str]:
+def _lexer(text: str) -> shlex.shlex:
     lexer = shlex.shlex(text, posix=True, punctuation_chars=True)
     lexer.whitespace_split = True
     lexer.commenters = ""
+    return lexer
+
+
+def _shlex_tokens(text: str) -> list[str]:
     try:
-        return list(lexer)
+        return list(_lexer(text))
     except ValueError as error:
         raise _Refused("A quotation mark is not closed.", text) from error
+
+
+def open_quotation(text: str) -> bool:
+    """Whether a quotation mark of its first line is never closed, so that Bash, which takes a line whole, runs nothing."""
+    line, _, rest = text.partition("\n")
+    lexer = _lexer(line)
+    try:
+        list(lexer)
+    except ValueError:
+        return lexer.state in ("'", '"') and lexer.state not in rest
+    return False
 
 
 @dataclass(slots=True)

@@ -130,7 +130,7 @@ def _path_part(spec: ToolSpec, rules: Sequence[Rule], mode: Mode, place: Place, 
     if not spec.trusted:
         # Its process is confined by the sandbox, or runs elsewhere: a path of its own says nothing about this machine.
         return Part(path, "allow", "It is the extension's own affair.")
-    if not (paths.in_workspace(place, path) or (found is not None)):
+    if not (paths.in_workspace(place, path) or (found is not None) or (not writes and paths.is_shared(place, path))):
         return Part(path, "deny", f"{path} is outside the workspace {place.workspace}.")
     if writes and (name := paths.protected_name(place, paths.beneath_workspace(place, path))):
         return Part(path, "deny", f"{path} cannot be written: “{name}” is protected.")

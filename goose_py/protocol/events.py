@@ -356,6 +356,14 @@ class Rebased(Event, frozen=True, kw_only=True, tag="rebased"):
     conflicts: tuple[str, ...] = ()
 
 
+class RepositoryMoved(Event, frozen=True, kw_only=True, tag="repository_moved"):
+    """What `SessionStarted` calls by these names stands there now: the user has moved it since, or their home folder."""
+
+    repository: str
+    worktree: str = ""
+    copy_of: str = ""
+
+
 class Warned(Event, frozen=True, kw_only=True, tag="warned"):
     """Something a person should know that ends nothing. `about` a delivery: it failed, and is still to be done."""
 
@@ -408,6 +416,7 @@ DurableEvent = (
     | ChangesApplied
     | Rewound
     | Rebased
+    | RepositoryMoved
     | Warned
     | FinalOutput
     | TaskEnded

@@ -237,7 +237,7 @@ async def _parts(
         if below_symlink(repository.root, path) or place.is_symlink() or not os.path.lexists(place / ".git"):
             blocked.append((path_from_bytes(path), "it is not checked out; `git submodule update --init` does that"))
         else:
-            checkout = await Repository.open(repository.git, place)
+            checkout = await repository.beside(place)
             await recover(checkout)
             below += await _parts(checkout, store, inner, scratch, views, prefix + path + b"/")
     seen = replace(seen, blocked=(*seen.blocked, *blocked))

@@ -121,7 +121,7 @@ async def land(repository: Repository, store: PrivateStore, landing: Landing, sc
         await update_ref(repository.bound, landing.reference, landing.commit, landing.tip, REFLOG)
         await store.mark_landed(landing.approval.tree)
         return Followed()
-    checkout = await Repository.open(repository.git, places[0])
+    checkout = await repository.beside(places[0])
     await recover(checkout)
     journal = _journal(checkout, landing)
     async with index_locked(checkout.git_dir, journal, lambda: recover(checkout)):

@@ -53,7 +53,7 @@ async def recover_all(repository: Repository) -> tuple[Recovered, ...]:
         if journal is None:
             sweep(git_dir)
         elif (root := Path(journal.root)).is_dir():
-            found.append(await recover(await Repository.open(repository.git, root)))
+            found.append(await recover(await repository.beside(root)))
     return tuple(each for each in found if each is not None)
 
 

@@ -15,7 +15,8 @@ from typing import Final
 
 import msgspec
 
-from goose_py.sandbox.overlays import NSENTER, mount_point
+from goose_py.sandbox.mounts.mount_points import make_way, mount_point
+from goose_py.sandbox.mounts.overlays import NSENTER
 from goose_py.sandbox.policy import GIT_DIR, GIT_OBJECTS, Level, Limits, Policy, SandboxError, Share, SpawnSpec
 
 PROGRAM: Final = Path("/usr/bin/bwrap")
@@ -151,8 +152,35 @@ def _root(policy: Policy, options: frozenset[str], way_out: Sequence[str] = ()) 
     mounts += _named(policy)
     mounts += _workspace(policy)
     mounts += _git(policy)
+    _make_ways(mounts)
     # What bwrap made to hang the mounts on: a write there would seem to work and be gone at the end.
     return [*mounts, "--remount-ro", "/"]
+
+
+def _make_ways(mounts: Sequence[str]) -> None:
+    """The folders that mounts hang on below one that the task may write. Raises SandboxError where it has put something else
+    there."""
+    laid: dict[Path, Path | None] = {}
+    for flag, source, place in zip(mounts, mounts[1:], mounts[2:], strict=False):
+        if flag == "--tmpfs":
+            laid[Path(source)] = None
+        if flag not in ("--bind", "--ro-bind"):
+            continue
+        seen = Path(place)
+        around = next((parent for parent in seen.parents if parent in laid), None)
+        below = laid[around] if around is not None else None
+        if around is not None and below is not None:
+            way = seen if os.path.isdir(source) else seen.parent  # noqa: PTH112 - for each mount of each command
+            try:
+                hindrance = make_way(below, way.relative_to(around))
+            except OSError as error:
+                raise SandboxError(f"{seen} cannot be shown to commands: {error.strerror}.") from error
+            if hindrance:
+                raise SandboxError(
+                    f"{seen} cannot be shown to commands: the task has put something else, {hindrance}, in its way below "
+                    f"{below}. Remove that."
+                )
+        laid[seen] = Path(source) if flag == "--bind" else None
 
 
 def _system() -> list[str]:

@@ -198,20 +198,30 @@ def _lines(data: bytes) -> Iterator[bytes]:
         start = end + 1
 
 
-def records_of(folder: Path, passed_over: frozenset[bytes]) -> Iterator[Record]:
+class Cursor(msgspec.Struct):
+    """How far a log was read: `offset` is where its next line begins, `seq` the number of the last record that was had."""
+
+    offset: int = 0
+    seq: int | None = None
+
+
+def records_of(folder: Path, passed_over: frozenset[bytes], cursor: Cursor | None = None) -> Iterator[Record]:
     """For folds that look at few kinds of records: those of a log without the kinds (`tag`s) in `passed_over`, of which only
-    the last one comes, read line by line. So a log of any size costs little more than its bytes. What is damaged is passed
-    over. Raises UserError as `read_log` does."""
+    the last one comes, read line by line. So a log of any size costs little more than its bytes, and with a `cursor`, which is
+    moved on, only those that were added. What is damaged is passed over. Raises UserError as `read_log` does."""
     path = folder / LOG_NAME
+    at = Cursor() if cursor is None else cursor
+    order = _Order(at.seq)
     last = b""
-    order = _Order()
     try:
         with path.open("rb") as stream:
-            for number, line in enumerate(stream):
+            stream.seek(at.offset)
+            for line in stream:
                 if not line.endswith(b"\n"):
                     break
+                first, at.offset = at.offset == 0, at.offset + len(line)
                 with suppress(CodecError):
-                    if number == 0:
+                    if first:
                         header = _header(line, path)
                         yield from _inherited(header, folder)[0] if header.parent else ()
                         continue
@@ -221,6 +231,7 @@ def records_of(folder: Path, passed_over: frozenset[bytes]) -> Iterator[Record]:
                         continue
                     record, last = _read_record(line, folder)[0], b""
                     if order.take(record.seq):
+                        at.seq = record.seq
                         yield record
             if last:
                 with suppress(CodecError):

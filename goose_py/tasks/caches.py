@@ -5,12 +5,13 @@ so it is a clone or nothing."""
 import asyncio
 import fcntl
 import os
-import shutil
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from goose_py.files import delete_folder
 from goose_py.git.paths import located, parents
 from goose_py.protocol.changes import path_to_bytes
 
@@ -80,5 +81,6 @@ async def _clone(source: Path, target: Path, name: str, platform: str) -> str:
     )
     if await process.wait() == 0:
         return ""
-    await asyncio.to_thread(shutil.rmtree, copy, True)
+    with suppress(OSError):
+        await asyncio.to_thread(delete_folder, copy)
     return "the file system cannot share blocks; name it in .worktreeinclude to have a real copy"

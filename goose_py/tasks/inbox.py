@@ -1,6 +1,7 @@
 """Everything that waits for a person, over all tasks: a fold of their logs, so that nothing can hang unseen."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Literal
 
 import msgspec
@@ -55,14 +56,18 @@ def questions(summary: TaskSummary, records: Iterable[ev.Record]) -> tuple[Quest
             return ()
 
 
-def inbox(store: TaskStore) -> tuple[Question, ...]:
-    """Of all tasks: approvals first, for there a worker stands still; then the oldest."""
+def inbox(store: TaskStore, stuck: Mapping[str, str] = MappingProxyType({})) -> tuple[Question, ...]:
+    """Of all tasks: approvals first, for there a worker stands still; then the oldest. `stuck` are those that wait in the queue
+    until a person does something, with the reason."""
     found = [question for folder in store.all() for question in questions_of(folder)]
+    found += [_question(summary_of(store.folder(task)), "trouble", "trouble", f"It waits: {stuck[task]}") for task in stuck]
     order = ("approval", "plan", "trouble", "review")
     return tuple(sorted(found, key=lambda question: (order.index(question.kind), question.asked_at)))
 
 
 def questions_of(folder: TaskFolder) -> tuple[Question, ...]:
+    if not folder.made_here():
+        return ()
     try:
         records = read_log(folder.path).records
     except UserError:

@@ -13,7 +13,7 @@ from goose_py.tasks.summary import TaskSummary
 WORKING = ("planning", "running", "verifying", "queued")
 """States in which a live task takes one of the places. One that waits for a person does not: it would hold up all others."""
 ENDED_WELL = ("merged", "awaiting review", "delivered", "idle")
-ENDED_BADLY = ("failed", "rejected", "cancelled")
+ENDED_BADLY = ("failed", "rejected", "cancelled", "foreign")
 
 
 @dataclass(frozen=True)
@@ -30,12 +30,13 @@ class Known:
 
 @dataclass(frozen=True)
 class Schedule:
-    """`start`: tasks that begin now, the oldest first. `reasons`: why each of the others waits, as a sentence. `working`: how
-    many are at work already."""
+    """`start`: tasks that begin now, the oldest first. `reasons`: why each of the others waits, as a sentence; those that are
+    `stuck` wait until a person does something. `working`: how many are at work already."""
 
     start: tuple[str, ...]
     reasons: Mapping[str, str]
     working: int = 0
+    stuck: frozenset[str] = frozenset()
 
 
 def schedule(waiting: Iterable[Known], working: Iterable[Known], others: Mapping[str, TaskSummary], limit: int) -> Schedule:
@@ -45,8 +46,12 @@ def schedule(waiting: Iterable[Known], working: Iterable[Known], others: Mapping
     working = len(busy)
     start: list[str] = []
     reasons: dict[str, str] = {}
+    stuck: set[str] = set()
     for known in sorted(waiting, key=lambda known: (known.spec.created_at, known.spec.task_id)):
-        reason = _waits_for(known.spec, others) or _beside(known, busy)
+        reason, passes = _waits_for(known.spec, others)
+        if not passes:
+            stuck.add(known.spec.task_id)
+        reason = reason or _beside(known, busy)
         if not reason and len(busy) >= limit:
             reason = f"{limit} tasks are at work, which is as many as tasks.parallel allows"
         if reason:
@@ -54,7 +59,7 @@ def schedule(waiting: Iterable[Known], working: Iterable[Known], others: Mapping
         else:
             start.append(known.spec.task_id)
             busy.append(known)
-    return Schedule(tuple(start), reasons, working)
+    return Schedule(tuple(start), reasons, working, frozenset(stuck))
 
 
 def unmerged(spec: TaskSpec, others: Mapping[str, TaskSummary]) -> tuple[str, ...]:
@@ -67,21 +72,22 @@ def _unmerged(summary: TaskSummary) -> bool:
     return summary.state != "merged" and (summary.changed or bool(summary.delivered))
 
 
-def _waits_for(spec: TaskSpec, others: Mapping[str, TaskSummary]) -> str:
+def _waits_for(spec: TaskSpec, others: Mapping[str, TaskSummary]) -> tuple[str, bool]:
+    """The reason, "" where there is none, and whether it passes by itself."""
     for task in spec.after:
         known = others.get(task)
         if known is None:
-            return f"it comes after {task}, which does not exist any more"
+            return f"it comes after {task}, which does not exist any more", False
         resume = f"`goose-py task resume {spec.task_id}` starts it all the same"
         if known.state in ENDED_BADLY:
-            return f"it comes after {task}, which is {known.state}; {resume}"
+            return f"it comes after {task}, which is {known.state}; {resume}", False
         if known.state == "awaiting review" and known.outcome not in (None, "done"):
-            return f"it comes after {task}, which ended before it was done; {resume}"
+            return f"it comes after {task}, which ended before it was done; {resume}", False
         if known.state not in ENDED_WELL:
-            return f"it comes after {task}, which is {known.state}"
+            return f"it comes after {task}, which is {known.state}", True
     if len(several := unmerged(spec, others)) > 1:
-        return f"it can start from one task that is not merged, not from {' and '.join(several)}: merge one of them"
-    return ""
+        return f"it can start from one task that is not merged, not from {' and '.join(several)}: merge one of them", False
+    return "", True
 
 
 def _beside(known: Known, busy: Iterable[Known]) -> str:

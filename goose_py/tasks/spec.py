@@ -1,4 +1,4 @@
-"""What a task is asked to be, written once before it starts: `task.json` in the task's folder."""
+"""What a task is asked to be, written before it starts: `task.json` in the task's folder."""
 
 import os
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from goose_py.files import synced
+from goose_py.files import synced, write_atomic
 from goose_py.git.worktrees.task_file import BaseRecord
 from goose_py.protocol.codec import CodecError, decode, encode
 from goose_py.protocol.errors import UserError
@@ -77,6 +77,11 @@ def write_spec(folder: Path, spec: TaskSpec) -> None:
         stream.write(encode(spec) + b"\n")
         stream.flush()
         synced(stream.fileno())
+
+
+def rewrite_spec(folder: Path, spec: TaskSpec) -> None:
+    """For a task whose repository was moved: the paths are others, and nothing else is. Raises OSError."""
+    write_atomic(folder / SPEC_NAME, encode(spec) + b"\n")
 
 
 def read_spec(folder: Path) -> TaskSpec:

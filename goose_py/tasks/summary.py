@@ -9,9 +9,9 @@ from goose_py.protocol import events as ev
 from goose_py.protocol.errors import UserError
 from goose_py.protocol.messages import ModelRef, Text, Usage
 from goose_py.review.evidence import Standing, evidence, overall
-from goose_py.session.log import read_log, records_of
+from goose_py.session.log import Cursor, read_log, records_of
 from goose_py.tasks.spec import read_spec
-from goose_py.tasks.store import TaskFolder, TaskStore
+from goose_py.tasks.store import TaskFolder
 
 TaskState = Literal[
     "queued",
@@ -27,7 +27,9 @@ TaskState = Literal[
     "rejected",
     "failed",
     "cancelled",
+    "foreign",
 ]
+"""`foreign`: not made by this user's program; what its log says of checks, approvals and merges is not taken for true."""
 
 
 class TaskSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,24 +91,26 @@ _UNSEEN = frozenset((b"model_replied", b"tool_finished", b"context_added", b"pre
 """Kinds of records in which a summary finds nothing but when they were written: nearly all bytes of a long log."""
 
 
-class _Fold:
-    def __init__(self, task_id: str) -> None:
-        self.value = TaskSummary(task_id=task_id)
-        self.fed = False
-        self._running = False
-        self._begun = False
-        self._since = 0.0
-        self._verifying = False
-        self._questions: dict[str, str] = {}
-        self._plan_open = False
-        self._plan_seen = False
-        self._outcome: ev.TurnEnded | None = None
-        self._ended: ev.TaskEnded | None = None
-        self._checks: tuple[str, ...] = ()
-        self._checked: list[ev.VerificationFinished] = []
-        self._tree: str | None = None
-        self._counts: dict[str, tuple[int, int, int]] = {}
-        self._unresolved: dict[str, tuple[str, ...]] = {}
+class SummaryFold(msgspec.Struct):
+    """All that a summary needs of the records so far; it can be kept, and go on later. `feed` takes each record once, in
+    order."""
+
+    value: TaskSummary
+    fed: bool = False
+    _running: bool = False
+    _begun: bool = False
+    _since: float = 0.0
+    _verifying: bool = False
+    _questions: dict[str, str] = {}
+    _plan_open: bool = False
+    _plan_seen: bool = False
+    _outcome: ev.TurnEnded | None = None
+    _ended: ev.TaskEnded | None = None
+    _checks: tuple[str, ...] = ()
+    _checked: list[ev.VerificationFinished] = []
+    _tree: str | None = None
+    _counts: dict[str, tuple[int, int, int]] = {}
+    _unresolved: dict[str, tuple[str, ...]] = {}
 
     def feed(self, record: ev.Record) -> None:
         event = record.event
@@ -161,7 +165,8 @@ class _Fold:
                 self._verifying = False
             case ev.VerificationFinished():
                 self._verifying = True
-                self._checked.append(event)
+                again = event.command, event.tree
+                self._checked = [each for each in self._checked if (each.command, each.tree) != again] + [event]
             case ev.UsageRecorded():
                 self._set(
                     cost=self.value.cost + (event.cost or 0.0),
@@ -177,6 +182,10 @@ class _Fold:
             case ev.Rebased():
                 self._tree = event.tree
                 self._set(base=event.base, base_tree=event.base_tree, result_tree=event.tree)
+            case ev.RepositoryMoved():
+                self._set(
+                    repository=event.repository, workspace=event.worktree or self.value.workspace, copy_of=event.copy_of
+                )
             case ev.ChangesApplied(how=ev.UNDONE):
                 self._ended, self._tree = None, event.result_tree
                 self._set(applied_tree=None)
@@ -251,7 +260,7 @@ def summarise(
     task_id: str, records: Iterable[ev.Record], *, alive: bool = False, tree: str | None = None
 ) -> TaskSummary:
     """`tree`: the task's files as somebody has found them to be; by default as the log knows them."""
-    fold = _Fold(task_id)
+    fold = SummaryFold(TaskSummary(task_id=task_id))
     for record in records:
         fold.feed(record)
     if tree is not None:
@@ -261,43 +270,53 @@ def summarise(
 
 def summary_of(task: TaskFolder) -> TaskSummary:
     """Never raises: a task whose files are damaged is listed as failed, with the reason."""
-    alive, damage = task.owned(), ""
-    fold = _Fold(task.task_id)
-    try:
-        for record in records_of(task.path, _UNSEEN):
-            fold.feed(record)
-        if not fold.fed and not alive:
-            damage = " ".join(read_log(task.path).warnings())
-    except UserError as error:
-        damage = str(error)
-    if fold.fed or not (damage or task.spec.exists()):
-        return fold.result(alive)
-    try:
-        queued = _queued(task, alive)
+    return read_on(task, Folded.of(task)).summary(task)
+
+
+class Folded(msgspec.Struct):
+    """A log as far as it was read, and what is the matter with one that holds no record."""
+
+    fold: SummaryFold
+    cursor: Cursor
+    damage: str = ""
+
+    @classmethod
+    def of(cls, task: TaskFolder) -> "Folded":
+        return cls(SummaryFold(TaskSummary(task_id=task.task_id)), Cursor())
+
+    def summary(self, task: TaskFolder) -> TaskSummary:
+        if not task.made_here():
+            found = self.fold.value
+            why = "its folder was not made by your goose-py, so nothing that it says was done is taken for true"
+            return TaskSummary(
+                task_id=task.task_id,
+                title=found.title,
+                repository=found.repository,
+                state="foreign",
+                detail=why,
+                started_at=found.started_at,
+                updated_at=found.updated_at,
+            )
+        alive, damage = task.owned(), self.damage
+        if self.fold.fed or not (damage or task.spec.exists()):
+            return self.fold.result(alive)
+        try:
+            queued = _queued(task, alive)
+        except UserError as error:
+            return TaskSummary(task_id=task.task_id, state="failed", detail=damage or str(error), alive=alive)
         return queued if not (damage and task.began()) else msgspec.structs.replace(queued, state="failed", detail=damage)
+
+
+def read_on(task: TaskFolder, folded: Folded) -> Folded:
+    """What was added to the log since. It is `folded` itself that is changed."""
+    try:
+        for record in records_of(task.path, _UNSEEN, folded.cursor):
+            folded.fold.feed(record)
+        empty = not folded.fold.fed and not task.owned()
+        folded.damage = " ".join(read_log(task.path).warnings()) if empty else ""
     except UserError as error:
-        return TaskSummary(task_id=task.task_id, state="failed", detail=damage or str(error), alive=alive)
-
-
-def list_tasks(store: TaskStore) -> tuple[TaskSummary, ...]:
-    """All tasks, the one that was last written first."""
-    return tuple(summary_of(task) for task in store.all())
-
-
-def find_task(store: TaskStore, name: str) -> TaskFolder:
-    """By id or the beginning of one, else by title (whole, case does not matter), else by the beginning of what follows
-    an id's date. Raises UserError where none or several fit."""
-    folders = store.all()
-    fits = [task for task in folders if task.task_id.startswith(name)] if name else []
-    exact = [task for task in fits if task.task_id == name]
-    title = " ".join(name.split()).casefold()
-    fits = exact or fits or [task for task in folders if title and summary_of(task).title.casefold() == title]
-    fits = fits or [task for task in folders if name and task.task_id.partition("-")[2].startswith(name)]
-    if len(fits) == 1:
-        return fits[0]
-    if fits:
-        raise UserError(f"{name} could be {', '.join(task.task_id for task in fits[:5])}: give more of it.")
-    raise UserError(f"There is no task {name!r}. `goose-py task list` shows those there are.")
+        folded.damage = str(error)
+    return folded
 
 
 def _queued(task: TaskFolder, alive: bool) -> TaskSummary:

@@ -11,6 +11,8 @@ from typing import Any
 
 import msgspec
 
+from goose_py.toolbox.imports import imported
+
 ALIASES: dict[str, tuple[str, ...]] = {
     "path": ("file_path", "filepath", "filename", "file", "file_name", "target_file", "absolute_path"),
     "file_path": ("path", "filepath", "filename", "file", "file_name", "target_file", "absolute_path"),
@@ -293,15 +295,12 @@ def _validator(schema: str) -> tuple[Any, _Steps] | None:
 
     It is a stranger's schema and runs in our event loop: nothing is fetched, and what could run for ever is left to the
     server, regular expressions (which backtrack) and references that multiply."""
-    from jsonschema import SchemaError
-    from jsonschema.validators import Draft202012Validator, extend, validator_for
-    from referencing import Registry
-
+    jsonschema, referencing = imported(_packages)
     parsed = json.loads(schema)
-    kind = validator_for(parsed, default=Draft202012Validator)
+    kind = jsonschema.validators.validator_for(parsed, default=jsonschema.Draft202012Validator)
     try:
         kind.check_schema(parsed)
-    except (SchemaError, RecursionError):
+    except (jsonschema.SchemaError, RecursionError):
         return None
     steps = _Steps()
     known = kind.VALIDATORS
@@ -316,7 +315,14 @@ def _validator(schema: str) -> tuple[Any, _Steps] | None:
 
     checks = {"pattern": unchecked, "patternProperties": unchecked, "additionalProperties": closed}
     checks |= {name: steps.bounding(known[name]) for name in ("$ref", "$dynamicRef") if name in known}
-    return extend(kind, checks)(parsed, registry=Registry()), steps
+    return jsonschema.validators.extend(kind, checks)(parsed, registry=referencing.Registry()), steps
+
+
+def _packages() -> tuple[Any, Any]:
+    import jsonschema.validators
+    import referencing
+
+    return jsonschema, referencing
 
 
 def _complaint(error: Any) -> str:

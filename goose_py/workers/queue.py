@@ -1,4 +1,5 @@
-"""The queue of tasks: whoever ends, starts or looks at a task starts what may begin by then."""
+"""The queue of tasks: whoever works, or looks at a task, starts what may begin by then. Any of them may die at any moment, so
+nobody relies on another."""
 
 import asyncio
 import fcntl
@@ -80,12 +81,19 @@ def plan_queue(host: Host) -> Schedule:
 
 
 def waiting_folders(host: Host) -> list[TaskFolder]:
-    return [folder for folder in host.tasks.all() if folder.waiting.exists()]
+    found = (host.tasks.folder(path.parent.name) for path in host.tasks.root.glob("*/waiting"))
+    return [folder for folder in found if folder.exists() and folder.made_here()]
 
 
 def queue_reasons(host: Host) -> Mapping[str, str]:
     """Why each task that waits does, by id."""
     return plan_queue(host).reasons if waiting_folders(host) else {}
+
+
+def stuck_tasks(host: Host) -> Mapping[str, str]:
+    """Those of them that wait until a person does something, and why."""
+    plan = plan_queue(host) if waiting_folders(host) else Schedule((), {})
+    return {task: plan.reasons[task] for task in plan.reasons if task in plan.stuck}
 
 
 def _known(folder: TaskFolder) -> Known | None:

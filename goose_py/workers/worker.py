@@ -17,6 +17,7 @@ from goose_py.tasks.server import TaskServer
 from goose_py.workers.event_loop import TURN_PATIENCE, Ending, run
 from goose_py.workers.launch import Starter
 from goose_py.workers.queue import start_waiting
+from goose_py.workers.queue_watch import queue_kept_moving
 
 LINGER = 60.0
 """Seconds that an idle worker without consumers stays, so that the next look at the task is quick."""
@@ -75,8 +76,9 @@ async def _work(task_id: str, starter: Starter, ending: Ending) -> None:
         await server.listen(folder.socket)
         starter.tell()
         try:
-            await _begin(host, task)
-            await _until_unneeded(host, task, server, stop)
+            async with queue_kept_moving(host):
+                await _begin(host, task)
+                await _until_unneeded(host, task, server, stop)
         except asyncio.CancelledError:
             ending.taken()
             await task.session.end(TURN_PATIENCE)

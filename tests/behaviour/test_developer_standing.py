@@ -159,7 +159,7 @@ async def test_a_shared_folder_is_read_through_its_layers_and_never_written(plac
         assert "outside the workspace" in await tools.refusal("read", path=".venv/out")
         for path in (".venv/lib/one.py", ".venv/n.py", "to/one.py", ".venv"):
             refusal = await tools.refusal("write", path=path, content="x")
-            assert "is in .venv, which comes from the user's checkout" in refusal
+            assert "is in .venv, which the user shares with the task and this tool only reads" in refusal
     assert (place / "checkout/.venv/lib/one.py").read_text() == "# .venv lib/one.py\n"
 
 
@@ -175,6 +175,39 @@ async def test_a_shared_folder_is_listed_once_and_searched_when_it_is_named(plac
             ".venv/lib/new.py", ".venv/lib/one.py", ".venv/lib/two.py", ".venv/old/x.py",
         ]  # fmt: skip
         assert "4 matches in 4 files" in await tools("grep", pattern="^# ", path=".venv")
+
+
+async def test_a_folder_that_is_shared_from_elsewhere_is_read_where_it_is_and_walked_into_only_by_name(place: Path) -> None:
+    lower, upper = place / "home/venvs/x", place / "upper"
+    for folder, names in ((lower, ("lib/one.py", "lib/two.py", ".env")), (upper, ("lib/two.py",))):
+        for name in names:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(f"# {folder.name} {name}\n")
+    (place / "home/venvs/other.py").write_text("# other\n")
+    (lower / "bin").mkdir()
+    for name, target in (("python", "/usr/bin/env"), ("up", "../../other.py"), ("one", "../lib/one.py"), ("env", "../.env")):
+        (lower / "bin" / name).symlink_to(target)
+    (place / "wt/to").symlink_to(lower)
+    shared, answers = [(str(lower), (upper, lower), (".env",))], []
+    for more in ({}, {"spawn": without_ripgrep}):
+        async with standing(place, shared=shared, **more) as tools:
+            for path in (f"{lower}/lib/one.py", f"{lower}/bin/one", f"{lower}/bin/../lib/one.py", "../../to/lib/one.py"):
+                assert "# x lib/one.py" in await tools("read", path=path)
+            assert "# upper lib/two.py" in await tools("read", path=f"{lower}/lib/two.py")
+            for path in (f"{lower}/.env", f"{lower}/bin/env", f"{lower}/none.py"):
+                assert "no file" in await tools.refusal("read", path=path)
+            for path in (f"{lower}/bin/python", f"{lower}/bin/up", f"{lower}/../other.py", "/etc/passwd"):
+                assert "outside the workspace" in await tools.refusal("read", path=path)
+            for path in (f"{lower}/lib/one.py", f"{lower}/n.py", "../../to/n.py"):
+                assert f"is in {lower}, which the user shares" in await tools.refusal("write", path=path, content="x")
+            assert "one.py" not in await tools("glob", pattern="**/*.py", path="../..")
+            assert "two.py" not in await tools("list", path="../..", depth=5)
+            assert "No matches" in await tools("grep", pattern="# x", path="../..")
+            assert (await tools("list", path=str(lower), depth=1)).split()[:2] == ["bin/", "lib/"]
+            answers.append((await tools("grep", pattern="^# .*one", path=f"{lower}/lib")).split())
+            answers.append((await tools("glob", pattern="*.py", path=f"{lower}/lib")).split())
+    assert answers[0] == answers[2] and answers[0][0] == f"{lower}/lib/one.py"
+    assert answers[1] == answers[3] == [f"{lower}/lib/one.py", f"{lower}/lib/two.py"]
 
 
 def overlays_work(place: Path) -> bool:

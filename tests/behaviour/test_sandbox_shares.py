@@ -16,9 +16,10 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from goose_py.sandbox import overlays
+from goose_py.files import delete_folder
 from goose_py.sandbox.detection import _make
-from goose_py.sandbox.overlays import ShareWatch, changed_layers
+from goose_py.sandbox.mounts import overlays
+from goose_py.sandbox.mounts.overlays import ShareWatch, changed_layers
 from goose_py.sandbox.policy import Policy, SandboxError, Share
 from goose_py.sandbox.spawn import Sandbox, bind
 
@@ -163,7 +164,7 @@ async def test_the_layers_are_there_again_the_next_time(sandbox: Sandbox, policy
 async def test_a_killed_process_leaves_no_mount_behind(policy: Policy, held: Mounted, tmp_path: Path) -> None:
     program = (
         "import asyncio, sys, msgspec\nfrom pathlib import Path\nfrom goose_py.sandbox.policy import Policy\n"
-        "from goose_py.sandbox.overlays import mounted\n"
+        "from goose_py.sandbox.mounts.overlays import mounted\n"
         "async def main():\n"
         "    policy = msgspec.json.decode(sys.argv[1], type=Policy, dec_hook=lambda kind, text: kind(text))\n"
         "    async with mounted(policy.workspace, policy.shares, Path(sys.argv[2]), Path(sys.executable)) as found:\n"
@@ -259,7 +260,7 @@ async def test_a_share_that_its_user_changes_under_a_running_task_is_noticed_onc
     sandbox: Sandbox, policy: Policy, held: Mounted, tmp_path: Path
 ) -> None:
     said: list[str] = []
-    watch = ShareWatch(held.policy.shares, said.append)
+    watch = ShareWatch(held.policy.workspace, held.policy.shares, said.append)
     await run(sandbox, held.policy, "echo x > .venv/own; cat .venv/lib/module.py")
     watch.look()
     assert said == [], "what the task does itself is nothing to tell"
@@ -270,3 +271,53 @@ async def test_a_share_that_its_user_changes_under_a_running_task_is_noticed_onc
     shutil.rmtree(tmp_path / "project" / "pkg" / "node_modules")
     watch.look()
     assert len(said) == 2 and "pkg/node_modules are gone" in said[1]
+
+
+async def test_a_folder_that_the_task_moves_with_what_hangs_on_it_is_said_once(
+    sandbox: Sandbox, policy: Policy, held: Mounted
+) -> None:
+    said: list[str] = []
+    watch = ShareWatch(held.policy.workspace, held.policy.shares, said.append)
+    await run(sandbox, held.policy, "mv pkg moved && mkdir pkg")
+    watch.look()
+    watch.look()
+    assert len(said) == 1 and "pkg/node_modules of your checkout" in said[0]
+
+
+async def test_a_link_in_the_way_of_a_mount_makes_nothing_outside(sandbox: Sandbox, policy: Policy, tmp_path: Path) -> None:
+    """Where bwrap finds the way to a mount missing it makes it, through links as well."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (tmp_path / "readable").mkdir()
+    cached = replace(policy, shares=(), cache=tmp_path / "cache")
+    (tmp_path / "cache").mkdir()
+    await run(sandbox, cached, f"mkdir -p ~/.cache && ln -s /oldroot{outside} ~/.cache/tools")
+    shown = tmp_path / "home" / ".cache" / "tools" / "venv"
+    shared = replace(cached, shares=(Share(tmp_path / "readable", shown),))
+    with pytest.raises(SandboxError, match="tools, in its way"):
+        await run(sandbox, shared, "true")
+    assert list(outside.iterdir()) == []
+    (tmp_path / "cache" / "tools").unlink()
+    await run(sandbox, shared, f"test -d {shown}")
+    assert (tmp_path / "cache" / "tools" / "venv").is_dir()
+
+
+async def test_what_is_hidden_stays_hidden_whatever_the_task_puts_in_its_place(
+    sandbox: Sandbox, policy: Policy, tmp_path: Path
+) -> None:
+    """A folder that is three thousand deep, a link for the folder around it."""
+    secrets = tmp_path / "project" / ".venv" / "conf" / "secrets"
+    secrets.mkdir(parents=True)
+    (secrets / "key").write_text("KEY\n")
+    shared = replace(policy, shares=(replace(policy.shares[0], hidden=(".env", "conf/secrets")),))
+    layers = tmp_path / "layers"
+    deep = "use v5.10; mkdir '.venv/.env'; chdir '.venv/.env'; for (1..3000) { mkdir 'd'; chdir 'd' }"
+    for command in (f'/usr/bin/perl -e "{deep}"', "rm -r .venv/conf/*; mv .venv/conf .venv/c; ln -s / .venv/conf", "true"):
+        async with mounted(shared, layers, PYTHON) as found:
+            if found.reason:
+                missing(f"overlays: {found.reason}")
+            seen = await run(sandbox, found.policy, "cat .venv/conf/secrets/key .venv/.env; cat .venv/lib/module.py")
+            assert "KEY" not in seen[1] and "TOKEN" not in seen[1] and seen[1].endswith("installed\n"), seen
+            await run(sandbox, found.policy, command)
+    delete_folder(layers)
+    assert not layers.exists()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from git_repos import Place
 
-from goose_py.bootstrap.workspace.shares import MOST_FILES, MOST_FOLDERS, Shares, copy_files, find_shares
+from goose_py.bootstrap.workspace.shares import MOST_FILES, MOST_FOLDERS, MOST_SUBMODULES, Shares, copy_files, find_shares
 
 RULES = ".venv\nnode_modules/\nbuild/\n*.cfg\n*.so\n.env*\n*.pem\n__pycache__/\n.pytest_cache/\nlink\ntarget\n.aws/\nown/\n"
 TOKEN = "ghp_" + "a" * 36
@@ -116,9 +116,13 @@ async def test_their_number_is_bounded_and_what_is_near_comes_first(place: Place
 
 async def test_a_name_that_is_not_text_and_one_with_a_newline(place: Place) -> None:
     odd = os.fsdecode(b"caf\xe9\n.cfg")
-    place.write({odd: "x", os.fsdecode(b"own/\xff/x"): "x"})
-    shares = await found(place)
+    place.write({odd: "x", os.fsdecode(b"own/\xff/x"): "x", os.fsdecode(b"\xff/node_modules/x"): "x"})
+    active = place.top / os.fsdecode(b"venv-\xff")
+    active.mkdir()
+    shares = await found(place, env={"VIRTUAL_ENV": str(active)})
     assert folders(shares) == ["own"] and len(shares.files) == 1
+    (said,) = shares.sentences()
+    assert "no UTF-8" in said and "node_modules" in said and "venv-" in said, said
     target = place.top / "copies"
     target.mkdir()
     assert copy_files(place.root, target, shares.files) == ()
@@ -137,3 +141,26 @@ async def test_copies_keep_mode_and_time_and_overwrite_nothing(place: Place) -> 
     copied = (target / "tool.cfg").stat()
     assert stat.S_IMODE(copied.st_mode) == 0o750 and copied.st_mtime_ns == 10**18
     assert (target / "there.cfg").read_text() == "own" and list((place.top / "home").iterdir()) == []
+
+
+@pytest.mark.case("U17")
+async def test_what_git_ignores_in_submodules_is_shared_within_the_same_bounds(place: Place) -> None:
+    library, inner = Place(place.top / "library"), Place(place.top / "inner")
+    inner.commit({"deep.c": "", ".gitignore": "*.o\n"})
+    library.commit({"lib.c": "", ".gitignore": "deps/\n*.cfg\n.env\nkept/\n", "made/x": "x"})
+    library.sh("mkdir kept && echo x > kept/tracked && git add -f kept && git commit -qm kept")
+    add = "git -c protocol.file.allow=always submodule -q add"
+    library.sh(f"{add} {inner.root} inner && git commit -qm inner")
+    for name in ("lib", *(f"many/{number:02}" for number in range(MOST_SUBMODULES // 2))):
+        place.sh(f"{add} {library.root} {name}")
+    place.sh("git commit -qm lib; git -c protocol.file.allow=always submodule -q update --init --recursive lib")
+    place.write({"lib/deps/x": "x", "lib/local.cfg": "x", "lib/.env": "A=1", "lib/kept/made": "x", "lib/inner/deep.o": "o"})
+    place.write({"lib/new.txt": "not ignored", "build/y": "y", "many/10/local.cfg": "x"})
+    shares = await found(place)
+    assert folders(shares) == ["build", "lib/deps"]
+    assert shares.files == ("lib/kept/made", "lib/local.cfg", "lib/inner/deep.o", "many/10/local.cfg")
+    assert shares.secret == ("lib/.env",)
+    assert shares.too_many == ("what git ignores in many/24", "what git ignores in many/24/inner"), "there are 26 of two"
+    (place.root / "lib").rename(place.top / "moved")
+    (place.root / "lib").symlink_to(place.top / "moved")
+    assert folders(await found(place)) == ["build"]

@@ -24,7 +24,7 @@ from goose_py.protocol.safe_text import safe_text
 from goose_py.protocol.tools import ToolSpec
 from goose_py.sandbox.detection import _make, find_sandbox
 from goose_py.sandbox.environment import child_env
-from goose_py.sandbox.overlays import mounted
+from goose_py.sandbox.mounts.overlays import mounted
 from goose_py.sandbox.policy import Policy, SandboxError, Share
 from goose_py.sandbox.probe_cache import circumstances
 from goose_py.sandbox.spawn import bind

@@ -2,6 +2,8 @@
 
 from command import User, answered
 
+FOUND_CHECKS = True  # the configuration is asserted as it was written
+
 
 def config(user: User):
     return user.root / "home" / "config" / "config.toml"

@@ -88,7 +88,8 @@ async def test_a_task_goes_on_where_it_was_told_to_be_with_the_same_prefix_and_o
     started = next(record.event for record in records(user, task) if isinstance(record.event, ev.SessionStarted))
     prefix = next(record.event for record in records(user, task) if isinstance(record.event, ev.PrefixSet))
     commit = f"cd '{started.workspace}' && git add -A && git -c user.name=A -c user.email=a@x commit -qm More && git branch"
-    turns = [calls(PLAN, MORE), calls(("shell", {"command": commit})), calls(PLAN_DONE), *DONE]
+    where = f"pwd; echo by its checkout >> {user.repository}/more.txt"
+    turns = [calls(PLAN, MORE), calls(("shell", {"command": where}), ("shell", {"command": commit})), calls(PLAN_DONE), *DONE]
     async with answered(user, turns, config=AUTO) as server:
         ended = await user.goose("run", "--resume", task, "-t", "Go on", "--output-format", "json")
     assert ended.code == 0, ended
@@ -96,6 +97,8 @@ async def test_a_task_goes_on_where_it_was_told_to_be_with_the_same_prefix_and_o
     assert ended.json["workspace"] == started.workspace
     said = [record.event.result.text() for record in records(user, task) if isinstance(record.event, ev.ToolFinished)]
     assert any(f"* goose/{task}" in text and "main" in text for text in said), said
+    assert f"{started.workspace}\n" in [text.partition("[")[0] for text in said], "it stays where it was told to be"
+    assert not [r for r in records(user, task) if isinstance(r.event, ev.ContextAdded) and r.event.source == "workspace"]
     assert branch_of(user, task).splitlines()[0] == "More"
     tip = user.git("rev-parse", f"goose/{task}").strip()
     assert user.git("-C", str(worktree_of(user, task)), "rev-parse", "--abbrev-ref", "HEAD").strip() == f"goose/{task}"
@@ -106,7 +109,7 @@ async def test_a_task_goes_on_where_it_was_told_to_be_with_the_same_prefix_and_o
     assert (await user.goose("task", "discard", task, "--yes")).code == 0 and not worktree_of(user, task).exists()
     assert user.git("branch", "--list", "goose/*") == ""
     assert (await user.goose("task", "restore", task)).code == 0
-    assert (worktree_of(user, task) / "more.txt").read_text() == "more\n" and branch_of(user, task)
+    assert (worktree_of(user, task) / "more.txt").read_text() == "more\nby its checkout\n" and branch_of(user, task)
 
 
 def summary_of_task(user: User, task: str):  # type: ignore[no-untyped-def]

@@ -238,4 +238,27 @@ async def test_a_denied_command_is_denied_wherever_it_hides_and_a_pipe_of_allowe
     results = [record.event.result.text() for record in records if isinstance(record.event, ev.ToolFinished)]
     assert all("Not allowed" in text for text in results[: len(hidden)]), json.dumps(results, indent=1)
     assert "[exit code 0]" in results[len(hidden)], results[len(hidden)]
-    assert all("Denied" in text for text in results[len(hidden) + 1 :])
+    wrapped, unclosed = results[len(hidden) + 1 :]
+    assert "Denied" in wrapped
+    assert "unexpected EOF" in unclosed and "make:" not in unclosed, "bash says what is wrong, and runs nothing (P15)"
+
+
+@pytest.mark.case("P15")
+@pytest.mark.parametrize("mode", ["ask", "auto"])
+async def test_a_quotation_mark_that_is_not_closed_is_a_slip_that_bash_names_and_no_denial(user: User, mode: str):
+    turns = [calls(("shell", {"command": "git commit -m \"It's\n\nall of it"})), *DONE]
+    async with answered(user, turns):
+        ended = await user.goose("run", "-t", "Go", "--mode", mode, "--output-format", "json")
+    log = read_log(folder_of(user, ended.json["session_id"]).path).records
+    (said,) = [record.event.result.text() for record in log if isinstance(record.event, ev.ToolFinished)]
+    assert "unexpected EOF" in said and ended.code == 0 and not ended.json["denied"], (said, ended)
+
+
+@pytest.mark.case("P15")
+async def test_a_slip_without_a_sandbox_is_run_nowhere(user: User):
+    turns = [calls(("shell", {"command": "touch made; echo 'x"})), *DONE]
+    async with answered(user, turns):
+        ended = await user.goose("run", "-t", "Go", "--mode", "ask", "--sandbox", "none", "--output-format", "json")
+    log = read_log(folder_of(user, ended.json["session_id"]).path).records
+    (said,) = [record.event.result.text() for record in log if isinstance(record.event, ev.ToolFinished)]
+    assert "is not closed" in said and ended.code == 0, (said, ended)

@@ -58,7 +58,7 @@ async def test_ten_programs_at_once_leave_every_file_valid_and_the_users_own_unt
 
 @pytest.mark.case("U33")
 @pytest.mark.case("R33")
-@pytest.mark.parametrize("size", [200, 4000, 20_000, 60_000])
+@pytest.mark.parametrize("size", [4000, *(pytest.param(size, marks=pytest.mark.long) for size in (200, 20_000, 60_000))])
 async def test_where_files_cannot_grow_nothing_that_was_there_is_damaged_and_work_goes_on_with_space(user, size):
     """A limit on the size of every file that the program and its children write stands in for a full disk."""
     big = ("write", {"path": "big.txt", "content": "many words and words\n" * 4000})

@@ -2,10 +2,13 @@
 
 import asyncio
 import json
+import os
+import signal
 from pathlib import Path
 
+import pytest
 from command import FIX, PLAN, PLAN_DONE, User, answered, calls
-from parallel import ended, folder_of, kill_worker, until
+from parallel import ended, folder_of, fork_servers, kill_worker, until
 
 from goose_py.tasks.summary import summary_of
 
@@ -145,3 +148,73 @@ async def test_a_worker_that_dies_before_its_first_turn_is_started_again_and_the
         await ended(user, task, "idle")
     prompts = [r for r in read_log(folder.path).records if isinstance(r.event, ev.PromptReceived)]
     assert len(prompts) == 1
+
+
+STANDS = calls(("shell", {"command": "until [ -e go ]; do sleep 0.02; done"}))
+
+
+async def _killed(user: User, *ids: str) -> None:
+    """Their workers, and the process that workers are copied from, at once."""
+    await asyncio.gather(*(ended(user, task, "running", "planning") for task in ids))
+    for process in fork_servers(user):
+        os.kill(process, signal.SIGKILL)
+    for task in ids:
+        kill_worker(folder_of(user, task))
+
+
+@pytest.mark.case("P19")
+@pytest.mark.parametrize("other", ["a worker", "a run"])
+async def test_a_queue_whose_workers_were_killed_is_restarted_by_whoever_works_meanwhile(user, other: str):
+    async with answered(user, [STANDS, STANDS, *DONE], config="[tasks]\nparallel = 2"):
+        run = None
+        if other == "a run":
+            run = await user.start("run", "-t", "alive", "--mode", "auto")
+            await until(lambda: any("tool_started" in log.read_text() for log in (user.state / "tasks").glob("*/log.jsonl")))
+            (first, second) = await _each(user, "first\nsecond\n")
+        else:
+            (_, first, second) = await _each(user, "alive\nfirst\nsecond\n")
+            await ended(user, _, "running", "planning")
+        assert _states(user, [second]) == ["queued"]
+        await _killed(user, first)
+        await ended(user, second, "idle", "awaiting review")
+        if run is not None:
+            assert run.returncode is None, "and it was not its end that did it"
+            run.kill()
+            await run.wait()
+
+
+@pytest.mark.case("P19")
+async def test_the_end_of_a_run_makes_room_for_what_waits(user):
+    async with answered(user, [STANDS, *DONE], config="[tasks]\nparallel = 1"):
+        run = await user.start("run", "-t", "alive", "--mode", "auto")
+        await until(lambda: any("tool_started" in log.read_text() for log in (user.state / "tasks").glob("*/log.jsonl")))
+        (waits,) = await _each(user, "waits\n")
+        (working,) = [folder.name for folder in (user.state / "tasks").iterdir() if folder.name != waits]
+        assert _states(user, [waits]) == ["queued"]
+        _go(user, working)
+        async with asyncio.timeout(60):
+            await run.wait()
+        await ended(user, waits, "idle", "awaiting review")
+
+
+@pytest.mark.case("P19")
+async def test_doctor_says_what_stands_still_and_any_look_at_a_task_restarts_it(user):
+    async with answered(user, [STANDS, *DONE], config="[tasks]\nparallel = 1"):
+        first, second, third = await _each(user, "first\nsecond\nthird\n")
+        await ended(user, first, "running", "planning")
+        after = (await _each(user, "after\n", "--after", first))[0]
+        await _killed(user, first)
+        told = (await user.goose("doctor")).out
+        assert f"tasks cut short: {first}" in told, told
+        assert f"tasks that nobody has started: {second}" in told and "goose-py task list" in told, told
+        assert _states(user, [second, third, after]) == ["queued"] * 3, "a look at the machine starts nothing"
+        assert (await user.goose("task", "show", third)).code == 0
+        await ended(user, second, "idle", "awaiting review")
+        await ended(user, third, "idle", "awaiting review")
+        inbox = await user.goose("inbox")
+        assert first in inbox.out and f"goose-py task resume {first}" in inbox.out, inbox
+        waits = inbox.out[inbox.out.index(after) :]
+        assert f"it comes after {first}, which is failed" in waits and f"goose-py task resume {after}" in waits, inbox
+        kinds = {question["task_id"]: question["kind"] for question in (await user.goose("inbox", "--json")).json}
+        assert kinds[first] == kinds[after] == "trouble"
+        assert f"{after} waits: it comes after {first}" in (await user.goose("doctor")).out

@@ -106,3 +106,13 @@ async def test_where_nothing_can_be_mounted_reading_cannot_write_either(user):
     assert "Permission denied" in denied and AGAIN in denied, said
     assert listed.startswith("cart.py\n") and AGAIN not in listed
     assert carried_out(user, task_id) == [True, True]
+
+
+async def test_no_command_leads_git_to_another_folder_for_its_configuration(user: User):
+    made = "git init -q --bare x; git -C x config diff.external pwned; echo $PWD/x > $(git rev-parse --git-dir)/commondir"
+    turns = [calls(("shell", {"command": made})), calls(("shell", {"command": "echo y >> cart.py; git diff"})), *DONE]
+    async with answered(user, turns, config='mode = "auto"'):
+        ended = await user.goose("run", "-t", "Go", "--output-format", "json", "--sandbox", "full")
+    first, second = results(user, ended.json["session_id"])
+    assert "commondir" in first and "Read-only file system" in first, first
+    assert "+y" in second and "pwned" not in second, second

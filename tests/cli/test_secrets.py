@@ -160,7 +160,7 @@ async def test_what_is_kept_is_its_owners_alone_whatever_the_umask_and_nothing_h
     open_to_others = [
         f"{path.relative_to(home)} {path.stat().st_mode & 0o777:o}"
         for path in kept_files(user)
-        if path.stat().st_mode & 0o077 and "config" not in path.relative_to(home).parts
+        if path.stat().st_mode & 0o077 and not {"config", ".gitconfig"} & set(path.relative_to(home).parts)
     ]
     assert open_to_others == []
     assert (home / "state").stat().st_mode & 0o777 == 0o700

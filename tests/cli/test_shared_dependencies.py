@@ -1,5 +1,6 @@
 """A task works with its user's dependencies: installed in the checkout, ignored by git, seen at the same path."""
 
+import subprocess
 import sys
 import venv
 from pathlib import Path
@@ -96,3 +97,108 @@ async def test_without_mounts_it_is_said_what_is_not_there(user: User) -> None:
         ended = await user.goose("run", "-t", "Look", "--sandbox", "none")
     cloned = "holds installations that lead to" in ended.err
     assert cloned or "Not shared with the task, because nothing can be mounted or cloned here: .venv." in ended.err, ended
+
+
+async def test_a_copied_file_that_the_task_removed_stays_away_until_the_worktree_is_made_anew(user: User) -> None:
+    (user.repository / "kept.cfg").write_text("kept\n")
+    turns = [calls(PLAN, FIX, ("shell", {"command": "rm local.cfg; echo mine > kept.cfg"})), calls(PLAN_DONE), *DONE]
+    look = [calls(("shell", {"command": "cat local.cfg kept.cfg"})), *DONE]
+    async with answered(user, turns, config='mode = "auto"'):
+        task = (await user.goose("run", "-t", "Do it", "--output-format", "json")).json["session_id"]
+    (user.repository / "kept.cfg").write_text("changed meanwhile\n")
+    async with answered(user, look, config='mode = "auto"'):
+        assert (await user.goose("run", "--resume", task, "-t", "Look")).code == 0
+    seen = outputs(user, task).splitlines()
+    assert "made by a program" not in seen and "mine" in seen and "changed meanwhile" not in seen, seen
+    assert (await user.goose("task", "discard", task, "--yes")).code == 0
+    assert (await user.goose("task", "restore", task)).code == 0
+    async with answered(user, look, config='mode = "auto"'):
+        assert (await user.goose("run", "--resume", task, "-t", "Look")).code == 0
+    assert "made by a program" in outputs(user, task).splitlines()
+
+
+@pytest.mark.parametrize("level", ["full", "partial"])
+async def test_our_tools_read_an_active_environment_outside_the_checkout_as_commands_do_and_do_not_write_it(
+    user: User, level: str
+) -> None:
+    place = user.root / "home" / "venvs" / "shop"
+    venv.create(place, with_pip=False, symlinks=True)
+    (packages,) = place.glob("lib/python*/site-packages")
+    (packages / "prices.py").write_text("RATE = 3\n")
+    (place / ".env").write_text("PASSWORD=hunter2hunter2\n")
+    user.env["VIRTUAL_ENV"] = str(place)
+    turns = [
+        calls(("shell", {"command": f"cat {packages}/prices.py"}), ("read", {"path": f"{packages}/prices.py"})),
+        calls(("grep", {"pattern": "RATE", "path": str(packages)}), ("glob", {"pattern": "*.py", "path": str(packages)})),
+        calls(("read", {"path": f"{place}/.env"}), ("read", {"path": f"{place}/../other"})),
+        calls(("glob", {"pattern": "**/prices.py"})),
+        calls(PLAN, ("write", {"path": f"{packages}/more.py", "content": "x"}), PLAN_DONE),
+        *DONE,
+    ]
+    async with answered(user, turns, config='mode = "auto"'):
+        ended = await user.goose("run", "-t", "Look", "--output-format", "json", "--sandbox", level)
+    records = read_log(user.state / "tasks" / ended.json["session_id"]).records
+    said = [r.event.result.text() for r in records if isinstance(r.event, ev.ToolFinished)]
+    for text in ("RATE = 3\n", "1\tRATE = 3", f"{packages}/prices.py\n1:RATE = 3", "No files match"):
+        assert any(each.startswith(text) for each in said), (text, said)
+    assert f"{packages}/prices.py" in said and not any("hunter2" in each for each in said), said
+    assert sum("outside the workspace" in each for each in said) == 2, said
+    assert not (packages / "more.py").exists()
+
+
+@pytest.mark.case("U17")
+async def test_what_git_ignores_in_a_submodule_is_there_and_stays_out_of_the_changes(user: User) -> None:
+    library = user.root / "library"
+    library.mkdir()
+    (library / "lib.py").write_text("kept = 1\n")
+    (library / ".gitignore").write_text("deps/\n*.cfg\n.env\n")
+    identity = ("-c", "user.name=A", "-c", "user.email=a@example.org")
+    for args in (("init", "-q"), ("add", "-A"), (*identity, "commit", "-q", "-m", "library")):
+        subprocess.run(["git", *args], cwd=library, check=True)
+    user.git("-c", "protocol.file.allow=always", "submodule", "add", "-q", str(library), "library")
+    user.commit("library")
+    inner = user.repository / "library"
+    (inner / "deps").mkdir()
+    for name in ("deps/lib.txt", "local.cfg", ".env"):
+        (inner / name).write_text(f"{name} of mine\n")
+    look = "cat library/lib.py library/deps/lib.txt library/local.cfg; grep -rs mine .; echo x > library/deps/new"
+    turns = [calls(("shell", {"command": look})), calls(PLAN, FIX, ("shell", {"command": "git status --short"}), PLAN_DONE)]
+    async with answered(user, [*turns, *DONE], config='mode = "auto"'):
+        ended = await user.goose("run", "-t", "Look", "--output-format", "json", "--sandbox", "full")
+    assert ended.code == 0, ended
+    said = outputs(user, ended.json["session_id"])
+    warned = [r.event.text for r in read_log(user.state / "tasks" / ended.json["session_id"]).records
+              if isinstance(r.event, ev.Warned)]  # fmt: skip
+    assert any("looks like secrets: .env, library/.env" in text for text in warned), warned
+    assert "kept = 1\ndeps/lib.txt of mine\nlocal.cfg of mine\n" in said and ".env of mine" not in said
+    assert "\n M src/shop/__init__.py\n" in f"\n{said}\n" and "?? " not in said, said
+    shown = await user.goose("review", ended.json["session_id"], "--json")
+    assert [file["path"] for file in shown.json["changes"]["files"]] == ["src/shop/__init__.py"]
+    assert not (inner / "deps" / "new").exists()
+
+
+@pytest.mark.case("H05")
+async def test_what_shares_hang_on_is_no_change_even_where_the_task_takes_the_rule_away(user: User) -> None:
+    odd = user.repository / "odd\n*"
+    odd.mkdir()
+    (odd / "x").write_text("x\n")
+    (user.repository / ".gitignore").write_text(".venv/\n*.cfg\n.env\n__pycache__/\n/odd*/\n")
+    user.commit("A folder whose name would be a rule of its own")
+    worktree = user.state / "tasks" / "{}" / "tree" / "cart"
+    alter = "sed -i '/venv/d' .gitignore; git status --short; cat .git/info/exclude $(git rev-parse --git-path info/exclude)"
+    turns = [calls(("shell", {"command": "git status --short; echo CLEAN"})), calls(PLAN, FIX, ("shell", {"command": alter}))]
+    commit = "git add -A && git -c user.name=A -c user.email=a@x commit -qm More && git show --stat --format= HEAD"
+    turns += [calls(("shell", {"command": commit})), calls(PLAN_DONE)]
+    async with answered(user, [*turns, *DONE], config='mode = "auto"'):
+        ended = await user.goose("run", "-t", "Do it", "--output-format", "json", "--sandbox", "full")
+    assert ended.code == 0, ended
+    task = ended.json["session_id"]
+    records = read_log(user.state / "tasks" / task).records
+    said = [r.event.result.text() for r in records if isinstance(r.event, ev.ToolFinished)]
+    assert said[0].startswith("CLEAN"), said
+    altered = next(text for text in said if " M .gitignore" in text)
+    assert "??" not in altered and "/.venv/" in altered.splitlines(), altered
+    assert any("2 files changed" in text for text in said), said
+    shown = await user.goose("review", task, "--json")
+    assert [file["path"] for file in shown.json["changes"]["files"]] == [".gitignore", "src/shop/__init__.py"]
+    assert "venv" not in user.git("-C", str(worktree).format(task), "status", "--porcelain")

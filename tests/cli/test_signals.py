@@ -43,7 +43,11 @@ async def asked_to_end(process: asyncio.subprocess.Process, first: int, second: 
 
 @pytest.mark.case("P07")
 @pytest.mark.case("P08")
-@pytest.mark.parametrize(("first", "second"), [*product(ENDING, ENDING)], ids=lambda number: number.name)
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [pytest.param(*pair, marks=() if len(set(pair)) == 1 else pytest.mark.long) for pair in product(ENDING, ENDING)],
+    ids=lambda number: number.name,
+)
 async def test_any_two_signals_end_a_run_and_its_log_says_so(user, first, second):
     seconds = a_long_time()
     async with answered(user, [calls(("shell", {"command": f"sleep {seconds}"}))] * len(APART)):

@@ -130,6 +130,22 @@ async def test_a_commit_of_the_tasks_that_holds_the_users_work_is_not_merged_una
     assert squashed.code == 0 and user.git("show", "--format=", "--name-only", "main").split() == ["notes.txt"], squashed
 
 
+async def test_a_copy_of_the_users_work_in_another_file_is_in_no_commit_unasked(user):
+    works_on(user)
+    (user.repository / "helpers.py").write_text("def only_in_the_files_of_the_user(argument):\n    return argument\n")
+    copied = "helpers = 1\n\n\nclass Moved:\n    def only_in_the_files_of_the_user(argument):\n        return argument\n"
+    turns = [calls(PLAN, ("write", {"path": "moved.py", "content": copied})), calls(PLAN_DONE), *DONE]
+    async with answered(user, turns, config='mode = "auto"'):
+        assert (await user.goose("run", "-t", "Move it into a class")).code == 0
+    before, head = user.tree(), user.git("rev-parse", "HEAD")
+    refused = await user.goose("apply", "--all", "--yes", "--how", "squash")
+    assert refused.code != 0 and refused.err.count("\n") == 1 and "--with-my-changes" in refused.err, refused
+    assert "moved.py of the task holds what you have not committed" in refused.err
+    assert user.tree() == before and user.git("rev-parse", "HEAD") == head
+    assert (await user.goose("apply", "--all", "--yes")).code == 0
+    assert (user.repository / "moved.py").read_text() == copied, "among the user's files it may stand"
+
+
 async def test_what_a_queued_task_starts_from_is_recorded_when_it_is_asked_for(user):
     (user.repository / "mine.txt").write_text("then\n")
     turns = [calls(("shell", {"command": "cat mine.txt"})), {"text": "Done."}] * 4

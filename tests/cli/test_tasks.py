@@ -279,9 +279,10 @@ async def test_uncommitted_work_stays_as_it_is_and_overlapping_files_are_named_b
 
 async def test_a_conversation_that_was_opened_and_left_without_a_word_leaves_nothing(user):
     from goose_py.tasks.spec import TaskSpec, write_spec
+    from goose_py.tasks.store import TaskStore
 
     async with answered(user, DONE):
-        folder = folder_of(user, "1122-000001")
+        folder = TaskStore(user.state / "tasks", user.sockets).new(lambda: 0.0)
         write_spec(folder.path, TaskSpec(task_id=folder.task_id, folder=str(user.repository)))
         assert (await user.goose("task", "resume", folder.task_id)).code == 2
         async with attached(folder) as client:

@@ -46,7 +46,7 @@ def at_home(user: User) -> Path:
         ('provider = "nosuch"\nmodel = "m"\n', (), at_home, "No provider is known by the name 'nosuch'", "Known are:"),
         (SERVED, ("--base", "nosuch"), at_home, "nosuch names no commit", "`git branch -a`"),
         (SERVED, (), no_repository, "is not in a git repository", "`git init`"),
-        (SERVED, (), no_commit, "has no commit yet", "Commit something first"),
+        (SERVED, ("--base", "head"), no_commit, "has no commit yet", "Commit something first"),
     ],
     ids=["no-provider", "no-key", "no-model", "unknown-provider", "bad-base", "no-repository", "no-commit"],
 )
@@ -65,7 +65,8 @@ async def test_it_is_said_what_is_wrong_and_what_was_written_stays(
         said = " ".join(screen.split())
         assert said.count(wrong) == 1 and mends in said and "!goose-py doctor" in said
         await until(lambda: not list((user.state / "tasks").glob("*")))
-        await terminal.press("C-u", "C-d")
+        await terminal.answer("C-u", "Say what should be done", "enter tries again")  # the last try may still be on its way
+        await terminal.press("C-d")
         screen = await terminal.shows("[ended 0]")
         assert "is kept" not in screen and "bug" not in screen
     finally:

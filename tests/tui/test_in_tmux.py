@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from command import CHECK, FIX, PLAN, PLAN_DONE, User, answered, calls
-from parallel import until
+from parallel import ended, folder_of, fork_servers, kill_worker, until
 from processes import a_long_time, running
 from tui.tmux import Terminal, needs_tmux
 
@@ -73,6 +73,22 @@ async def test_a_paste_waits_a_copy_reaches_the_terminal_and_what_was_said_stays
         left = await terminal.everything()
     places = [left.index(text) for text in ("[begun]", "› What does it do?", "It adds prices up.", "[ended 0]")]
     assert places == sorted(places)
+
+
+@pytest.mark.case("P19")
+async def test_a_queue_whose_workers_were_killed_is_restarted_by_a_screen_that_is_open(user, terminal):
+    stands = calls(("shell", {"command": "sleep 307"}))
+    async with answered(user, [stands, *DONE], config='mode = "auto"\n[tasks]\nparallel = 1'):
+        started = await user.goose("task", "start", "--each", "-", stdin="first\nsecond\n")
+        first, second = started.out.split()
+        await ended(user, first, "running", "planning")
+        await terminal.open("--new")
+        await terminal.shows("Say what should be done")
+        for process in fork_servers(user):
+            os.kill(process, signal.SIGKILL)
+        for log in (user.state / "tasks").glob("*/log.jsonl"):
+            kill_worker(folder_of(user, log.parent.name))
+        await ended(user, second, "idle", "awaiting review")
 
 
 REVISED = [

@@ -79,11 +79,13 @@ class Place:
 
     async def goes_on(self) -> None:
         """It still does what keys say: the way back to the conversation, and help."""
-        async with asyncio.timeout(60):
-            while "keys and commands" not in self.terminal.text:
-                assert self.terminal.process is not None and self.terminal.process.returncode is None, self.terminal.text
-                await self.press(b"\x03" if "Say what should be done" in self.terminal.text else b"\x1b")
-                await self.press(b"\x1bOP")
+        shows_help = asyncio.create_task(self.shows("keys and commands"))
+        while not shows_help.done():
+            assert self.terminal.process is not None and self.terminal.process.returncode is None, self.terminal.text
+            await self.press(b"\x03" if "Say what should be done" in self.terminal.text else b"\x1b")
+            await self.press(b"\x1bOP")
+            await asyncio.wait([shows_help], timeout=2)  # the next key would close it again
+        await shows_help
 
     @property
     def executed(self) -> Path:

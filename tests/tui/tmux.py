@@ -75,14 +75,16 @@ class Terminal:
         except TimeoutError:
             pytest.fail(f"{texts} did not appear within {within} s on\n{screen}")
 
-    async def answer(self, key: str, then: str, within: float = 40) -> None:
-        """Presses `key` until the screen shows `then`: a question takes no answer for a moment after it was drawn."""
+    async def answer(self, key: str, *then: str, within: float = 40) -> None:
+        """Presses `key` until the screen shows all of `then`: a question takes no answer for a moment after it was drawn."""
         screen = ""
         try:
             async with asyncio.timeout(within):
-                while then not in (screen := await self._tmux("capture-pane", "-p")):
+                screen = await self._tmux("capture-pane", "-p")
+                while not all(text in screen for text in then):
                     await self.press(key)
                     await asyncio.sleep(0.1)
+                    screen = await self._tmux("capture-pane", "-p")
         except TimeoutError:
             pytest.fail(f"{key} did not lead to {then!r} on\n{screen}")
 

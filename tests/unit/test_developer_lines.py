@@ -109,3 +109,11 @@ def test_the_end_of_a_file_stays_as_it_was(raw: str, first: int, end: int, new: 
 def test_a_missing_final_line_end_is_made_when_a_patch_says_so() -> None:
     start, stop, text = Lines("a\nb").replacement(1, 2, [("c", None)], ended=True)
     assert "a\nb"[:start] + text + "a\nb"[stop:] == "a\nc\n"
+
+
+@pytest.mark.case("P29")
+def test_a_line_end_that_would_join_its_neighbour_is_written_otherwise() -> None:
+    lines = Lines("aaaaaa\raaaaaa\naaaaaa\n")
+    splices = (*lines.splices([(0, len(lines.view), "\n\n\n")]), lines.replacement(0, 3, [("", None)] * 3))
+    for start, end, text in splices:
+        assert lines_module.unified(lines.raw[:start] + text + lines.raw[end:]) == "\n\n\n"

@@ -170,10 +170,18 @@ def test_overwriting_a_stream_destroys_nothing() -> None:
 
 
 def test_programs_that_only_the_shell_knows_are_asked_about_in_auto_mode_too() -> None:
-    for command in ("$CMD x", "sudo $X", 'bash -c "$x"', "xargs $CMD", 'eval "$x"', "env $X", "ls 'unclosed", "{rm,x}"):
+    for command in ("$CMD x", "sudo $X", 'bash -c "$x"', "xargs $CMD", 'eval "$x"', "env $X", "{rm,x}"):
         assert judge(command, "auto").verdict == "ask", command
     assert judge("echo $HOME && ls *.py", "auto").verdict == "allow"
     assert judge("for f in *.py; do echo $f; done", "auto").verdict == "allow"
+
+
+@pytest.mark.case("P15")
+def test_a_quotation_that_is_never_closed_is_told_by_bash_where_nothing_can_be_changed() -> None:
+    slip = judge("git commit -m 'one\ntwo", "auto")
+    assert slip.verdict == "allow" and slip.reads_only
+    for more in ("touch x\necho 'y", "echo 'a\nb'; touch x\necho 'y"):
+        assert judge(more, "ask").verdict == "ask", more
 
 
 def test_a_possible_match_of_a_denied_command_is_asked_about_in_every_mode() -> None:

@@ -86,6 +86,25 @@ def test_a_paste_that_never_ends_is_shown_and_broken_off_by_ctrl_c():
 
 
 @pytest.mark.case("T03")
+@pytest.mark.parametrize("key", [b"\x03", b"\x1b"])
+@pytest.mark.parametrize("before", [b"", b"half"])
+def test_a_paste_whose_end_never_comes_is_left_by_one_key_with_silence_around_it(key: bytes, before: bytes):
+    reader = Bursts()
+    found = reader.feed(OPEN + before) + reader.silence(QUIET)
+    assert found == [] and reader.feed(key) == []
+    assert reader.silence(QUIET) == ([Pasted(before.decode())] if before else []) and reader.patience is None
+    assert reader.feed(b"\x1bOP") == [Pressed("\x1bOP")]
+
+
+@pytest.mark.case("T01")
+@pytest.mark.parametrize("key", [b"\x03", b"\x1b"])
+def test_a_key_within_a_paste_that_goes_on_is_a_part_of_it(key: bytes):
+    reader = Bursts()
+    assert reader.feed(OPEN + b"a") + reader.feed(key) == []
+    assert reader.feed(b"b" + CLOSE) == [] and reader.silence(QUIET) == [Pasted("a" + key.decode() + "b")]
+
+
+@pytest.mark.case("T03")
 @pytest.mark.parametrize(
     "bursts",
     [

@@ -3,6 +3,7 @@
 import re
 from bisect import bisect_right
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -96,7 +97,7 @@ class Lines:
         ends = [told or line_end for (_, told), line_end in zip(new, own, strict=True)]
         if new and at_end and (new[-1][1] == "" or (unfinished and not ended)):
             ends[-1] = ""
-        text = "".join(line + line_end for (line, _), line_end in zip(new, ends, strict=True))
+        text = _joined([line for line, _ in new], ends)
         if new and unfinished and first == end > 0:
             text = self.dominant_end + text
         raw_start, raw_end = self._raw_line(first), self._raw_line(end)
@@ -118,7 +119,7 @@ class Lines:
         pieces = new.split("\n")
         same_number = len(replaced) == len(pieces) - 1
         ends = replaced if same_number else [self.dominant_end] * (len(pieces) - 1)
-        text = "".join(piece + end for piece, end in zip(pieces, [*ends, ""], strict=True))
+        text = _joined(pieces, [*ends, ""])
         return raw_start, raw_end, self._kept_apart(raw_start, text, raw_end)
 
     def _kept_apart(self, raw_start: int, text: str, raw_end: int) -> str:
@@ -128,6 +129,15 @@ class Lines:
         before = self.raw[raw_start - 1] if raw_start else ""
         meets = text[:1] or self.raw[raw_end : raw_end + 1]
         return "\r" + text if before == "\r" and meets == "\n" else text
+
+
+def _joined(lines: Sequence[str], ends: Sequence[str]) -> str:
+    """The lines with their ends. A lone `\\r` that would meet a `\\n` becomes `\\r\\n`, so that the two stay two line ends."""
+    text = ""
+    for line, end in zip(lines, ends, strict=True):
+        text += "\n" if text.endswith("\r") and not line and end == "\n" else ""
+        text += line + end
+    return text
 
 
 def _common_prefix(a: str, b: str) -> int:

@@ -58,8 +58,8 @@ class Ripgrep:
     env: Mapping[str, str] | None
 
     async def files(self, folder: str, max_bytes: int | None = None, left_out: Sequence[str] = ()) -> list[str]:
-        """The files beneath `folder` (relative to cwd, `.` for all) that are not ignored, nor larger than `max_bytes`, nor
-        beneath one of the paths `left_out`, in no order. Raises Failed.
+        """The files beneath `folder` (relative to cwd or absolute, `.` for all) that are not ignored, nor larger than
+        `max_bytes`, nor beneath one of the paths `left_out`, in no order. Raises Failed.
 
         Rules of folders above `folder` do not count.
         """
@@ -75,7 +75,7 @@ class Ripgrep:
 
     def search(self, arguments: Sequence[str], files: Sequence[str]) -> AsyncGenerator[bytes, None]:
         """The output of a search in just these files, in chunks. Raises Failed; closing it early ends the program."""
-        return self._output([*arguments, "--", *("./" + name for name in files)], self.cwd)
+        return self._output([*arguments, "--", *(name if name.startswith("/") else f"./{name}" for name in files)], self.cwd)
 
     async def _output(self, arguments: Sequence[str], cwd: Path) -> AsyncGenerator[bytes, None]:
         try:

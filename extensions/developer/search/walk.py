@@ -123,10 +123,13 @@ def _scanned(workspace: Workspace, folder: str, layers: list[int]) -> Iterator[t
 
 
 def rules_at(workspace: Workspace, folder: str) -> Rules | None:
-    """The rules that reach into `folder` from the folders above it; None when it is itself ignored by them."""
+    """The rules that reach into `folder` from the folders above it; None when it is itself ignored by them, or lies outside the
+    workspace: what is shared from elsewhere is searched like what is ignored, where it is asked for by name."""
     rules = Rules()
     if folder == ".":
         return rules
+    if folder.startswith("/"):
+        return None
     parts = folder.split("/")
     for depth in range(len(parts)):
         above = "/".join(parts[:depth]) or "."

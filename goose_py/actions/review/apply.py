@@ -9,6 +9,7 @@ from typing import Literal
 from goose_py.actions.command_channel import send_command
 from goose_py.actions.confirmation import confirmed
 from goose_py.actions.review.inspection import InspectedTask, inspect_task, task_to_change
+from goose_py.actions.tasks.moves import host_with_tasks
 from goose_py.actions.tasks.scope import tasks_here
 from goose_py.bootstrap.host import Host
 from goose_py.protocol import commands as cmd
@@ -28,8 +29,10 @@ from goose_py.session.log import read_log
 from goose_py.tasks.changes.review_base import last_applied
 from goose_py.tasks.client import WorkerGone
 from goose_py.tasks.store import TaskFolder
-from goose_py.tasks.summary import TaskSummary, list_tasks, summary_of
+from goose_py.tasks.summaries import list_tasks
+from goose_py.tasks.summary import TaskSummary, summary_of
 from goose_py.workers.launch import tell
+from goose_py.workers.queue_watch import start_next
 
 
 @dataclass(frozen=True)
@@ -50,9 +53,11 @@ class ApplyRequest:
 
 
 def apply_kept(request: ApplyRequest) -> int:
-    host = Host.here()
+    host = host_with_tasks()
     folder = task_to_change(host, request.task_id)
-    return asyncio.run(_apply(host, folder, request))
+    code = asyncio.run(_apply(host, folder, request))
+    asyncio.run(start_next(host))  # what comes after it may begin
+    return code
 
 
 async def _apply(host: Host, folder: TaskFolder, request: ApplyRequest) -> int:
@@ -158,7 +163,7 @@ def _why_nothing(inspected: InspectedTask, request: ApplyRequest) -> str:
 
 def take_back(task_id: str | None, *, yes: bool) -> int:
     """Puts the user's files back to what they were before a task's changes were applied to them."""
-    host = Host.here()
+    host = host_with_tasks()
     folder = host.task(task_id) if task_id is not None else _last_merged(host)
     last = last_applied(read_log(folder.path).records)
     if last is not None and not yes and not confirmed(host, f"Take {counted(len(last.files), 'file')} in {last.target} back?"):
@@ -177,7 +182,7 @@ def _last_merged(host: Host) -> TaskFolder:
 
 
 def rebase_task(task_id: str, into: str) -> int:
-    host = Host.here()
+    host = host_with_tasks()
     return asyncio.run(send_back(host, host.task(task_id), into))
 
 

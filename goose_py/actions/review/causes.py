@@ -3,6 +3,7 @@
 import asyncio
 
 from goose_py.actions.review.inspection import inspect_task, task_to_show
+from goose_py.actions.tasks.moves import host_with_tasks
 from goose_py.bootstrap.host import Host
 from goose_py.git.trees.diff import with_hunks
 from goose_py.protocol.changes import Hunk
@@ -15,7 +16,7 @@ CALLS_SHOWN = 5
 
 
 def explain_hunks(task_id: str | None, path: str | None) -> int:
-    host = Host.here()
+    host = host_with_tasks()
     return asyncio.run(_explain(host, task_id, path))
 
 

@@ -9,6 +9,7 @@ from goose_py.actions.command_channel import command_channel, send_command
 from goose_py.actions.review.inspection import inspect_task, task_to_change
 from goose_py.actions.review.show import loaded
 from goose_py.actions.screen.user_programs import edited
+from goose_py.actions.tasks.moves import host_with_tasks
 from goose_py.bootstrap.host import Host
 from goose_py.protocol import commands as cmd
 from goose_py.protocol.changes import FileChange, Hunk
@@ -37,7 +38,7 @@ class ChangeSelection:
 
 def decide(selection: ChangeSelection, verdict: Verdict, *, comment: str = "", edit: bool = False, close: bool = False) -> int:
     """`edit`: the hunk is kept as the user changes it first. `close`: the task is over after that."""
-    host = Host.here()
+    host = host_with_tasks()
     return asyncio.run(_decide(host, selection, verdict, comment=comment, edit=edit, close=close))
 
 
@@ -59,7 +60,7 @@ def comment_on(selection: ChangeSelection, text: str) -> int:
     """Says something about a part without deciding on it."""
     if not text.strip():
         raise UserError("The comment is empty.")
-    host = Host.here()
+    host = host_with_tasks()
     return asyncio.run(_comment(host, selection, text))
 
 
@@ -78,7 +79,7 @@ async def _comment(host: Host, selection: ChangeSelection, text: str) -> int:
 
 def change_comment(task_id: str | None, number: int, text: str) -> int:
     """Takes the comment back that `review` shows with `number`; `text`, if any, stands in its place."""
-    host = Host.here()
+    host = host_with_tasks()
     folder = task_to_change(host, task_id)
     decisions = decisions_of(read_log(folder.path).records)
     gone = withdrawn(decisions)

@@ -20,7 +20,8 @@ from goose_py.session.log import read_log
 from goose_py.tasks.changes.review_base import recorded_tree, review_base
 from goose_py.tasks.changes.trial import end_trial
 from goose_py.tasks.store import TaskFolder
-from goose_py.tasks.summary import TaskSummary, list_tasks, summarise
+from goose_py.tasks.summaries import list_tasks
+from goose_py.tasks.summary import TaskSummary, summarise
 
 
 @dataclass(frozen=True)

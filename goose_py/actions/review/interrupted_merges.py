@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from goose_py.bootstrap.host import Host
+from goose_py.bootstrap.repository import open_repository
 from goose_py.git.repository import Repository
-from goose_py.git.runner import Git
 from goose_py.git.worktrees.task_file import TaskFile
 from goose_py.git.worktrees.worktree import TaskWorktree
 from goose_py.protocol import events as ev
@@ -16,7 +16,7 @@ from goose_py.protocol.safe_text import safe_text
 from goose_py.review.recovery import Recovered, has_leftovers, recover_all
 from goose_py.session.log import Log
 from goose_py.tasks.store import TaskFolder
-from goose_py.tasks.summary import list_tasks
+from goose_py.tasks.summaries import list_tasks
 
 
 def end_all_cut_off(host: Host) -> None:
@@ -37,10 +37,9 @@ async def end_cut_off_of(host: Host, folder: TaskFolder) -> None:
 
 
 async def _end_each(host: Host, places: Iterable[Path]) -> None:
-    git = Git.create(host.which("git"), host.env)
     for place in places:
         try:
-            await _end(host, await Repository.open(git, place))
+            await _end(host, await open_repository(host, place))
         except GooseError as problem:
             print(safe_text(f"goose-py: {problem}"), file=sys.stderr)
 
@@ -58,7 +57,7 @@ async def _put_on_record(host: Host, repository: Repository, found: Recovered) -
     journal, branch = found.journal, found.journal.branch
     # By name among those there are: the journal lay in the repository, where others may write.
     folder = next((each for each in host.tasks.all() if each.task_id == journal.task_id), None)
-    if folder is None or not _is_about(folder, repository) or not folder.began() or folder.owned():
+    if folder is None or not folder.made_here() or not _is_about(folder, repository) or not folder.began() or folder.owned():
         return
     log, contents = Log.open(folder.path, host.now)
     try:

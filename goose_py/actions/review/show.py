@@ -7,15 +7,18 @@ import sys
 import msgspec
 
 from goose_py.actions.review.inspection import InspectedTask, inspect_task, task_to_show
+from goose_py.actions.tasks.moves import host_with_tasks
 from goose_py.bootstrap.host import Host
 from goose_py.git.trees.diff import with_hunks
 from goose_py.protocol.changes import ChangeSet
 from goose_py.protocol.errors import UserError
 from goose_py.review.verdicts import decisions_of, fold
+from goose_py.workers.queue_watch import start_next
 
 
 def show(task_id: str | None, *, file: str | None, stat: bool, as_json: bool, audit: bool, numbers: bool = False) -> int:
-    host = Host.here()
+    host = host_with_tasks()
+    asyncio.run(start_next(host))
     return asyncio.run(_show(host, task_id, file, stat=stat, as_json=as_json, audit=audit, numbers=numbers))
 
 

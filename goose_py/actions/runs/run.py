@@ -25,6 +25,7 @@ from goose_py.tasks.server import TaskServer
 from goose_py.tasks.spec import TaskSpec, write_spec
 from goose_py.tasks.store import TaskFolder
 from goose_py.workers.event_loop import INTERRUPTED, TURN_PATIENCE, Ending, run
+from goose_py.workers.queue_watch import queue_kept_moving, start_next
 
 if TYPE_CHECKING:
     from goose_py.bootstrap.open_task import OpenTask
@@ -49,7 +50,7 @@ class RunRequest:
 
 def run_task(request: RunRequest) -> int:
     """Returns the exit code of the table in the README. Only the result is written to standard output."""
-    host = Host.here()
+    host = Host.here() if request.resume is None else _arrive()
     output = cache(partial(_output, host, request))
     try:
         return run(lambda ending: _run(host, request, output, ending))
@@ -57,6 +58,12 @@ def run_task(request: RunRequest) -> int:
         return output().finish(error="It was interrupted before there was anything to keep.", code=INTERRUPTED)
     except GooseError as error:
         return output().finish(error=str(error), code=_code_of(error))
+
+
+def _arrive() -> Host:
+    from goose_py.actions.tasks.moves import host_with_tasks
+
+    return host_with_tasks()
 
 
 def _code_of(error: GooseError) -> int:
@@ -96,7 +103,8 @@ async def run_prepared(
         server = TaskServer(folder.task_id, task.bus, task.history, task.perform)
         try:
             await server.listen(folder.socket)
-            await _to_the_end(task, commands)
+            async with queue_kept_moving(host):
+                await _to_the_end(task, commands)
         except asyncio.CancelledError:
             ending.taken()
             await task.session.end(TURN_PATIENCE)
@@ -112,6 +120,8 @@ async def run_prepared(
     from goose_py.workers.release import release_unused
 
     await release_unused(host, folder)
+    if not ending.asked:
+        await start_next(host)
     return code
 
 

@@ -6,26 +6,27 @@ from collections.abc import Mapping
 from typing import Any
 
 from goose_py import __version__
+from goose_py.actions.tasks.moves import host_with_tasks
 from goose_py.actions.tasks.scope import project_at
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.settings import load_settings
 from goose_py.config.settings import Settings
 from goose_py.protocol.errors import UserError
-from goose_py.tasks.summary import list_tasks
+from goose_py.tasks.summaries import list_tasks
 
 ATTACHABLE = ("awaiting approval", "awaiting plan approval", "running", "planning", "verifying")
 
 
 def conversation(*, new: bool, inline: bool, flags: Mapping[str, Any]) -> int:
     """Opens the task of this repository that works or waits for a person, else a new conversation."""
-    host = Host.here()
+    host = host_with_tasks()
     settings = _check(host, flags)
     task = None if new else _open_task(host)
     return _run(host, settings, task, flags, inline=inline)
 
 
 def attach(task_id: str, *, inline: bool = False) -> int:
-    host = Host.here()
+    host = host_with_tasks()
     return _run(host, _check(host, {}), host.task(task_id).task_id, {}, inline=inline)
 
 

@@ -23,6 +23,7 @@ from goose_py.tasks.summaries import TaskListing
 from goose_py.tui.services import Services
 from goose_py.tui.state.task_line import TaskLine, task_line
 from goose_py.workers.launch import connect
+from goose_py.workers.queue_watch import start_next
 
 
 def services(host: Host, settings: Settings, flags: Mapping[str, Any]) -> Services:
@@ -67,6 +68,7 @@ class _Tasks:
         self._flags = flags
         self._listing = TaskListing(host.tasks)
         self._reading = asyncio.Lock()
+        self._starting: asyncio.Task[None] | None = None
 
     async def connect(self, task_id: str, after: int) -> TaskClient:
         folder = self._host.tasks.folder(task_id)
@@ -94,6 +96,9 @@ class _Tasks:
     async def list(self) -> tuple[TaskLine, ...]:
         async with self._reading:
             found = await asyncio.to_thread(self._listing.read)
+        if self._starting is None or self._starting.done():
+            # Beside the list, which does not wait for it.
+            self._starting = asyncio.create_task(start_next(self._host))
         return tuple(task_line(summary) for summary in found)
 
     async def discard(self, task_id: str) -> str:
@@ -153,10 +158,9 @@ class _Machine:
 
     async def files(self) -> tuple[str, ...]:
         """Named from the folder that the user stands in, as a task takes them."""
-        from goose_py.git.repository import Repository
-        from goose_py.git.runner import Git
+        from goose_py.bootstrap.repository import open_repository
 
-        repository = await Repository.open(Git.create(self._host.which("git"), self._host.env), self._host.cwd)
+        repository = await open_repository(self._host, self._host.cwd)
         git = repository.git.at(repository.git_dir, work_tree=repository.root)
         listing = await git.out("ls-files", "-z", "--cached", "--others", "--exclude-standard")
         stands = "/" + os.path.relpath(os.path.realpath(self._host.cwd), repository.root)

@@ -6,6 +6,7 @@ import shutil
 import msgspec
 
 from goose_py import __version__
+from goose_py.actions.tasks.moves import host_with_tasks
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.settings import load_settings
 from goose_py.bootstrap.workspace.existing_worktree import open_worktree
@@ -21,7 +22,7 @@ from goose_py.tasks.store import TaskFolder
 
 def fork_session(name: str, at: int | None, title: str | None) -> int:
     """Prints the new task's id."""
-    host = Host.here()
+    host = host_with_tasks()
     folder = asyncio.run(make_fork(host, host.task(name), at, title))
     print(folder.task_id)
     return 0

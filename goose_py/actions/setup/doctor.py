@@ -7,18 +7,19 @@ from goose_py import __version__
 from goose_py.actions.models.listing import open_models
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.models import chosen_model
+from goose_py.bootstrap.repository import git_of, open_repository
 from goose_py.bootstrap.settings import load_settings, secret_store
 from goose_py.config.errors import ConfigError
 from goose_py.git.errors import GitError
-from goose_py.git.repository import Repository
-from goose_py.git.runner import Git
 from goose_py.headless.result import EXIT_PROVIDER
 from goose_py.protocol.errors import GooseError, ModelError
 from goose_py.protocol.messages import ModelRef
 from goose_py.protocol.safe_text import safe_text
 from goose_py.providers.catalogue import check_key
+from goose_py.review.errors import listed
 from goose_py.sandbox.variables import grant
-from goose_py.tasks.summary import list_tasks
+from goose_py.tasks.summaries import list_tasks
+from goose_py.workers.queue import plan_queue, waiting_folders
 
 OK, BAD, NOTE = "✓", "✗", "·"
 
@@ -47,14 +48,14 @@ async def _machine(host: Host) -> list[tuple[str, str]]:
 
 async def _git(host: Host) -> list[tuple[str, str]]:
     try:
-        git = Git.create(host.which("git"), host.env)
+        git = git_of(host)
         version = ".".join(map(str, await git.version()))
     except GitError as error:
         return [(BAD, f"git: {error}")]
     old = await git.version() < (2, 50, 1)
     lines = [(NOTE, f"git {version} works, but is older than 2.50.1: update it") if old else (OK, f"git {version}")]
     try:
-        repository = await Repository.open(git, host.cwd)
+        repository = await open_repository(host, host.cwd)
     except GitError as error:
         return [*lines, (NOTE, f"repository: {error}")]
     state = f", {repository.operation} under way" if repository.operation else ""
@@ -110,6 +111,12 @@ def _tasks(host: Host) -> list[tuple[str, str]]:
         lines.append(
             (NOTE, f"tasks cut short: {', '.join(task.task_id for task in lost[:5])}; `goose-py task resume ID` goes on")
         )
+    if waiting_folders(host):
+        plan = plan_queue(host)
+        if plan.start:
+            names = listed(plan.start, 5)
+            lines.append((NOTE, f"tasks that nobody has started: {names}; any look at the tasks does (`goose-py task list`)"))
+        lines += [(NOTE, f"{task} waits: {reason}") for task, reason in plan.reasons.items() if task in plan.stuck]
     return lines
 
 

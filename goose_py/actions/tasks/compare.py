@@ -12,6 +12,7 @@ import msgspec
 
 from goose_py.actions.recipes.library import overrides_with_recipe, task_of_recipe
 from goose_py.actions.review.inspection import InspectedTask, inspect_task
+from goose_py.actions.tasks.moves import host_with_tasks
 from goose_py.actions.tasks.start import TaskRequest, submit
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.settings import load_settings
@@ -59,7 +60,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def compare(request: CompareRequest) -> int:
-    host = Host.here()
+    host = host_with_tasks()
     group = asyncio.run(_start(host, request))
     print(group, file=sys.stderr)
     if request.wait:
@@ -68,7 +69,7 @@ def compare(request: CompareRequest) -> int:
 
 
 def show_comparison(group: str, *, as_json: bool, diff: bool) -> int:
-    host = Host.here()
+    host = host_with_tasks()
     advance_queue(host)
     folders = _members(host, group)
     if diff:
@@ -198,7 +199,7 @@ def pick(task_id: str, *, yes: bool, how: Any) -> int:
     """Applies one of a comparison. The others stay as they are."""
     from goose_py.actions.review.apply import ApplyRequest, apply_kept
 
-    host = Host.here()
+    host = host_with_tasks()
     folder = host.task(task_id)
     group = read_spec(folder.path).group
     if not group:

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from goose_py.actions.review.inspection import inspect_task
+from goose_py.actions.tasks.moves import host_with_tasks
 from goose_py.actions.tasks.scope import tasks_here
 from goose_py.bootstrap.host import Host
 from goose_py.files import recall, remember
@@ -21,7 +22,8 @@ from goose_py.protocol.errors import UserError
 from goose_py.protocol.safe_text import safe_text
 from goose_py.review.errors import listed
 from goose_py.tasks.changes.conflicts import TaskConflict, Work, conflicts_between
-from goose_py.tasks.summary import TaskSummary, list_tasks
+from goose_py.tasks.summaries import list_tasks
+from goose_py.tasks.summary import TaskSummary
 
 OVER = ("merged", "rejected", "cancelled", "queued")
 AT_WORK = ("planning", "running", "verifying", "awaiting approval")
@@ -106,7 +108,7 @@ def _at_stake(summary: TaskSummary) -> bool:
 
 def show_conflicts(*, as_json: bool, everywhere: bool) -> int:
     """Exit code 1 where there are any, for scripts."""
-    host = Host.here()
+    host = host_with_tasks()
     tasks = list_tasks(host.tasks)
     here = tasks if everywhere else tasks_here(host.cwd, tasks)[0]
     found = asyncio.run(live_conflicts(host, here))

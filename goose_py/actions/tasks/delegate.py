@@ -5,15 +5,15 @@ import sys
 from dataclasses import replace
 
 from goose_py.actions.command_channel import send_command
+from goose_py.actions.tasks.moves import host_with_tasks
 from goose_py.actions.tasks.start import TaskRequest, submit_one
-from goose_py.bootstrap.host import Host
 from goose_py.protocol import commands as cmd
 from goose_py.tasks.spec import Delivery
 from goose_py.tasks.summary import summary_of
 
 
 def delegate(request: TaskRequest, delivery: Delivery) -> int:
-    host = Host.here()
+    host = host_with_tasks()
     folder, queue = asyncio.run(submit_one(host, replace(request, spec={**request.spec, "delivery": delivery})))
     print(folder.task_id)
     state = f"Queued: {queue.waiting[folder.task_id]}." if folder.task_id in queue.waiting else "Started."
@@ -25,7 +25,7 @@ def delegate(request: TaskRequest, delivery: Delivery) -> int:
 
 def finish(task_id: str, delivery: Delivery) -> int:
     """Delivers (again) what a task made, from the command line."""
-    host = Host.here()
+    host = host_with_tasks()
     folder = host.task(task_id)
     command = cmd.Deliver(
         push=delivery.push, remote=delivery.remote, into=delivery.into, with_changes=delivery.with_changes

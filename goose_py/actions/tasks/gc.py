@@ -1,31 +1,33 @@
 """`goose-py task gc`: what earlier tasks, also killed ones, left behind, and what of it is provably of no further use."""
 
 import asyncio
-import shutil
 import sys
 from collections.abc import Sequence
 
+from goose_py.actions.tasks.moves import host_with_tasks
 from goose_py.actions.tasks.scope import project_at, tasks_here
 from goose_py.bootstrap.confinement import layers_of
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.workspace.removal import ignored_work, remove_worktree, status_of
+from goose_py.files import delete_folder
 from goose_py.git.worktrees.cleanup import WorktreeStatus
 from goose_py.protocol.amounts import counted
 from goose_py.protocol.errors import GooseError
 from goose_py.protocol.events import DELIVERED, ChangesApplied
 from goose_py.protocol.safe_text import safe_text
 from goose_py.review.errors import listed
-from goose_py.sandbox.overlays import changed_layers
+from goose_py.sandbox.mounts.overlays import changed_layers
 from goose_py.session.log import read_log
 from goose_py.tasks.store import TaskFolder
-from goose_py.tasks.summary import list_tasks, summary_of
+from goose_py.tasks.summaries import list_tasks
+from goose_py.tasks.summary import summary_of
 
 
 def collect(*, dry_run: bool, everywhere: bool) -> int:
     """Removes the worktrees of the tasks here (`everywhere`: of all) that are merged, or in which nothing was ever changed, and
     what a task whose worktree is gone had installed; says of every other why it stays. A task that somebody works on is not
     looked at."""
-    host = Host.here()
+    host = host_with_tasks()
     tasks = list_tasks(host.tasks)
     place = project_at(host.cwd, tasks)
     here = tasks if everywhere else tasks_here(host.cwd, tasks)[0] if place is not None else ()
@@ -51,8 +53,12 @@ async def _collect(host: Host, folders: Sequence[TaskFolder], here: str | None, 
             continue
         if status.state == "missing":
             if layers := changed_layers(layers_of(folder)):
-                if not dry_run:
-                    await asyncio.to_thread(shutil.rmtree, layers_of(folder), True)
+                try:
+                    if not dry_run:
+                        await asyncio.to_thread(delete_folder, layers_of(folder))
+                except OSError as error:
+                    print(safe_text(f"keeps   {folder.task_id}  {error.filename} cannot be removed: {error.strerror}"))
+                    continue
                 verb, what = "would remove" if dry_run else "removed", listed(layers, 3)
                 print(safe_text(f"{verb} what {folder.task_id} installed into {what}  {_title(folder, here)}"))
                 removed += 1

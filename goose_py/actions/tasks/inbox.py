@@ -8,15 +8,15 @@ from typing import Literal
 
 import msgspec
 
+from goose_py.actions.tasks.moves import host_with_tasks
 from goose_py.actions.tasks.scope import project_at
-from goose_py.bootstrap.host import Host
 from goose_py.protocol import commands as cmd
 from goose_py.protocol.errors import UserError
 from goose_py.protocol.safe_text import safe_text
 from goose_py.tasks.inbox import Question, inbox, questions_of
-from goose_py.tasks.summary import list_tasks
+from goose_py.tasks.summaries import list_tasks
 from goose_py.workers.launch import tell
-from goose_py.workers.queue import advance_queue
+from goose_py.workers.queue import advance_queue, stuck_tasks
 
 HINTS = {
     "approval": "goose-py inbox answer {task} --allow | --deny",
@@ -40,9 +40,9 @@ class Answer:
 
 def show_inbox(*, as_json: bool, only_here: bool) -> int:
     """Of all repositories, because what waits unseen waits for ever."""
-    host = Host.here()
+    host = host_with_tasks()
     advance_queue(host)
-    found = inbox(host.tasks)
+    found = inbox(host.tasks, stuck_tasks(host))
     here = project_at(host.cwd, list_tasks(host.tasks)) if found else None
     if only_here:
         found = tuple(question for question in found if here in (None, question.repository))
@@ -57,7 +57,7 @@ def show_inbox(*, as_json: bool, only_here: bool) -> int:
 
 
 def answer_question(answer: Answer) -> int:
-    host = Host.here()
+    host = host_with_tasks()
     folder = host.task(answer.task_id)
     question = _chosen(questions_of(folder), answer, folder.task_id)
     command: cmd.AnyCommand

@@ -4,10 +4,10 @@ import asyncio
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 
 from goose_py.actions.command_channel import command_channel, send_command
 from goose_py.actions.confirmation import confirmed
+from goose_py.actions.tasks.moves import BUSY, host_with_tasks, send_away
 from goose_py.actions.tasks.options import require_room
 from goose_py.bootstrap.confinement import layers_of
 from goose_py.bootstrap.host import Host
@@ -20,26 +20,21 @@ from goose_py.protocol import commands as cmd
 from goose_py.protocol.errors import UserError
 from goose_py.protocol.messages import Text
 from goose_py.protocol.safe_text import safe_text
-from goose_py.sandbox.overlays import changed_layers
-from goose_py.session.log import LogBusy, read_log
+from goose_py.sandbox.mounts.overlays import changed_layers
+from goose_py.session.log import read_log
 from goose_py.tasks.changes.review_base import recorded_tree
 from goose_py.tasks.client import ONLY_NEW, TaskClient, WorkerGone
 from goose_py.tasks.history.recorded_states import RecordedState, recorded_states
-from goose_py.tasks.schedule import WORKING
 from goose_py.tasks.store import TaskFolder
 from goose_py.tasks.summary import summary_of
 from goose_py.workers.launch import start_worker, tell
 
-BUSY = (*WORKING, "awaiting approval")
-"""States of a task that is in the middle of a turn where its worker lives."""
-REST_LOOKS, REST_LOOK = 200, 0.05
-"""How often, and every how many seconds, it is asked whether a worker that was sent away has gone."""
 SAID = 60
 """Characters of a prompt that a list shows."""
 
 
 def say(task_id: str, text: str, *, queue: bool) -> int:
-    host = Host.here()
+    host = host_with_tasks()
     prompt = cmd.Prompt(prompt_id=host.new_id(), parts=(Text(text),), delivery="queue" if queue else "steer")
     folder = host.task(task_id)
     if folder.waiting.exists() and not folder.owned():
@@ -52,7 +47,7 @@ def say(task_id: str, text: str, *, queue: bool) -> int:
 
 def resume(task_id: str) -> int:
     """Goes on with a task, or begins one that waits, whatever it waits for."""
-    host = Host.here()
+    host = host_with_tasks()
     folder = host.task(task_id)
     if folder.waiting.exists() and not folder.owned():
         folder.waiting.write_text("")
@@ -65,7 +60,7 @@ def resume(task_id: str) -> int:
 
 
 def check(task_id: str) -> int:
-    host = Host.here()
+    host = host_with_tasks()
     folder = host.task(task_id)
     asyncio.run(tell(host, folder, cmd.RunChecks()))
     summary = summary_of(folder)
@@ -74,7 +69,7 @@ def check(task_id: str) -> int:
 
 
 def stop(task_id: str) -> int:
-    host = Host.here()
+    host = host_with_tasks()
     folder = host.task(task_id)
 
     async def send() -> bool:
@@ -99,7 +94,7 @@ def set_up(task_id: str) -> int:
     """Runs the setup command of a task's worktree (again). Returns its success as an exit code."""
     from goose_py.bootstrap.checks_at_rest import run_setup
 
-    host = Host.here()
+    host = host_with_tasks()
     result = asyncio.run(run_setup(host, host.task(task_id)))
     print(result.output.rstrip())
     ended = f"exit code {result.exit_code}" if result.exit_code is not None else "it did not end"
@@ -108,7 +103,7 @@ def set_up(task_id: str) -> int:
 
 
 def restore(task_id: str, tree: str | None, *, listing: bool) -> int:
-    host = Host.here()
+    host = host_with_tasks()
     return asyncio.run(_restore(host, host.task(task_id), tree, listing=listing))
 
 
@@ -151,7 +146,7 @@ async def _print_states(worktree: TaskWorktree, states: Sequence[RecordedState])
 
 
 def discard(task_id: str, *, yes: bool) -> int:
-    host = Host.here()
+    host = host_with_tasks()
     folder = host.task(task_id)
     summary = summary_of(folder)
     if summary.alive and summary.state in BUSY:
@@ -182,16 +177,8 @@ async def _withdraw(host: Host, folder: TaskFolder) -> None:
 
 
 async def _discard_at_rest(host: Host, folder: TaskFolder) -> None:
-    """A worker that has nothing to do stays a while for whoever looks next: it is sent away first."""
-    with suppress(WorkerGone):
-        async with (await TaskClient.connect(folder.socket, after=ONLY_NEW)).sending() as worker:
-            await worker.send(cmd.Shutdown())
-    for _ in range(REST_LOOKS):
-        if not folder.owned():
-            with suppress(LogBusy):  # it is on its way out
-                return await discard_task(host, folder)
-        await asyncio.sleep(REST_LOOK)
-    raise UserError(f"The task {folder.task_id} is in use by another process; try again in a moment.")
+    await send_away(folder)
+    await discard_task(host, folder)
 
 
 async def discard_task(host: Host, folder: TaskFolder) -> None:

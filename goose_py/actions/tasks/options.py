@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from goose_py.actions.command_channel import send_command
+from goose_py.actions.tasks.moves import host_with_tasks
 from goose_py.agent.limits import amount, limit_text, used
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.settings import load_settings
@@ -27,7 +28,7 @@ NONE = "none"
 
 def set_limits(task_id: str, given: Mapping[str, Any]) -> int:
     """`given` holds the limits that change, "none" for one that goes. Prints what holds now and what is used."""
-    host = Host.here()
+    host = host_with_tasks()
     folder = host.task(task_id)
     state = _state(folder)
     limits = merged_limits(state.limits, given)
@@ -61,7 +62,7 @@ def merged_limits(limits: ev.Limits, given: Mapping[str, Any]) -> ev.Limits:
 
 def set_model(task_id: str, name: str | None, effort: Effort | None) -> int:
     """`name` is MODEL or PROVIDER/MODEL. Prints who answers from now on."""
-    host = Host.here()
+    host = host_with_tasks()
     folder = host.task(task_id)
     ref = _model_named(host, _state(folder).model, name, effort)
     asyncio.run(send_command(host, folder, cmd.SetModel(model=ref)))
@@ -70,7 +71,7 @@ def set_model(task_id: str, name: str | None, effort: Effort | None) -> int:
 
 
 def rename(task_id: str, title: str) -> int:
-    host = Host.here()
+    host = host_with_tasks()
     folder = host.task(task_id)
     title = " ".join(title.split())
     if not title:

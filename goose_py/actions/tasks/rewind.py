@@ -9,6 +9,7 @@ from typing import Literal
 from goose_py.actions.command_channel import send_command
 from goose_py.actions.confirmation import confirmed
 from goose_py.actions.review.inspection import InspectedTask, inspect_task
+from goose_py.actions.tasks.moves import host_with_tasks
 from goose_py.bootstrap.host import Host
 from goose_py.git.trees.diff import changeset_summary
 from goose_py.protocol import commands as cmd
@@ -36,7 +37,7 @@ class RewindRequest:
 
 
 def rewind(request: RewindRequest) -> int:
-    host = Host.here()
+    host = host_with_tasks()
     return asyncio.run(_rewind(host, request))
 
 

@@ -11,6 +11,7 @@ import msgspec
 from goose_py.bootstrap.check_runner import Checks
 from goose_py.bootstrap.confinement import Confinement, confine, mounted_shares, probe_here, require, way_out
 from goose_py.bootstrap.extension_specs import all_ours, extensions_of
+from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.opening.opening import Opening
 from goose_py.bootstrap.workspace.background_checkout import Checkout, checkout
 from goose_py.bootstrap.workspace.shares import Shares, shares_of
@@ -18,9 +19,11 @@ from goose_py.bootstrap.workspace.unmounted_shares import bring
 from goose_py.bootstrap.workspace.worktree import OpenWorkspace, open_workspace, start_of
 from goose_py.config.load import Loaded
 from goose_py.config.settings import Settings
+from goose_py.git.worktrees.worktree import TaskWorktree
 from goose_py.protocol import events as ev
+from goose_py.protocol.errors import GooseError
 from goose_py.sandbox.detection import FoundSandbox
-from goose_py.sandbox.overlays import Mounted
+from goose_py.sandbox.mounts.overlays import Mounted
 from goose_py.sandbox.policy import Level
 from goose_py.sandbox.variables import Granted
 from goose_py.tasks.spec import TaskSpec
@@ -64,9 +67,10 @@ async def prepare_environment(
     arriving = await opening.stack.enter_async_context(checkout(workspace.fill))
     listing = opening.meanwhile(workspace.worktree.base_files())
     start, is_new = _start(spec, workspace, records)
-    finding = opening.meanwhile(shares_of(host, settings, workspace.worktree, start))
+    finding = opening.meanwhile(_shares(host, settings, workspace.worktree, start, arriving))
     mounting = opening.meanwhile(_mount(opening, workspace, probing, finding))
-    confinement = await confine(host, settings, folder, workspace.worktree, await probing, workspace.copy_of)
+    told, copy_of = None if is_new else start_of(records), workspace.copy_of
+    confinement = await confine(host, settings, folder, workspace.worktree, await probing, copy_of=copy_of, told=told)
     warn(confinement.warnings)
     require(confinement, settings, interactive=spec.interactive)
     if confinement.found.level is Level.PARTIAL and "sandbox.level" not in loaded.origins():
@@ -78,16 +82,17 @@ async def prepare_environment(
     files = await listing
     shares = await finding
     warn(shares.sentences())
+    await asyncio.to_thread(workspace.worktree.commits.show_rules)
     found = await mounting
     if confinement.policy.place is not None:
         confinement = confinement.sharing(found, lambda text: warn((text,)))
     elif confinement.found.backend != "bubblewrap":
         await arriving.done()
         held = confinement.found.level is not Level.NONE
-        links, told = await bring(workspace.worktree, shares.folders, sys.platform, linked=held)
+        links, problems = await bring(workspace.worktree, shares.folders, sys.platform, linked=held)
         confinement = confinement.reading(links)
-        warn(told)
-    found_checks = _found_checks(loaded, confinement, None if is_new else start_of(records))
+        warn(problems)
+    found_checks = _found_checks(loaded, confinement, told)
     has_start = start == "." or any(path.startswith(f"{start}/") for path in files)
     files_follow = not files_first and len(files) > FEW_FILES and _needs_no_files(settings, workspace, extensions) and has_start
     if not files_follow:
@@ -116,6 +121,15 @@ async def prepare_environment(
         files_follow=files_follow,
         start=start,
     )
+
+
+async def _shares(host: Host, settings: Settings, worktree: TaskWorktree, start: str, arriving: Checkout) -> Shares:
+    if worktree.submodules:  # they are only filled where nothing stands in them
+        try:
+            await arriving.done()
+        except GooseError:
+            return Shares()  # said by those who wait for the files
+    return await shares_of(host, settings, worktree, start)
 
 
 async def _mount(

@@ -33,7 +33,8 @@ class Opening(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, host: Host, folder: TaskFolder) -> "Opening":
-        """Raises UserError where the folder holds no task."""
+        """Raises UserError where the folder holds no task, or one that was not made here."""
+        folder.require_made_here()
         spec, secrets = read_spec(folder.path), secret_store(host)
         return cls(
             host=host,

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from goose_py.bootstrap.host import Host
+from goose_py.bootstrap.repository import open_repository
 from goose_py.git.errors import NotARepository, UnbornHead
 from goose_py.git.repository import Repository
-from goose_py.git.runner import Git
 from goose_py.git.worktrees.base import Base, base_from_head, base_from_revision, base_with_changes
 from goose_py.protocol.errors import UserError
 
@@ -16,7 +16,7 @@ CHANGES = "changes"
 async def repository_of(host: Host, folder: Path, *, as_copy: bool = False) -> Repository | None:
     """None where a copy is to be made of a folder that is in none. Raises UserError, GitError."""
     try:
-        return await Repository.open(Git.create(host.which("git"), host.env), folder)
+        return await open_repository(host, folder)
     except NotARepository:
         if as_copy:
             return None

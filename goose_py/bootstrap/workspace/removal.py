@@ -7,10 +7,10 @@ from pathlib import Path
 
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.port_leases import port_leases
+from goose_py.bootstrap.repository import open_repository
+from goose_py.bootstrap.workspace.moved import repository_of_task
 from goose_py.git.errors import GitError
 from goose_py.git.paths import files_below, located
-from goose_py.git.repository import Repository
-from goose_py.git.runner import Git
 from goose_py.git.worktrees.cleanup import WorktreeStatus, worktree_status
 from goose_py.git.worktrees.task_file import TaskFile
 from goose_py.git.worktrees.worktree import TaskWorktree, unpin_base
@@ -45,14 +45,14 @@ async def withdraw_worktree(host: Host, folder: TaskFolder) -> None:
                 await worktree.remove()
         return
     with suppress(GooseError):
-        repository = await Repository.open(Git.create(host.which("git"), host.env), Path(read_spec(folder.path).folder))
+        repository = await open_repository(host, Path(read_spec(folder.path).folder))
         await unpin_base(repository, [folder.task_id])
 
 
 async def status_of(host: Host, folder: TaskFolder) -> tuple[WorktreeStatus, TaskWorktree | None]:
     """Takes a snapshot. The worktree is None where it was never finished. Raises GitError."""
     known = TaskFile.read(folder.store)
-    repository = await Repository.open(Git.create(host.which("git"), host.env), Path(known.repository))
+    repository = await repository_of_task(host, folder, known.repository)
     status = await worktree_status(repository, folder.store)
     try:
         return status, await TaskWorktree.open(repository, folder.store)

@@ -10,6 +10,7 @@ import os
 import shutil
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final
@@ -18,8 +19,12 @@ import msgspec
 
 from goose_py.bootstrap.host import Host
 from goose_py.config.settings import Settings
+from goose_py.files import recall, remember
+from goose_py.git.contents.submodules import Checkout
 from goose_py.git.errors import GitError
 from goose_py.git.paths import below_symlink, located
+from goose_py.git.repository import Repository
+from goose_py.git.runner import Git
 from goose_py.git.trees.snapshot import ignored_paths
 from goose_py.git.worktrees.worktree import TaskWorktree
 from goose_py.protocol.changes import path_from_bytes, path_to_bytes
@@ -38,6 +43,7 @@ CACHES: Final = frozenset(
 
 MOST_FOLDERS: Final = 20
 MOST_FILES: Final = 200
+MOST_SUBMODULES: Final = 50
 MOST_BYTES: Final = 64 * 1024 * 1024
 _LOOKED_INTO: Final = 64 * 1024
 _NAMES_LOOKED_AT: Final = 2_000
@@ -46,14 +52,15 @@ _ENVIRONMENTS: Final = ("VIRTUAL_ENV", "CONDA_PREFIX")
 
 
 class Shares(msgspec.Struct, frozen=True):
-    """`folders` to mount and `files` to copy; what is left out for its secrets, as a link out of the checkout, and for there
-    being too much of it."""
+    """`folders` to mount and `files` to copy; what is left out for its secrets, as a link out of the checkout, for there being
+    too much of it, and for its name."""
 
     folders: tuple[Share, ...] = ()
     files: tuple[str, ...] = ()
     secret: tuple[str, ...] = ()
     outside: tuple[str, ...] = ()
     too_many: tuple[str, ...] = ()
+    unnamable: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
     def sentences(self) -> Iterator[str]:
@@ -66,19 +73,30 @@ class Shares(msgspec.Struct, frozen=True):
         for why, names in kinds:
             if names:
                 yield f"Not shared with the task because {why}: {_some(names)} (worktree.share brings what it names)."
+        if self.unnamable:
+            yield f"Not shared with the task because the name is no UTF-8: {_some(self.unnamable)}."
         yield from self.warnings
 
 
 async def shares_of(host: Host, settings: Settings, worktree: TaskWorktree, start: str) -> Shares:
-    """What a task that begins in the folder `start` of this worktree shares, its single files copied already."""
+    """What a task that begins in the folder `start` of this worktree shares, its single files copied already: each once, since
+    what the task has made of a copy is its work."""
     entries, ours = settings.worktree.share, (host.paths.state, worktree.path, worktree.repository.common_dir)
     tracked = await worktree.base_files()
     shares = await find_shares(worktree, tracked, entries, host.env, host.home, keep_out=ours, near=start)
     wanted = Wanted.of(entries or ())
     kept_out = tuple(path for path in worktree.base.left_out if wanted.adds(path) and not wanted.refuses(path))
-    worktree.store.ignore(kept_out)  # they come to the task, and into no tree
+    # They come to the task and into no tree, whatever it makes of the rules that leave them out.
+    hung = (os.fsencode(share.path) + b"/" for share in shares.folders if not share.path.is_absolute())
+    worktree.store.ignore((*map(path_to_bytes, kept_out), *hung))
     files = (*shares.files, *kept_out)
-    told = await asyncio.to_thread(copy_files, worktree.repository.root, worktree.path, files)
+    note = worktree.note_of_copies
+    copied = recall(note, tuple[str, ...]) or ()
+    fresh = tuple(name for name in files if name not in copied)
+    told = await asyncio.to_thread(copy_files, worktree.repository.root, worktree.path, fresh)
+    if fresh:
+        with suppress(OSError):  # the same are copied once more then, where they are gone
+            remember(note, (*copied, *fresh))
     return msgspec.structs.replace(shares, files=files, warnings=(*shares.warnings, *told))
 
 
@@ -118,9 +136,10 @@ async def find_shares(
     keep_out: Sequence[Path] = (),
     near: str = "",
 ) -> Shares:
-    """What the task shares. `tracked` are the files of its base, which nothing is laid over; `entries` is `worktree.share`:
-    None is what git ignores, and an empty one nothing. No folder that holds one of `keep_out` is shared; those that the folder
-    `near` lies in come before others of the same depth. Runs no program of the repository."""
+    """What the task shares. `tracked` are the files of its base, which nothing is laid over; those of its submodules are in
+    the worktree by now. `entries` is `worktree.share`: None is what git ignores, and an empty one nothing. No folder that
+    holds one of `keep_out` is shared; those that the folder `near` lies in come before others of the same depth. Runs no
+    program of the repository."""
     if entries is not None and not entries:
         return Shares()
     root = worktree.repository.root
@@ -128,21 +147,42 @@ async def find_shares(
         ignored = await _ignored(worktree)
     except GitError as error:
         return Shares(warnings=(f"What git ignores in {root} could not be listed, so none of it is shared: {error}",))
-    search = _Search(root, Wanted.of(entries or ()), sorted(tracked), (home, *keep_out))
-    return await asyncio.to_thread(search.run, ignored, env, home, near)
+    filled = _filled(worktree)
+    search = _Search(root, Wanted.of(entries or ()), sorted(set(tracked) - set(filled)), (home, *keep_out))
+    shares = await asyncio.to_thread(search.run, ignored, env, home, near)
+    beyond = tuple(f"what git ignores in {path}" for path in filled[MOST_SUBMODULES:])
+    return msgspec.structs.replace(shares, too_many=(*shares.too_many, *beyond))
 
 
 async def _ignored(worktree: TaskWorktree) -> list[str]:
-    """The ignored files and folders of the checkout; a folder ends with a slash. A folder that only holds ignored files without
-    being ignored itself is not one: what the task makes there is its work."""
-    repository = worktree.repository
-    on = worktree.store.on(repository.root, index=repository.git_dir / "index")
-    on = on.with_env(GIT_OPTIONAL_LOCKS="0")
+    """The ignored files and folders of the checkout and of the submodules in it; a folder ends with a slash."""
+    root, top = worktree.repository.root, Checkout(worktree.store, worktree.path)
+    found = await _ignored_in(top.rules_on(root, worktree.repository.git_dir / "index"))
+    for path in _filled(worktree)[:MOST_SUBMODULES]:
+        raw = path_to_bytes(path)
+        place = located(root, raw)
+        if below_symlink(root, raw) or place.is_symlink() or not os.path.lexists(place / ".git"):
+            continue
+        with suppress(GitError):  # one that git cannot read is nobody's environment
+            inner = await Repository.open(worktree.repository.git, place)
+            if inner.root == place.resolve():
+                on = top.within(raw).rules_on(place, inner.git_dir / "index")
+                found += [raw + b"/" + each for each in await _ignored_in(on)]
+    return [path_from_bytes(path) for path in found]
+
+
+def _filled(worktree: TaskWorktree) -> list[str]:
+    """The submodules that the task has files of."""
+    return sorted(set(worktree.submodules) - set(worktree.empty))
+
+
+async def _ignored_in(on: Git) -> list[bytes]:
+    """A folder that only holds ignored files without being ignored itself is none: what the task makes there is its work."""
     listing = await on.out("ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--directory")
     found = [path for path in listing.split(b"\0") if path]
     rules = await ignored_paths(on, found) if found else set()
     # A folder that ignores itself (`*` in a .gitignore of its own, as uv makes it) is listed with what is in it.
-    return [path_from_bytes(path) for path in found if path in rules and not _within(path, rules)]
+    return [path for path in found if path in rules and not _within(path, rules)]
 
 
 def _within(path: bytes, folders: Collection[bytes]) -> bool:
@@ -163,12 +203,13 @@ class _Search:
         self._secret: list[str] = []
         self._outside: list[str] = []
         self._too_many: list[str] = []
+        self._unnamable: list[str] = []
         self._warnings: list[str] = []
         self._room = MOST_BYTES
 
     def run(self, ignored: Sequence[str], env: Mapping[str, str], home: Path, near: str) -> Shares:
         for path in (*ignored, *_named_below(self._root, self._wanted.added, ignored)):
-            self._consider(path.rstrip("/"))
+            self._consider(path_from_bytes(path_to_bytes(path).rstrip(b"/")))
         for place in (*_environments(env, self._root), *_named_outside(self._wanted.added, home)):
             if not place.is_dir():
                 self._warnings.append(f"worktree.share names {place}, which is no folder, so it is not shared.")
@@ -183,6 +224,7 @@ class _Search:
             secret=tuple(self._secret),
             outside=tuple(self._outside),
             too_many=too_many,
+            unnamable=tuple(self._unnamable),
             warnings=tuple(self._warnings),
         )
 
@@ -215,7 +257,10 @@ class _Search:
 
     def _add_folder(self, source: Path, path: Path) -> None:
         real = Path(os.path.realpath(source))
-        if not any(kept.is_relative_to(real) for kept in self._keep_out):
+        raw = os.fsencode(path) if path.is_absolute() else path_to_bytes(str(path))
+        if not _is_text(raw):
+            self._unnamable.append(path_from_bytes(raw))
+        elif not any(kept.is_relative_to(real) for kept in self._keep_out):
             self._folders[path] = Share(source, path, hidden=self._secrets_in(source, path))
 
     def _add_file(self, source: Path, name: str, named: bool) -> None:
@@ -256,6 +301,14 @@ class _Search:
                 elif entry.name not in _INSTALLED and entry.is_dir(follow_symlinks=False):
                     waiting.append(inner)
         return tuple(found)
+
+
+def _is_text(path: bytes) -> bool:
+    try:
+        path.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _entries(folder: Path) -> list["os.DirEntry[str]"]:

@@ -9,7 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from goose_py.bootstrap.host import Host
+from goose_py.bootstrap.repository import git_of, open_repository
 from goose_py.bootstrap.workspace.base import no_repository, recorded_base
+from goose_py.bootstrap.workspace.moved import repository_of_task
 from goose_py.bootstrap.workspace.predecessors import base_after
 from goose_py.config.settings import Settings
 from goose_py.git.contents.lfs import mentions_lfs
@@ -55,10 +57,9 @@ async def open_workspace(
     """Raises UserError and GitError, each with one sentence. A worktree that was removed is made again from its last
     snapshot, one whose files a crash kept from arriving from its base. What a worktree needs besides its base is there when
     this returns."""
-    git = Git.create(host.which("git"), host.env)
     started = start_of(records)
     if started is not None and started.session_id == spec.task_id and started.repository is not None:
-        repository = await Repository.open(git, Path(started.repository))
+        repository = await repository_of_task(host, folder, started.repository)
         if not _made_before(folder):
             return await _filled(await TaskWorktree.begin_again(repository, folder.store), folder, settings)
         worktree = await TaskWorktree.open(repository, folder.store)
@@ -71,7 +72,7 @@ async def open_workspace(
         return OpenWorkspace(worktree, (*await _furnished(worktree, folder, settings), *_to_set_up(folder, settings)))
     source = Path(spec.folder).resolve()
     made = _made_before(folder)
-    repository = await (Repository.open(git, made) if made else _repository(git, folder, spec))
+    repository = await (open_repository(host, made) if made else _repository(host, folder, spec))
     copy_of = "" if source.is_relative_to(repository.root) else str(source)
     if made:
         return OpenWorkspace(await TaskWorktree.open(repository, folder.store), copy_of=copy_of)
@@ -99,7 +100,7 @@ async def _furnished(worktree: TaskWorktree, folder: TaskFolder, settings: Setti
     folder.scratch.mkdir(exist_ok=True, mode=0o700)
     left_out = worktree.base.left_out
     included = await copy_included(worktree.repository, worktree.path, folder.scratch, settings.worktree.include, left_out)
-    worktree.store.ignore([path for path in included.copied if path in left_out])
+    worktree.store.ignore(path_to_bytes(path) for path in included.copied if path in left_out)
     skipped = tuple(f"{path} was not copied into the worktree: {reason}." for path, reason in included.skipped)
     cloned = await clone_caches(worktree.repository.root, worktree.path, settings.worktree.caches, sys.platform)
     return (*skipped, *cloned, *_pointers(worktree))
@@ -159,14 +160,14 @@ def start_of(records: Sequence[Record]) -> SessionStarted | None:
     return next((record.event for record in reversed(records) if isinstance(record.event, SessionStarted)), None)
 
 
-async def _repository(git: Git, folder: TaskFolder, spec: TaskSpec) -> Repository:
+async def _repository(host: Host, folder: TaskFolder, spec: TaskSpec) -> Repository:
     source = Path(spec.folder)
     try:
-        return await Repository.open(git, source)
+        return await open_repository(host, source)
     except NotARepository:
         if spec.isolation != "copy":
             raise UserError(no_repository(source)) from None
-    return await _copied(git, source, folder)
+    return await _copied(git_of(host), source, folder)
 
 
 async def _copied(git: Git, source: Path, folder: TaskFolder) -> Repository:

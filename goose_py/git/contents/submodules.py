@@ -55,6 +55,11 @@ class Checkout:
         )
         return bound.with_env(GIT_OPTIONAL_LOCKS="1", **self.store.identity())
 
+    def rules_on(self, work_tree: Path, index: Path) -> Git:
+        """Git on files elsewhere by an index that is not ours, with the rules of this checkout besides those in the files."""
+        bound = self.store.git.at(self._git_dir if self.prefix else self.store.path, work_tree=work_tree, index=index)
+        return bound.with_env(GIT_OPTIONAL_LOCKS="0")
+
     @property
     def index(self) -> Path:
         return self._git_dir / "index" if self.prefix else self.store.index

@@ -193,7 +193,8 @@ async def _with_drivers(on: Git, paths: Iterable[str]) -> tuple[str, ...]:
 
 def _parsed(output: bytes) -> list[Merged]:
     """git-merge-tree(1), "OUTPUT", once for each pair: status NUL oid NUL, conflicted file entries where there are any, an
-    empty field, then messages as count NUL path... kind NUL text NUL, and another empty field."""
+    empty field, then messages as count NUL path... kind NUL text NUL, and another empty field, in which git's advice on
+    submodules may stand."""
     fields = output.split(b"\0")
     found: list[Merged] = []
     position = 0
@@ -202,7 +203,7 @@ def _parsed(output: bytes) -> list[Merged]:
         unmerged = {path_from_bytes(row.partition(b"\t")[2]) for row in fields[position + 2 : end]}
         position = end + 1
         said: list[Conflict] = []
-        while position < len(fields) and fields[position]:
+        while position < len(fields) and fields[position].isdigit():
             last = position + 1 + int(fields[position])
             names = tuple(map(path_from_bytes, fields[position + 1 : last]))
             said.append(Conflict(names, fields[last].decode(), fields[last + 1].decode("utf-8", "replace").strip()))

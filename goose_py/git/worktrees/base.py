@@ -253,7 +253,7 @@ async def _submodules(repository: Repository, scratch: Path, caps: Caps) -> tupl
         place = located(repository.root, path)
         if place.is_symlink() or not os.path.lexists(place / ".git"):
             continue
-        inner = await Repository.open(repository.git, place)
+        inner = await repository.beside(place)
         if inner.root != place or inner.head.unborn:
             continue
         base = await base_with_changes(inner, scratch, caps)

@@ -11,15 +11,16 @@ import asyncio
 import json
 import os
 import re
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from goose_py.files import delete_folder
 from goose_py.git.errors import GitError, from_os_error
 from goose_py.git.inert import InertSettings
 from goose_py.git.repository import Repository, read_ref, update_ref
@@ -40,6 +41,7 @@ _MOST_FILES: Final = 5000
 _DEEPEST: Final = 16
 _PACKED_BYTES: Final = 64 * 1024 * 1024
 _LOG_BYTES: Final = 256 * 1024
+_RULES_BYTES: Final = 4 * 1024 * 1024
 _LONGEST_NAME: Final = 200
 
 
@@ -67,7 +69,8 @@ class _Note(msgspec.Struct, frozen=True):
 class CommitStore:
     """`folder` is the git directory; what is known about it lies beside it, out of reach from inside. `where` is the worktree.
     The task's commits are kept at `reference` in the user's repository, and other refs that it made below
-    `refs/goose/<task_id>`. `branch` is what HEAD is called inside, None where it is on no branch."""
+    `refs/goose/<task_id>`. `branch` is what HEAD is called inside, None where it is on no branch. `own_rules` is a file of what
+    git leaves out there besides what the user's leaves out."""
 
     folder: Path
     repository: Repository
@@ -76,6 +79,7 @@ class CommitStore:
     task_id: str
     reference: str
     branch: str | None
+    own_rules: Path
 
     async def prepare(self) -> OwnGitDir | None:
         """Makes what is missing, from how things stand in the repository. None where the task's commits are gone, or the
@@ -128,6 +132,18 @@ class CommitStore:
         if self.folder.is_dir() and not self._earlier:
             put_in_place(index, self.folder / "index")
 
+    def show_rules(self) -> None:
+        """Gives the git inside the rules of `own_rules`. One that is made later has them."""
+        with UntrustedFolder.opened(self.folder) as folder:
+            if folder is None or self._earlier:
+                return
+            with folder.within("info") as info:
+                if info is None:
+                    return
+                before = info.read("exclude", _RULES_BYTES) or b""
+                if (now := _with_rules(before, self.own_rules)) != before:
+                    info.write("exclude", now)
+
     def forget(self) -> None:
         """After everything was adopted: what comes next begins anew. What could not be taken over stays, beside it."""
         note = self._note()
@@ -135,7 +151,8 @@ class CommitStore:
             self.folder.rename(self.folder.with_name(f"{self.folder.name}.left-{os.urandom(4).hex()}"))
         self._note_file.unlink(missing_ok=True)
         for folder in (self.folder, self.folder.with_name(f"{self.folder.name}.fixed")):
-            shutil.rmtree(folder, ignore_errors=True)
+            with suppress(OSError):
+                delete_folder(folder)
 
     # What is known of it
 
@@ -342,6 +359,8 @@ class CommitStore:
         with tempfile.TemporaryDirectory(prefix="commits-", dir=self.folder.parent) as scratch:
             fresh, fixed = Path(scratch) / "git", self.folder.with_name(f"{self.folder.name}.fixed")
             plan.write(fresh)
+            exclude = fresh / "info" / "exclude"
+            exclude.write_bytes(_with_rules(exclude.read_bytes() if exclude.is_file() else b"", self.own_rules))
             self._handed_out.write_bytes((fresh / "packed-refs").read_bytes())
             plan.write_fixed(fresh, fixed)
             state = self._read_state(fresh)
@@ -352,6 +371,12 @@ class CommitStore:
             # Handed out at the same time it comes either with this copy, or after the folder is there.
             put_in_place(index, self.folder / "index")
         self._write_note(_Note(plan.tip, tuple(map(str, plan.stores)), state))
+
+
+def _with_rules(before: bytes, rules: Path) -> bytes:
+    lines = before.split(b"\n")
+    added = [line for line in rules.read_bytes().split(b"\n") if line not in lines] if rules.is_file() else []
+    return b"\n".join([before.removesuffix(b"\n"), *added, b""]) if added else before
 
 
 def _is_name(name: str) -> bool:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import os
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from goose_py.files import delete_folder
 from goose_py.git.errors import GitError, GitFailed, WorktreeExists
 from goose_py.git.repository import Repository
 from goose_py.git.runner import translated
-from goose_py.git.untrusted import put_in_place, read_small
+from goose_py.git.untrusted import put_in_place, read_small, write_small
 
 
 async def add_linked(repository: Repository, where: Path, wanted: str, commit: str) -> str:
@@ -81,6 +81,27 @@ def admin_dir(repository: Repository, where: Path) -> Path:
     raise GitError(f"git has no record of the worktree {where}; repair it with `git worktree repair`.")
 
 
+def record_of(repository: Repository, *places: Path) -> Path | None:
+    """The folder in which git keeps what it knows of a linked worktree that is, or was, at one of `places`."""
+    wanted = {os.path.realpath(place / ".git") for place in places}
+    records = (repository.common_dir / "worktrees").glob("*")
+    return next((record for record in records if any(_leads_to(record, each) for each in wanted)), None)
+
+
+def repair_linked(repository: Repository, where: Path, before: Path) -> None:
+    """As `git worktree repair`, for a worktree that was at `before`: it and git's record of it lead to each other again. None
+    of its content is believed."""
+    record = record_of(repository, before, where)
+    if record is None:
+        return
+    if not _leads_to(record, os.path.realpath(where / ".git")):
+        write_small(record / "gitdir", f"{where / '.git'}\n")
+        with suppress(OSError):
+            (record / "gitdir").chmod(stat.S_IMODE((record / "HEAD").stat().st_mode))
+    if where.is_dir() and read_small(where / ".git") != f"gitdir: {record}\n":
+        write_small(where / ".git", f"gitdir: {record}\n")
+
+
 def _leads_to(folder: Path, wanted: str) -> bool:
     pointer = folder / "gitdir"
     return pointer.is_file() and os.path.realpath(pointer.read_text().strip()) == wanted
@@ -112,7 +133,7 @@ async def remove_linked(repository: Repository, where: Path) -> None:
         where.rename(gone)
     await forget_linked(repository, where)
     if gone.exists():
-        await asyncio.to_thread(_delete_folder, gone)
+        await asyncio.to_thread(delete_folder, gone)
 
 
 async def forget_linked(repository: Repository, where: Path) -> None:
@@ -126,24 +147,3 @@ def _names(wanted: str) -> Iterator[str]:
     for name in (wanted, wanted.replace("/", "-")):
         yield name
         yield from (f"{name}-{number}" for number in range(2, 100))
-
-
-def _delete_folder(folder: Path) -> None:
-    """Whatever an agent left in it: folders that may not be read or written, and thousands within each other. Each is moved to
-    the top before it is emptied, so that no path gets too long for the system."""
-    waiting, number = [folder], itertools.count()
-    while waiting:
-        current = waiting.pop()
-        current.chmod(0o700)
-        with os.scandir(current) as entries:
-            listing = list(entries)
-        for entry in listing:
-            if not entry.is_dir(follow_symlinks=False):
-                Path(entry.path).unlink()
-                continue
-            inner = Path(entry.path)
-            inner.chmod(0o700)
-            waiting.append(inner.rename(folder / f".{next(number)}-{os.urandom(6).hex()}"))
-        if current != folder:
-            current.rmdir()
-    folder.rmdir()

@@ -24,6 +24,8 @@ FOLDER: Final = "/run/goose-py/git"
 OBJECTS: Final = "/run/goose-py/objects"
 """The folder of the object stores that it borrows from, by their number."""
 
+_ITSELF: Final = ".\n"
+"""Of `commondir`: one that a command has put there would name another folder for the rest (gitrepository-layout(5))."""
 _MOST_STORES: Final = 32
 _STORE_ENTRY: Final = re.compile(r"[0-9a-f]{2}|pack|info|tmp_.*|.*\.lock")
 _INFO_BYTES: Final = 4 * 1024 * 1024
@@ -88,15 +90,18 @@ class Plan:
             _put(folder / own, f"{self.tip}\n")
         _put(folder / "HEAD", f"ref: {own}\n" if own else f"{self.tip}\n")
         _put(folder / "objects" / "info" / "alternates", "".join(f"{OBJECTS}/{n}\n" for n in range(len(self.stores))))
+        _put(folder / "commondir", _ITSELF)
         _put(folder / "config", "".join(_line(key, value) for key, value in self._configuration(folder)))
         self._copy_the_rest(folder)
 
     def write_fixed(self, folder: Path, fixed: Path) -> None:
-        """What names programs, configuration and hooks, to be laid over what a command may write: a later one that only looks
-        must not run what an earlier one has put there. The hooks are the user's, and run inside as they would outside."""
+        """What names programs, configuration, hooks and another folder for both, to be laid over what a command may write: a
+        later one that only looks must not run what an earlier one has put there. The hooks are the user's, and run inside as
+        they would outside."""
         shutil.rmtree(fixed, ignore_errors=True)
         (fixed / "hooks").mkdir(parents=True)
         shutil.copyfile(folder / "config", fixed / "config")
+        _put(fixed / "commondir", _ITSELF)
         with UntrustedFolder.opened(self.repository.common_dir) as common:
             if common is None:
                 return

@@ -310,6 +310,11 @@ class TaskWorktree:
         return found
 
     @property
+    def note_of_copies(self) -> Path:
+        """What was copied into the worktree besides its base: kept as long as the worktree is there."""
+        return self.store.path / "copied.json"
+
+    @property
     def commits(self) -> CommitStore:
         """The git directory that a sandboxed task sees, and the way of its commits from there."""
         return CommitStore(
@@ -320,6 +325,7 @@ class TaskWorktree:
             task_id=self.task_id,
             reference=self.reference,
             branch=self.branch or self.base.branch,
+            own_rules=self.store.own_rules,
         )
 
     @property
@@ -448,6 +454,7 @@ class TaskWorktree:
             raise WorktreeExists(self.path)
         await self.commits.adopt()
         await asyncio.to_thread(self.commits.forget)
+        self.note_of_copies.unlink(missing_ok=True)
         tree = tree or (await self.snapshots())[-1]
         tip = await self.tip()
         start = tip or await read_ref(self.repository.bound, self._tip_ref) or self.base.commit

@@ -424,7 +424,7 @@ def copy_of(history: Iterable[ev.Record]) -> str:
     """The folder that the task has a copy of, "" where it works on a repository of the user's."""
     found = ""
     for record in history:
-        if isinstance(record.event, ev.SessionStarted):
+        if isinstance(record.event, (ev.SessionStarted, ev.RepositoryMoved)):
             found = record.event.copy_of
     return found
 

@@ -10,10 +10,11 @@ press several keys at once. So a *burst*, what is there to be read at one time, 
 - Of what is left, an Enter or a Tab that did not come alone is dropped: nothing is sent by a key that may be part of a paste.
   (Of escape sequences alone, as in the kitty protocol, where no key is a plain character, a burst was typed.)
 
-A bracketed paste goes on to its end marker; no escape sequence ends it. An end marker in the clipboard itself (good terminals
-take it out) looks like the real one. But what a terminal writes of one paste follows without a pause, while nobody's next key
-comes within a tenth of a second: so all that arrives before there was `QUIET` belongs to the paste and is text, after an end
-marker as well. The last end marker is taken for the real one and left out.
+A bracketed paste goes on to its end marker, or to a Ctrl+C or Escape with silence around it; no escape sequence ends it. An
+end marker in the clipboard itself (good terminals take it out) looks like the real one. But what a terminal writes of one
+paste follows without a pause, while nobody's next key comes within a tenth of a second: so all that arrives before there was
+`QUIET` belongs to the paste and is text, after an end marker as well. The last end marker is taken for the real one and left
+out.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ START, END = "\x1b[200~", "\x1b[201~"
 QUIET = 0.1
 """Seconds of silence after which a paste is over."""
 STALLED = 1.0
-"""Seconds of silence after which what came of a paste without an end is shown, and Ctrl+C breaks it off."""
+"""Seconds of silence after which what came of a paste without an end is shown."""
 ESCAPE = 0.025
 """Seconds in which the rest of an escape sequence follows its first character."""
 LETTERS = 3
@@ -90,7 +91,8 @@ class Bursts:
         """Within brackets: no end marker came yet."""
         self._line = ""
         """The whole of a burst that is one line with its end, while nothing has followed it."""
-        self._stalled = False
+        self._stalled = self._paused = self._escaping = False
+        """Within brackets: what came late was shown; nothing came for `QUIET`; all that came since is Escape."""
 
     @property
     def patience(self) -> float | None:
@@ -98,9 +100,9 @@ class Bursts:
             return ESCAPE
         if self._paste is None:
             return None
-        if not self._open:
+        if not (self._open and self._paused):
             return QUIET
-        return None if not self._paste else QUIET if self._stalled else STALLED
+        return STALLED if self._paste else None
 
     def feed(self, data: bytes) -> list[Pasted | Entered | Pressed]:
         text = self._unfinished + self._decode(data)
@@ -131,8 +133,14 @@ class Bursts:
             return [Pressed(late[:2], alone=len(late) <= 2), *self._burst(late[2:], alone=False)]
         if self._paste is None or seconds < (self.patience or float("inf")):
             return []
+        if self._escaping:
+            self._paste.pop()
+            self._open = False
         text = "".join(self._paste)
         if self._open:
+            self._paused = True
+            if not self._stalled and seconds < STALLED:
+                return []
             self._paste, self._stalled = [], True
         else:
             self._paste = None
@@ -145,10 +153,13 @@ class Bursts:
     def _go_on(self, text: str) -> list[Pasted | Entered | Pressed]:
         """More of a paste, or what follows it without a pause."""
         if self._paste is None:
-            self._paste, self._tail, self._open, self._stalled, self._line = [], "", False, False, ""
-        if self._stalled and not self._paste and text == "\x03":
-            self._open = self._stalled = False
+            self._paste, self._tail, self._open, self._line = [], "", False, ""
+            self._stalled = self._paused = False
+        paused, self._paused = self._paused, False
+        if paused and text == "\x03":
+            self._open = False
             return []
+        self._escaping = paused and text == "\x1b"
         found: list[Pasted | Entered | Pressed] = []
         while text:
             if self._open:

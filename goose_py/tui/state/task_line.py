@@ -25,6 +25,7 @@ _NEEDS: dict[str, Need] = {
     "merged": "done",
     "rejected": "done",
     "cancelled": "waiting",
+    "foreign": "done",
 }
 
 

@@ -9,6 +9,7 @@ from goose_py.protocol.events import (
     ChangesApplied,
     ChangesRecorded,
     Rebased,
+    RepositoryMoved,
     Rewound,
     VerificationFinished,
 )
@@ -76,6 +77,10 @@ def _rebased(state: ViewState, event: Rebased) -> ViewState:
     return notice(replace(state, base_tree=event.base_tree), "changes", text, f"undo with {event.undo}")
 
 
+def _repository_moved(state: ViewState, event: RepositoryMoved) -> ViewState:
+    return notice(state, "changes", f"the repository is at {event.repository} now")
+
+
 CASES: Cases = {
     ChangesRecorded: _changes_recorded,
     VerificationFinished: _verification_finished,
@@ -83,4 +88,5 @@ CASES: Cases = {
     ChangesApplied: _changes_applied,
     Rewound: _rewound,
     Rebased: _rebased,
+    RepositoryMoved: _repository_moved,
 }

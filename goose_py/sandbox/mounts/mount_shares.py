@@ -16,7 +16,8 @@ import stat
 import sys
 
 _CLONE_NEWNS, _CLONE_NEWUSER = 0x00020000, 0x10000000
-_MS_NOSUID, _MS_NODEV, _MS_REC, _MS_SLAVE = 2, 4, 1 << 14, 1 << 19
+_MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_REC, _MS_SLAVE = 1, 2, 4, 1 << 14, 1 << 19
+_MNT_DETACH = 2
 _FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -57,19 +58,37 @@ def mount(source, upper, work, target):
 
 
 def hide(merged, path):
-    """Take a file or folder out of the merged view; the user's own stays."""
+    """Take a file out of the merged view, and cover a folder; the user's own stays. What the task has put in the way of it
+    hides it as well."""
     parent, _, name = path.rpartition("/")
     try:
         folder = folder_below(merged, parent) if parent else os.dup(merged)
         if stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
-            import shutil
-
-            shutil.rmtree(f"/proc/self/fd/{folder}/{name}")
+            place = f"/proc/self/fd/{folder_below(folder, name)}".encode()
+            _check(_libc.mount(b"tmpfs", place, b"tmpfs", _MS_NOSUID | _MS_NODEV | _MS_RDONLY, b"mode=0555,size=4k"))
         else:
             os.unlink(name, dir_fd=folder)
         os.close(folder)
-    except FileNotFoundError:
-        pass
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            raise
+
+
+def mount_share(workspace, share):
+    """Raises OSError, and then nothing is mounted."""
+    source = os.open(share["source"], _FOLDER)
+    upper, work = os.open(share["upper"], _FOLDER), os.open(share["work"], _FOLDER)
+    target, absolute = share["target"], share["target"].startswith("/")
+    mount(source, upper, work, os.open(target, _FOLDER) if absolute else folder_below(workspace, target))
+    # Opened again: what was opened before lies below the mount.
+    merged = os.open(target, _FOLDER) if absolute else folder_below(workspace, target)
+    try:
+        os.chmod("work", 0o700, dir_fd=work)  # the kernel makes it so that not even its owner can delete it
+        for path in share["hidden"]:
+            hide(merged, path)
+    except OSError:
+        _libc.umount2(f"/proc/self/fd/{merged}".encode(), _MNT_DETACH)
+        raise
 
 
 def mount_all(wanted):
@@ -79,15 +98,7 @@ def mount_all(wanted):
     reasons = []
     for share in wanted["shares"]:
         try:
-            source = os.open(share["source"], _FOLDER)
-            upper, work = os.open(share["upper"], _FOLDER), os.open(share["work"], _FOLDER)
-            target, absolute = share["target"], share["target"].startswith("/")
-            mount(source, upper, work, os.open(target, _FOLDER) if absolute else folder_below(workspace, target))
-            os.chmod("work", 0o700, dir_fd=work)  # the kernel makes it so that not even its owner can delete it
-            # Opened again: what was opened before lies below the mount.
-            merged = os.open(target, _FOLDER) if absolute else folder_below(workspace, target)
-            for path in share["hidden"]:
-                hide(merged, path)
+            mount_share(workspace, share)
             reasons.append("")
         except OSError as error:
             reasons.append(error.strerror or errno.errorcode.get(error.errno, "it failed"))

@@ -20,6 +20,7 @@ from typing import Final
 
 import msgspec
 
+from goose_py.sandbox.mounts.mount_points import mount_point
 from goose_py.sandbox.policy import Namespaces, Policy, Share
 
 NSENTER: Final = Path("/usr/bin/nsenter")
@@ -114,14 +115,26 @@ def _layered(shares: Sequence[Share], held: "_Held", folder: Path) -> Mounted:
 
 class ShareWatch:
     """Notices that the user has changed what a task shares, which no overlay shows in one piece: by the times of the folder, of
-    what is directly in it, and of the packages of a virtual environment."""
+    what is directly in it, and of the packages of a virtual environment. And that the task has moved or removed the folder
+    that a share hangs on, with which it goes."""
 
-    def __init__(self, shares: Sequence[Share], say: Callable[[str], None]) -> None:
+    def __init__(self, workspace: Path, shares: Sequence[Share], say: Callable[[str], None]) -> None:
         self._say = say
         self._known = {share.path: (share.source, _times(share.source)) for share in shares}
+        hung = (workspace / share.path for share in shares if share.upper is not None and not share.path.is_absolute())
+        self._hung = {place: _inode_at(place) for place in hung}
+        self._workspace = workspace
 
     def look(self) -> None:
         """Says what is different; of each share once."""
+        for place, inode in tuple(self._hung.items()):
+            if _inode_at(place) != inode:
+                del self._hung[place]
+                name = place.relative_to(self._workspace)
+                self._say(
+                    f"The task has moved or removed the folder that {name} of your checkout hangs on, so commands do not see "
+                    "it there any more; when the task is resumed it is shared anew."
+                )
         for path, (source, known) in tuple(self._known.items()):
             if _times(source) != known:
                 del self._known[path]
@@ -219,6 +232,13 @@ def _opened(stack: contextlib.ExitStack, path: str) -> int:
     return number
 
 
+def _inode_at(place: Path) -> int | None:
+    try:
+        return place.lstat().st_ino
+    except OSError:
+        return None
+
+
 def _inode(number: int) -> int:
     return os.fstat(number).st_ino
 
@@ -236,21 +256,3 @@ def _locked(file: Path, how: int) -> Iterator[bool]:
             yield True
     finally:
         os.close(number)
-
-
-def mount_point(workspace: Path, part: Path) -> bool:
-    """Makes the empty folder that a mount at `part` of the workspace hangs on. False where something of the task's stands
-    there, or something that it has put in the way."""
-    place = workspace
-    if not workspace.is_dir():
-        return False
-    for name in part.parts:
-        place /= name
-        if place.is_symlink() or (place.exists() and not place.is_dir()):
-            return False
-    try:
-        place.mkdir(parents=True, exist_ok=True)
-        with os.scandir(place) as entries:
-            return next(entries, None) is None
-    except OSError:
-        return False
