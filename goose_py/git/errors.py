@@ -64,7 +64,7 @@ class RefMoved(GitError):
 
 class WorktreeExists(GitError):
     def __init__(self, where: Path) -> None:
-        super().__init__(f"{where} already exists and is not empty; choose another place for the worktree.")
+        super().__init__(f"{where} already exists and is not empty, and it is no worktree of the task: move it away first.")
         self.where = where
 
 

@@ -295,6 +295,11 @@ def _git(policy: Policy) -> list[str]:
     pointer, git = _real(policy.workspace) / ".git", policy.git
     seen = [_real(policy.seen_at), *(name for name in _other_names(policy) if _outlives(policy, name))]
     places = seen if os.path.lexists(pointer) else []
+    if places and (pointer.is_symlink() or (git is not None and not pointer.is_file())):
+        raise SandboxError(
+            f"{pointer} is not the file any more that git made there: its user has to move it away, and to say "
+            "`git worktree repair` in the checkout."
+        )
     if git is None:
         return [word for place in places for word in ("--ro-bind", str(pointer), str(place / ".git"))]
     mounts = ["--bind", str(git.folder), GIT_DIR]

@@ -1,12 +1,13 @@
 """Starting processes inside a sandbox."""
 
 import asyncio
+import errno
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import msgspec
 
-from goose_py.sandbox.policy import Level, Policy, SpawnSpec
+from goose_py.sandbox.policy import Level, Policy, SandboxError, SpawnSpec
 
 
 class Sandbox(Protocol):
@@ -37,7 +38,8 @@ async def spawn(spec: SpawnSpec, stdout: int, stderr: int) -> asyncio.subprocess
 
 
 class BoundSpawn(msgspec.Struct, frozen=True):
-    """A starter of processes under one policy: what the developer extension is handed as its `spawn`."""
+    """A starter of processes under one policy: what the developer extension is handed as its `spawn`. Raises OSError,
+    whose text is the sandbox's own sentence where that refuses."""
 
     sandbox: Sandbox
     policy: Policy
@@ -45,7 +47,11 @@ class BoundSpawn(msgspec.Struct, frozen=True):
     async def __call__(
         self, argv: Sequence[str], *, cwd: str, env: Mapping[str, str], stdout: int, stderr: int
     ) -> asyncio.subprocess.Process:
-        return await spawn(self.sandbox.wrap(argv, cwd, env, self.policy), stdout, stderr)
+        try:
+            spec = self.sandbox.wrap(argv, cwd, env, self.policy)
+        except SandboxError as error:
+            raise OSError(errno.EPERM, str(error).rstrip(".")) from error
+        return await spawn(spec, stdout, stderr)
 
 
 def bind(sandbox: Sandbox, policy: Policy) -> BoundSpawn:

@@ -176,3 +176,16 @@ def test_a_checkout_that_holds_the_home_or_the_system_is_not_covered(tmp_path: P
     assert can_be_covered(tmp_path / "home" / "project", home) and can_be_covered(Path("/opt/project"), home)
     for checkout in (home, tmp_path, Path("/"), Path("/etc"), Path("/usr"), Path("/proc/self"), Path("/sys")):
         assert not can_be_covered(checkout, home), checkout
+
+
+async def test_git_inside_takes_nothing_from_where_a_command_says(sandbox: Sandbox, tmp_path: Path) -> None:
+    """`commondir` names the folder of git's configuration, and so of the programs that git runs."""
+    policy = a_task(tmp_path, tmp_path / "project")
+    program = "[core]\\n\\tfsmonitor = touch /tmp/ran; false\\n"
+    evil = f"mkdir -p evil; cp -r /run/goose-py/git/. evil; printf '{program}' >> evil/config"
+    attempts = (f"echo {tmp_path}/project/evil > commondir", "rm -f commondir", "mv commondir x", "ln -sf /tmp commondir")
+    for put in attempts:
+        code, output = await run(sandbox, policy, f"{evil}; cd /run/goose-py/git && {put}")
+        assert code != 0 and ("Read-only" in output or "busy" in output), output
+    _, output = await run(sandbox, policy, "git status -s f; git rev-parse --git-common-dir; git log --format=%s; ls /tmp/ran")
+    assert output.startswith(" M f\n/run/goose-py/git\none\n") and "No such file" in output, output

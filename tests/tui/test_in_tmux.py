@@ -91,6 +91,20 @@ async def test_a_queue_whose_workers_were_killed_is_restarted_by_a_screen_that_i
         await ended(user, second, "idle", "awaiting review")
 
 
+@pytest.mark.case("P09")
+async def test_a_screen_sees_that_the_worker_was_killed_and_a_message_goes_on(user, terminal):
+    stands = calls(("shell", {"command": "sleep 307"}))
+    async with answered(user, [stands, {"text": "I go on from here."}], config='mode = "auto"'):
+        await terminal.open()
+        await terminal.ask("Take the discount off")
+        await terminal.shows("Shell sleep 307", "esc interrupts")
+        kill_worker(folder_of(user, task_of(user)))
+        screen = await terminal.shows("not running; your next message starts it again", "interrupted", "Its process ended")
+        assert "esc interrupts" not in screen
+        await terminal.ask("Go on")
+        await terminal.shows("I go on from here.", "✓ done")
+
+
 REVISED = [
     calls(("read", {"path": "cart.py"}), text="I look first."),
     calls(PLAN, ("write", {"path": "cart.py", "content": CART_CHANGED})),

@@ -71,7 +71,7 @@ async def attach_linked(repository: Repository, where: Path, branch: str) -> Non
 
 def admin_dir(repository: Repository, where: Path) -> Path:
     """The folder in which git keeps the HEAD and index of a linked worktree. Raises GitError where it knows of none."""
-    wanted = os.path.realpath(where / ".git")
+    wanted = os.path.realpath(where) + "/.git"
     named = Path((read_small(where / ".git") or "").removeprefix("gitdir:").strip())
     if named.parent == repository.common_dir / "worktrees" and _leads_to(named, wanted):
         return named  # the usual case: to ask each of them takes its time where they are many
@@ -104,7 +104,8 @@ def repair_linked(repository: Repository, where: Path, before: Path) -> None:
 
 def _leads_to(folder: Path, wanted: str) -> bool:
     pointer = folder / "gitdir"
-    return pointer.is_file() and os.path.realpath(pointer.read_text().strip()) == wanted
+    named = Path(os.fsdecode(pointer.read_bytes().strip())) if pointer.is_file() else Path()
+    return f"{os.path.realpath(named.parent)}/{named.name}" == wanted  # not where a link leads that took its place
 
 
 def put_index(repository: Repository, where: Path, index: Path) -> None:

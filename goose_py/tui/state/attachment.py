@@ -10,6 +10,7 @@ from goose_py.protocol.commands import AnyCommand
 from goose_py.protocol.errors import GooseError
 from goose_py.protocol.frames import Recorded
 from goose_py.tui.services import Connection
+from goose_py.tui.state.cases.turns import cut_off
 from goose_py.tui.state.reducer import reduce
 from goose_py.tui.state.view_state import ViewState
 
@@ -19,7 +20,8 @@ BATCH = 200
 
 class Attachment:
     """`run` reads until the worker ends; then it can be run again, and goes on where it stopped. `version` grows with every
-    change, so that a timer can tell whether there is something to draw."""
+    change, so that a timer can tell whether there is something to draw. `state` is what the worker has said; where it ended in
+    the middle of a turn, with that turn cut off, which nobody has written down yet."""
 
     def __init__(
         self,
@@ -28,7 +30,7 @@ class Attachment:
         changed: Callable[[], None] = lambda: None,
     ) -> None:
         self.task_id = task_id
-        self.state = ViewState()
+        self.state = self._said = ViewState()
         self.version = 0
         self.status: Literal["connecting", "attached", "gone", "failed"] = "connecting"
         self.problem = ""
@@ -46,7 +48,7 @@ class Attachment:
         """Raises GooseError where the worker could not be reached; `status` and `problem` say so too."""
         self.restarting()
         try:
-            self._connection = await self._connect(self.task_id, self.state.seq)
+            self._connection = await self._connect(self.task_id, self._said.seq)
         except GooseError as error:
             self._set("failed", str(error))
             raise
@@ -66,13 +68,14 @@ class Attachment:
             await self._read(self._connection)
         finally:
             connection, self._connection = self._connection, None
+            self.state = cut_off(self._said)
             self._set("gone")
             await connection.close()
 
     async def _read(self, connection: Connection) -> None:
         taken = 0
         async for frame in connection.frames():
-            self.state = reduce(self.state, frame.record if isinstance(frame, Recorded) else frame.delta)
+            self.state = self._said = reduce(self._said, frame.record if isinstance(frame, Recorded) else frame.delta)
             self.version += 1
             self._changed()
             taken += 1

@@ -136,6 +136,13 @@ def _turn_ended(state: ViewState, event: TurnEnded) -> ViewState:
     return notice(state, _OUTCOME_KINDS[event.outcome], _OUTCOMES[event.outcome], event.detail)
 
 
+def cut_off(state: ViewState) -> ViewState:
+    """The same where the worker has ended: a turn that was under way is not going on."""
+    if not state.running:
+        return state
+    return _turn_ended(state, TurnEnded(outcome="interrupted", detail="Its process ended; your next message goes on."))
+
+
 _OUTCOMES = {
     "failed": "the agent failed",
     "interrupted": "interrupted",
