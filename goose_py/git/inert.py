@@ -25,6 +25,7 @@ _PATHS = ("core.excludesfile", "core.attributesfile")
 _PERSON = ("user.name", "user.email", "author.name", "author.email", "committer.name", "committer.email")
 _CUSTOMS = ("commit.gpgsign", "core.hookspath")
 _LFS_STORAGE = "lfs.storage"
+_FILTER = re.compile(r"filter\.(.*)\.(clean|process)", re.DOTALL)
 # What git prints, and where branches belong: names no program, file or credential. Addresses are shown without these.
 _SHOWN = (
     r"core\.(abbrev|quotepath|whitespace|commentchar|checkroundtripencoding)",
@@ -43,8 +44,9 @@ class InertSettings:
     """`values`: configuration that names no program and can therefore be copied. Author and committer as git would take them
     (git-commit(1), "Commit Information"); not `author_known` where nobody has said who that is. `signs` and `hooks_path`: what
     the user's own commits do, which ours only tell of. `lfs_storage` is where Git LFS keeps its files where that is not `lfs`
-    in the git directory. `shown` are settings by which git says in a task what it says in the checkout, credentials struck out;
-    `excludes` and `attributes` the user's own files of patterns, their usual places included."""
+    in the git directory; `filters` are the names of those that have a program. `shown` are settings by which git says in a task
+    what it says in the checkout, credentials struck out; `excludes` and `attributes` the user's own files of patterns, their
+    usual places included."""
 
     values: tuple[tuple[str, str], ...]
     author_name: str
@@ -55,6 +57,7 @@ class InertSettings:
     signs: bool = False
     hooks_path: str = ""
     lfs_storage: str = ""
+    filters: frozenset[str] = frozenset()
     shown: tuple[tuple[str, str], ...] = ()
     excludes: Path | None = None
     attributes: Path | None = None
@@ -66,7 +69,8 @@ class InertSettings:
 
 async def read_inert_settings(repository: Repository) -> InertSettings:
     """From the repository, the user's and the system's configuration. `git config` executes nothing of what it reads."""
-    wanted = "|".join((*_KEYS, *_PATHS, *_PERSON, *_CUSTOMS, _LFS_STORAGE)).replace(".", r"\.") + "|" + "|".join(_SHOWN)
+    wanted = "|".join((*_KEYS, *_PATHS, *_PERSON, *_CUSTOMS, _LFS_STORAGE)).replace(".", r"\.")
+    wanted += "|" + "|".join((*_SHOWN, _FILTER.pattern))
     done = await _with_all_scopes(repository.bound).run(
         "config", "--includes", "--show-scope", "-z", "--get-regexp", f"^({wanted})$", ok=(0, 1)
     )
@@ -106,6 +110,7 @@ async def read_inert_settings(repository: Repository) -> InertSettings:
         signs=_boolean(found.get("commit.gpgsign", "")) == "true",
         hooks_path=_expanded(found.get("core.hookspath", ""), home),
         lfs_storage=_expanded(found.get(_LFS_STORAGE, ""), home),
+        filters=frozenset(name[1] for key, value in found.items() if value and (name := _FILTER.fullmatch(key))),
         shown=tuple(shown),
         excludes=_patterns(repository, _users(repository, paths, scopes, "core.excludesfile"), "ignore"),
         attributes=_patterns(repository, _users(repository, paths, scopes, "core.attributesfile"), "attributes"),

@@ -27,7 +27,7 @@ from goose_py.review.errors import CannotApply, UncommittedOverlap, listed
 from goose_py.review.files import Placed, Write, place, standing_at
 from goose_py.review.merge import PathChange, base_moved, changed_submodules, path_changes
 from goose_py.review.recovery import recover
-from goose_py.review.temporary_names import APPLY
+from goose_py.review.temporary_names import APPLY, home_of
 
 NAMES = ("your-files", "task")
 """What git calls the two sides in what it says of a conflict."""
@@ -316,6 +316,5 @@ async def put_in_place(repository: Repository, writes: Sequence[Write], aside: P
 
 
 def aside_of(repository: Repository, kind: str = APPLY) -> Path:
-    """A name for a folder on the checkout's file system, in the git directory where that is possible: out of sight."""
-    same = repository.git_dir.stat().st_dev == repository.root.stat().st_dev
-    return (repository.git_dir if same else repository.root) / f"{kind}{os.getpid()}-{os.urandom(4).hex()}"
+    """A name for a folder on the checkout's file system, out of sight where that is possible."""
+    return home_of(repository.git_dir, repository.root) / f"{kind}{os.getpid()}-{os.urandom(4).hex()}"

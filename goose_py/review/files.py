@@ -198,7 +198,8 @@ def _is_within(root: Path, name: str) -> bool:
         path = path_to_bytes(name)
     except ValueError:
         return False
-    return b"\0" not in path and not {b"", b".", b".."} & set(path.split(b"/")) and not below_symlink(root, path)
+    parts = {part.lower() for part in path.split(b"/")}
+    return b"\0" not in path and not {b"", b".", b"..", b".git"} & parts and not below_symlink(root, path)
 
 
 def _is_placed(here: Signature | None, staged: list[int] | None) -> bool:

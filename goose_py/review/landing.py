@@ -25,7 +25,7 @@ from goose_py.review.checkout_state import CheckoutState
 from goose_py.review.commit_customs import require_author
 from goose_py.review.errors import ApprovalOutdated, BaseMoved, CannotApply
 from goose_py.review.index_lock import Journal, index_locked
-from goose_py.review.merge import merged_onto, name_in_markers, path_changes, refuse_submodules
+from goose_py.review.merge import merged_onto, name_in_markers, path_changes, refuse_filtered, refuse_submodules
 from goose_py.review.recovery import REFLOG, index_copies, recover
 from goose_py.review.temporary_names import LEFTOVER
 from goose_py.review.users_work import apart_from_users_work, head_tree, refuse_users_work, with_users_work
@@ -79,8 +79,7 @@ async def prepare_landing(
         raise BaseMoved(f"the branch {branch} no longer exists; choose another one to merge into. Nothing was changed.")
     if approval.empty:
         raise CannotApply("nothing of this change was kept, so there is nothing to merge.")
-    require_author(store)
-    await refuse_submodules(store, approval.base_tree, approval.tree)
+    await _refuse_what_no_commit_holds(worktree, approval, history, with_changes=with_changes)
     tip_tree = await repository.tree_of(tip)
     if history == "commits":
         replayed = await _replayed(worktree, approval, tip, tip_tree, message, _Onto(worktree, branch, with_changes))
@@ -143,8 +142,7 @@ async def commit_on_task_branch(
     repository, store = worktree.repository, worktree.store
     if approval.empty:
         raise CannotApply("nothing of this change was kept, so there is nothing to commit.")
-    require_author(store)
-    await refuse_submodules(store, approval.base_tree, approval.tree)
+    await _refuse_what_no_commit_holds(worktree, approval, history, with_changes=with_changes)
     before = await worktree.tip()
     if before is None:
         raise BaseMoved(f"the task's commits are gone: {worktree.reference} no longer exists. Nothing was changed.")
@@ -165,6 +163,19 @@ async def commit_on_task_branch(
     await worktree.keep_tip()
     await worktree.move_tip(commit, before, "goose-py: commit approved changes")
     return commit
+
+
+async def _refuse_what_no_commit_holds(
+    worktree: TaskWorktree, approval: Approval, history: History, *, with_changes: bool
+) -> None:
+    store, start = worktree.store, await head_tree(worktree)
+    require_author(store)
+    await refuse_submodules(store, approval.base_tree, approval.tree)
+    await refuse_filtered(store, start if with_changes else approval.base_tree, approval.tree)
+    for commit in await _own_commits(worktree) if history == "commits" else ():
+        tree = await worktree.repository.tree_of(commit)
+        await refuse_filtered(store, start, tree)
+        start = tree
 
 
 def _journal(checkout: Repository, landing: Landing) -> Journal:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from goose_py.git.contents.filters import filtered_in
+from goose_py.git.contents.lfs import FILES
 from goose_py.git.contents.submodules import LINK, filled_paths, made_among, readable_commits
 from goose_py.git.private import ABSENT, Entry, PrivateStore
 from goose_py.git.trees.merge import Merged, merge_trees
@@ -90,5 +92,25 @@ async def refuse_submodules(store: PrivateStore, base_tree: str, tree: str) -> N
             f"files inside the submodule {listed(names)} changed, which no commit of this repository can hold; nothing was "
             "changed. Leave the change in your checkout instead (`goose-py apply` without --how) and commit it in the "
             "submodule, or leave these files out of what you approve.",
+            names,
+        )
+
+
+async def refuse_filtered(store: PrivateStore, base_tree: str, tree: str) -> None:
+    """Raises CannotApply where a file changed that git passes through a program of the user's on its way into a commit: nobody
+    but that program knows what the commit may hold. Files of Git LFS are no such files: what they become is known."""
+    programs = store.settings.filters - {"lfs"}
+    if not programs:
+        return
+    changes = await path_changes(store, base_tree, tree)
+    known = {change.old[1] for change in changes}
+    fresh = [change.path for change in changes if change.new[0] in FILES and change.new[1] not in known]
+    filters = {path: name for path, name in (await filtered_in(store, tree, fresh)).items() if name in programs}
+    if filters:
+        names = [path_from_bytes(path) for path in sorted(filters)]
+        raise CannotApply(
+            f"{listed(names)} changed, whose content passes through the filter {filters[min(filters)]!r} on its way into a "
+            "commit, a program that goose-py does not run; nothing was changed. Leave the change in your files instead "
+            "(`goose-py apply` without --how) and commit it there, or leave these files out of what you approve.",
             names,
         )

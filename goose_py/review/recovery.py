@@ -15,7 +15,7 @@ from goose_py.git.errors import GitError, RefMoved, RepositoryBusy
 from goose_py.git.repository import Repository, common_dir_of, update_ref
 from goose_py.review.files import Placed, take_back_abandoned
 from goose_py.review.index_lock import LOCK, Journal, Left, journal_in, left_behind
-from goose_py.review.temporary_names import leftovers, sweep
+from goose_py.review.temporary_names import home_of, leftovers, sweep
 
 REFLOG = "goose-py: merge approved changes"
 
@@ -50,7 +50,9 @@ async def recover_all(repository: Repository) -> tuple[Recovered, ...]:
     found = []
     for git_dir in _git_dirs(repository.common_dir):
         journal = journal_in(git_dir)
-        if journal is None:
+        if journal is None and git_dir == repository.git_dir:
+            await asyncio.to_thread(_clear, repository)
+        elif journal is None:
             sweep(git_dir)
         elif (root := Path(journal.root)).is_dir():
             found.append(await recover(await repository.beside(root)))
@@ -86,9 +88,8 @@ async def recover(repository: Repository) -> Recovered | None:
 
 
 def _clear(repository: Repository) -> None:
-    for home in {repository.git_dir, repository.root}:
-        take_back_abandoned(repository.root, home)
-        sweep(home)
+    take_back_abandoned(repository.root, home_of(repository.git_dir, repository.root))
+    sweep(repository.git_dir)
 
 
 async def _ended(repository: Repository, left: Left) -> bool:

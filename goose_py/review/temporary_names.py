@@ -11,6 +11,12 @@ APPLY = f"{LEFTOVER}apply-"
 """What is put into a checkout's files alone, without a journal: see `review.files.take_back_abandoned`."""
 
 
+def home_of(git_dir: Path, root: Path) -> Path:
+    """Where what goes into a checkout is kept meanwhile: on its file system, in the git directory where that is possible. Only
+    there is looked for what was left: files of the checkout, whoever made them, may be called as ours are."""
+    return git_dir if git_dir.stat().st_dev == root.stat().st_dev else root
+
+
 def leftovers(home: Path) -> list[Path]:
     """Everything of ours in `home`, whosever it is. Blocking."""
     return list(home.glob(f"{LEFTOVER}*-*-*"))

@@ -17,7 +17,7 @@ from git_repos import GIT, Place, tree_of_folder
 from goose_py.git.private import PrivateStore
 from goose_py.git.repository import Repository
 from goose_py.git.runner import Git
-from goose_py.git.trees.merge import merge_trees
+from goose_py.git.trees.merge import Side, merge_sides, merge_trees
 from goose_py.review.apply import apply_to_working_tree, take_back
 from goose_py.review.approval import Approval
 from goose_py.review.errors import CannotApply
@@ -140,12 +140,16 @@ def possible(files: Files) -> Files:
 
 
 def imported(place: Place, numbers: range) -> dict[str, str]:
-    """All histories as branches of one repository, at once; their trees."""
+    """All histories as branches of one repository, at once; their trees, and the commits of what they begin with."""
     place.commit({"start": "s\n"})
     stream = b"".join(_commits(number) for number in numbers)
     (place.top / "stream").write_bytes(stream)
     place.sh(f"git fast-import --quiet < {place.top}/stream")
-    rows = place.sh("git for-each-ref --format='%(refname:short) %(tree)' 'refs/heads/*/*'").splitlines()
+    place.sh("git pack-refs --all")
+    rows = [
+        *place.sh("git for-each-ref --format='%(refname:short) %(tree)' 'refs/heads/*/*'").splitlines(),
+        *place.sh("git for-each-ref --format='%(refname:short)-commit %(objectname)' 'refs/heads/*/base'").splitlines(),
+    ]
     return dict(row.split(" ") for row in rows)
 
 
@@ -178,15 +182,23 @@ def merged_by_git(place: Place, number: int, strategy: str) -> ByGit:
         check=False,
     ).split("=====\n")
     conflicts = sorted(line for line in said.splitlines() if line.startswith("CONFLICT"))
-    return ByGit(tree.strip(), conflicts, {row.split("\t")[1].replace("~HEAD", "~our-side") for row in unmerged.splitlines()})
+    paths = {row.split("\t")[1].replace("~HEAD", f"~our-{number}") for row in unmerged.splitlines()}
+    return ByGit(tree.strip(), conflicts, paths)
 
 
 def trees_of(trees: dict[str, str], number: int) -> list[str]:
     return [trees[f"{number}/{name}"] for name in ("base", "ours", "theirs")]
 
 
-def as_git_says(message: str) -> str:
-    return message.replace("our-side", "HEAD")
+def pair_of(trees: dict[str, str], number: int) -> tuple[Side, Side]:
+    _, ours, theirs = trees_of(trees, number)
+    base = trees[f"{number}/base-commit"]
+    one, other = names_of(number)
+    return Side(ours, base, one), Side(theirs, base, other)
+
+
+def names_of(number: int) -> tuple[str, str]:
+    return f"our-{number}", f"{number}/theirs"
 
 
 async def opened(place: Place, git: Git) -> tuple[Repository, PrivateStore]:
@@ -199,16 +211,19 @@ async def test_trees_are_merged_as_git_merges_branches(tmp_path: Path):
     trees = imported(place, numbers)
     _, store = await opened(place, place.git)
     conflicting = 0
-    for number in numbers:
+    for number, merged in zip(numbers, await merge_sides(store, [pair_of(trees, number) for number in numbers]), strict=True):
         by_git = merged_by_git(place, number, "ort")
-        merged = await merge_trees(store, *trees_of(trees, number), names=("our-side", f"{number}/theirs"))
+        if number % 10 == 0:
+            alone = await merge_trees(store, *trees_of(trees, number), names_of(number))
+            assert (merged.conflicts, merged.joined) == (alone.conflicts, alone.joined), f"case {number}"
         assert merged.clean == (not by_git.unmerged), f"case {number}: {merged} {by_git}"
         conflicting += not merged.clean
         if merged.clean:
             assert merged.tree == by_git.tree, f"case {number}: {merged} {by_git}"
         else:
             assert set(merged.conflicting) >= by_git.unmerged, f"case {number}: {merged} {by_git}"
-            said = sorted(as_git_says(line) for each in merged.conflicts for line in each.message.splitlines())
+            messages = (each.message.replace(f"our-{number}", "HEAD") for each in merged.conflicts)
+            said = sorted(line for message in messages for line in message.splitlines())
             assert [line for line in said if line.startswith("CONFLICT")] == by_git.conflicts, f"case {number}: {merged}"
     assert CASES < 100 or 0.1 < conflicting / CASES < 0.9, "of both kinds"
 
@@ -222,7 +237,7 @@ async def test_a_git_without_merge_tree_merges_as_its_recursive_strategy_does(tm
     _, store = await opened(place, Git.create(old, place.env))
     for number in numbers:
         by_git = merged_by_git(place, number, "recursive")
-        merged = await merge_trees(store, *trees_of(trees, number), names=("our-side", f"{number}/theirs"))
+        merged = await merge_trees(store, *trees_of(trees, number), names_of(number))
         assert merged.clean == (not by_git.unmerged), f"case {number}: {merged} {by_git}"
         if merged.clean:
             assert merged.tree == by_git.tree, f"case {number}: {merged} {by_git}"
@@ -234,7 +249,7 @@ async def test_a_git_without_merge_tree_merges_as_its_recursive_strategy_does(tm
 async def test_a_checkout_becomes_what_git_would_make_of_it_or_stays_and_is_given_back_byte_by_byte(
     tmp_path: Path, standing: str
 ):
-    place, numbers = Place(tmp_path), range(FIRST, FIRST + CASES // 8)
+    place, numbers = Place(tmp_path), range(FIRST, FIRST + CASES // 10)
     trees = imported(place, numbers)
     _, store = await opened(place, place.git)
     applied = 0

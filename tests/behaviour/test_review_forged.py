@@ -95,6 +95,20 @@ async def test_what_a_forged_manifest_says_reaches_nothing_outside_the_checkout(
 
 
 @pytest.mark.case("A24")
+@pytest.mark.parametrize("home", ["", ".git/"])
+async def test_a_folder_that_is_called_as_ours_puts_nothing_into_the_git_directory(place: Place, home: str):
+    forge_manifest(place, (".git/hooks/post-checkout", True, None), (".GIT/config.worktree", True, None), ("b.txt", True, None))
+    nobody = f".goose-apply-{2**40}-00000000"
+    (place.root / ".git" / ASIDE).rename(place.root / home / nobody)
+    place.write({".goose-notes-2024-spring.md": "notes\n"})
+    await recover(await place.open())
+    assert not (place.root / ".git" / "hooks" / "post-checkout").exists()
+    assert not list(place.root.rglob("config.worktree"))
+    assert (place.root / ".goose-notes-2024-spring.md").exists()
+    assert (place.root / "b.txt").exists() == (home != ""), "what lies in a checkout is its files and no record of ours"
+
+
+@pytest.mark.case("A24")
 @pytest.mark.parametrize(
     "manifest",
     ["[" * 60_000, "{}", '{"folders": 3, "writes": []}', '{"folders": [], "writes": [[1]]}', "\0"],

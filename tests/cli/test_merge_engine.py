@@ -153,6 +153,25 @@ async def test_what_a_filter_makes_unreadable_is_refused_in_one_sentence(user: U
 
 
 @pytest.mark.case("P01")
+@pytest.mark.parametrize("how", ["squash", "commits"])
+async def test_no_commit_holds_what_a_filter_of_the_users_would_have_changed(user: User, how: str):
+    user.git("config", "filter.x.clean", "tr a-z n-za-m")
+    user.git("config", "filter.x.smudge", "tr a-z n-za-m")
+    (user.repository / ".gitattributes").write_text("*.enc filter=x\n")
+    (user.repository / "s.enc").write_text("one\ntwo\nthree\n")
+    user.commit("A secret")
+    tip, before = user.git("rev-parse", "main"), bytes_of(user)
+    task = await made(user, ("write", {"path": "t.enc", "content": "plain words\n"}))
+    refused = await user.goose("apply", task, "--all", "--yes", "--how", how)
+    assert refused.code == 2 and "t.enc" in refused.err and "filter 'x'" in refused.err, refused
+    assert user.git("rev-parse", "main") == tip and bytes_of(user) == before
+    assert (await user.goose("apply", task, "--all", "--yes")).code == 0
+    assert (user.repository / "t.enc").read_text() == "plain words\n"
+    user.git("add", "t.enc")
+    assert user.git("show", ":t.enc") == "cynva jbeqf\n", "the user's git runs the filter"
+
+
+@pytest.mark.case("P01")
 @pytest.mark.parametrize("autocrlf", ["input", "true"])
 @pytest.mark.parametrize("ends", ["\n", "\r\n"])
 async def test_line_ends_that_git_forgives_stay_as_they_are(user: User, autocrlf: str, ends: str):
@@ -224,6 +243,35 @@ async def test_what_the_user_did_after_an_apply_stays_when_it_is_taken_back(user
     place.write_text(place.read_text().replace("line 25\n", "my line\n"))
     assert (await user.goose("apply", task, "--undo", "--yes")).code == 0
     assert place.read_text() == LINES.replace("line 25\n", "my line\n")
+
+
+# Odd beginnings
+
+
+async def test_a_branch_may_be_called_as_the_task_is(user: User):
+    task = await made(user, edited("old.py", "line 5\n", "line five\n"))
+    (user.repository / "old.py").write_text(LINES.replace("line 25\n", "line XXV\n"))
+    user.commit("Meanwhile")
+    user.git("branch", f"task-{task}")
+    applied = await user.goose("apply", task, "--all", "--yes", "--how", "squash", "--into", f"task-{task}")
+    assert applied.code == 0, applied
+    both = LINES.replace("line 5\n", "line five\n").replace("line 25\n", "line XXV\n")
+    assert user.git("show", f"task-{task}:old.py") == both
+
+
+async def test_the_history_of_a_shallow_clone_is_enough_for_a_forecast(user: User):
+    user.commit("Meanwhile")
+    shallow = user.root / "shallow"
+    user.git("clone", "-q", "--depth", "1", f"file://{user.repository}", str(shallow))
+    made_there = []
+    for old in ("line 5\n", "line 25\n", "line 25\n"):
+        new = f"{old.strip()} of {len(made_there)}\n"
+        async with answered(user, [calls(PLAN, edited("old.py", old, new)), calls(PLAN_DONE), *DONE], config='mode = "auto"'):
+            done = await user.goose("run", "-t", "Do it well", "--output-format", "json", cwd=shallow)
+        assert done.code == 0, done
+        made_there.append(done.json["session_id"])
+    found = await user.goose("task", "conflicts", "--json", cwd=shallow)
+    assert [{each["one"], each["other"]} for each in found.json] == [set(made_there[1:])], found
 
 
 # Drivers

@@ -11,6 +11,7 @@ from goose_py.bootstrap.repository import git_of, open_repository
 from goose_py.bootstrap.settings import load_settings, secret_store
 from goose_py.config.errors import ConfigError
 from goose_py.git.errors import GitError
+from goose_py.git.trees.merge import WITH_MERGE_TREE
 from goose_py.headless.result import EXIT_PROVIDER
 from goose_py.protocol.errors import GooseError, ModelError
 from goose_py.protocol.messages import ModelRef
@@ -53,7 +54,8 @@ async def _git(host: Host) -> list[tuple[str, str]]:
     except GitError as error:
         return [(BAD, f"git: {error}")]
     old = await git.version() < (2, 50, 1)
-    lines = [(NOTE, f"git {version} works, but is older than 2.50.1: update it") if old else (OK, f"git {version}")]
+    slow = "; before 2.38 merges take longer" if await git.version() < WITH_MERGE_TREE else ""
+    lines = [(NOTE, f"git {version} works, but is older than 2.50.1: update it{slow}") if old else (OK, f"git {version}")]
     try:
         repository = await open_repository(host, host.cwd)
     except GitError as error:

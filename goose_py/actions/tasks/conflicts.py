@@ -29,8 +29,8 @@ OVER = ("merged", "rejected", "cancelled", "queued")
 AT_WORK = ("planning", "running", "verifying", "awaiting approval")
 MOST = 500
 """So many pairs that nobody has compared yet are compared for a list: what was, is remembered."""
-REMEMBERED = 40_000
-"""Pairs of a repository, the oldest of which are forgotten first."""
+REMEMBERED = 5_000
+"""So many answers about a repository's tasks as they were before are remembered beside those about its tasks as they are."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,8 @@ async def live_conflicts(host: Host, summaries: tuple[TaskSummary, ...], most: i
             apart.append(f"{forecast.left} pairs of tasks are not compared yet: `goose-py task conflicts` compares all.")
         if len(known) != before:
             with suppress(OSError):  # it can be found out again
-                remember(file, dict(list(known.items())[-REMEMBERED:]))
+                others = [each for each in known.items() if each[0] not in forecast.about][-REMEMBERED:]
+                remember(file, dict(others) | {key: known[key] for key in forecast.about})
     return Conflicts(tuple(found), tuple(apart))
 
 

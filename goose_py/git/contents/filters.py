@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
+from goose_py.git.private import PrivateStore
 from goose_py.git.runner import Git
 
 
@@ -18,6 +20,14 @@ async def filtered_paths(on: Git, paths: Sequence[bytes], *, cached: bool = Fals
     fields = output.split(b"\0")
     rows = zip(fields[0::3], fields[2::3], strict=False)
     return {path: value.decode("utf-8", "replace") for path, value in rows if value not in (b"unspecified", b"unset", b"")}
+
+
+async def filtered_in(store: PrivateStore, tree: str, paths: Sequence[bytes]) -> dict[bytes, str]:
+    """The same by the attributes of a tree."""
+    with store.scratch("attributes") as folder:
+        on = store.git.at(store.path, index=Path(folder) / "index")
+        await on.run("read-tree", tree)
+        return await filtered_paths(on, paths, cached=True)
 
 
 async def staged_blobs(on: Git, paths: Sequence[bytes]) -> dict[bytes, str]:

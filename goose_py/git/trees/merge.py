@@ -89,7 +89,8 @@ async def merge_trees(
         return Merged(theirs)
     root = _commit(base, (), "base")
     start = store.oid_of("commit", root)
-    return (await _merged(store, [(Side(ours, start, names[0]), Side(theirs, start, names[1]))], root))[0]
+    one, other = names if names[0] != names[1] else (names[0], f"{names[1]}-2")  # a branch may have any name
+    return (await _merged(store, [(Side(ours, start, one), Side(theirs, start, other))], root))[0]
 
 
 async def _merged(store: PrivateStore, pairs: Sequence[Pair], *roots: bytes) -> list[Merged]:
@@ -167,8 +168,11 @@ def _make_git_dir(folder: Path, store: PrivateStore, commits: Mapping[str, str])
     (folder / "info").mkdir()
     (folder / "HEAD").write_text("ref: refs/heads/none\n")
     shutil.copyfile(store.path / "config", folder / "config")
-    with suppress(FileNotFoundError):
-        shutil.copyfile(store.path / "info" / "attributes", folder / "info" / "attributes")
+    # Where the history of a shallow clone ends is said beside its objects: without that, its sides have no common beginning.
+    borrowed = {store.path / "info" / "attributes": "info/attributes", store.user_objects.with_name("shallow"): "shallow"}
+    for source, target in borrowed.items():
+        with suppress(FileNotFoundError):
+            shutil.copyfile(source, folder / target)
     refs = "".join(f"{oid} refs/heads/{name}\n" for name, oid in commits.items())
     (folder / "packed-refs").write_bytes(refs.encode("utf-8", "surrogateescape"))
 

@@ -1,5 +1,6 @@
 """Which tasks of a repository will not merge with each other, told while they still run."""
 
+import hashlib
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -23,7 +24,7 @@ class Work:
 
     @property
     def key(self) -> str:
-        return f"{self.base}:{self.base_tree}:{self.tree}"
+        return hashlib.sha256(f"{self.base}:{self.base_tree}:{self.tree}".encode()).hexdigest()[:20]
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,12 @@ class TaskConflict:
 
 @dataclass(frozen=True)
 class Forecast:
-    """`apart` says why a task was not compared with others; `left` pairs were not, since there were too many new ones."""
+    """`apart` says why a task was not compared with others; `left` pairs were not, since there were too many new ones. `about`
+    is what it rests on of what is known."""
 
     found: tuple[TaskConflict, ...]
     apart: dict[str, str]
+    about: frozenset[str]
     left: int = 0
 
 
@@ -87,7 +90,8 @@ async def conflicts_between(
         known[_named(one, other)] = tuple(sorted(conflicting))
     found = ((pair, known.get(_named(*pair), ())) for pair in pairs)
     conflicts = tuple(TaskConflict(one.task_id, other.task_id, paths) for (one, other), paths in found if paths)
-    return Forecast(conflicts, apart, 0 if most is None else len(new[most:]))
+    about = known.keys() & {*(work.key for work in compared), *(_named(*pair) for pair in pairs)}
+    return Forecast(conflicts, apart, frozenset(about), 0 if most is None else len(new[most:]))
 
 
 async def _merged(pairs: Sequence[tuple[Work, Work]], worktrees: dict[str, TaskWorktree]) -> list[Merged]:
