@@ -305,7 +305,9 @@ class Rig:
             tools=self.toolbox,
             workspace=Workspace(**workspace_of(self.worktree), verify=checks.run),
             answering=self.answering,
-            judge=lambda made, spec, mode, writes: decide(made, spec, setup.rules, mode, place, writes=writes),
+            judge=lambda made, spec, mode, writes, recorded: decide(
+                made, spec, setup.rules, mode, place, writes=writes, recorded=recorded
+            ),
             keep=lambda answer, judgement, made: None,
             changes=lambda made, spec: decide(made, spec, (), "plan", place).verdict != "allow",
             attended=lambda: setup.attended,

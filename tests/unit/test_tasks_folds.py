@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from goose_py.tasks.history.origins import origins
 
 from goose_py.protocol import events as ev
 from goose_py.protocol.errors import UserError
@@ -12,7 +13,6 @@ from goose_py.tasks.changes.pull_request import body, title
 from goose_py.tasks.changes.rebasing import conflict_hunks
 from goose_py.tasks.changes.review_base import last_applied, review_base
 from goose_py.tasks.history.checkpoints import checkpoints, chosen
-from goose_py.tasks.history.origins import origins
 from goose_py.tasks.history.recorded_states import recorded_states
 from goose_py.tasks.inbox import questions
 from goose_py.tasks.next_commands import next_commands

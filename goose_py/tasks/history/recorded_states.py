@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from goose_py.protocol import events as ev
+from goose_py.protocol.call_summary import summarize_call
 from goose_py.protocol.messages import Text
 
 
@@ -35,6 +36,7 @@ def recorded_states(records: Iterable[ev.Record], trees: Sequence[str]) -> tuple
 
 def _told(records: Iterable[ev.Record]) -> Iterable[RecordedState]:
     tree, turn, said = "", 0, ""
+    words: dict[str, str] = {}
     for record in records:
         at, made = record.at, []
         match record.event:
@@ -44,6 +46,10 @@ def _told(records: Iterable[ev.Record]) -> Iterable[RecordedState]:
                 said = " ".join(" ".join(part.text for part in parts if isinstance(part, Text)).split())
             case ev.TurnStarted():
                 turn = record.event.turn
+            case ev.StateRecorded(tree=after, call_id=str(call_id)) if call_id:
+                made = [RecordedState(after, f"turn {turn}: {words.get(call_id, 'a call')}", at, said)]
+            case ev.ToolStarted(call=call):
+                words[call.id] = " ".join(summarize_call(call)).strip()
             case ev.ChangesRecorded(tree_before=before, tree_after=after):
                 by_hand = RecordedState(before, f"by hand, before turn {turn}", at)
                 made = [by_hand, RecordedState(after, f"turn {turn}", at, said)]
