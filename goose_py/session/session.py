@@ -71,8 +71,8 @@ class Session:
 
     def _emit_state(self, event: ev.DurableEvent | Delta) -> None:
         """A look that shows what was known already is not told."""
-        known = isinstance(event, ev.StateRecorded) and not event.call_id and event.state == self.state.recorded
-        if not known:
+        known = self.state.recorded.state if self.state.recorded is not None else ""
+        if not (isinstance(event, ev.StateRecorded) and not event.call_id and event.state == known):
             self.emit(event)
 
     def running(self) -> bool:

@@ -41,7 +41,8 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Ignored:
-    """`tree` holds what was recorded; `left_out` are files and whole folders (with a slash) that it does not."""
+    """`tree` holds what was recorded, "" for nothing; `left_out` are files and whole folders (with a slash) that it does
+    not."""
 
     tree: str
     left_out: tuple[str, ...] = ()
@@ -94,7 +95,8 @@ class IgnoredFiles(Checkout):
         if kept:
             adding = ("update-index", "-z", "--add", "--remove", "--replace", "--stdin")
             await on.run(*adding, stdin=b"\0".join(sorted(kept)) + b"\0")
-        return Ignored(await tree_of_index(on), left_out)
+        tree = await tree_of_index(on)
+        return Ignored(tree if kept else "", left_out)
 
 
 def is_cache(path: bytes) -> bool:

@@ -58,7 +58,7 @@ from goose_py.git.worktrees.linked import (
 from goose_py.git.worktrees.states import Parts, States
 from goose_py.git.worktrees.task_file import NAME, TaskFile
 from goose_py.git.worktrees.task_refs import OID, TaskRefs
-from goose_py.git.worktrees.unrecordable import bring_back, move_aside, nested_git_dirs
+from goose_py.git.worktrees.unrecordable import IGNORED, WORK, bring_back, move_aside, nested_git_dirs
 from goose_py.git.worktrees.user_index import make_user_index
 from goose_py.protocol.changes import path_from_bytes, path_to_bytes
 
@@ -335,6 +335,14 @@ class TaskWorktree:
             await self._kept(await self.states.parts(state))
         return before
 
+    async def take_files(self, state: str) -> None:
+        """The files and the ignored files become those of a state of another task, whose objects are here already."""
+        parts = await self.states.parts(state)
+        async with self.store.locked():
+            now = await self.states.parts((await self._recorded(self._checkout())).state)
+            await self._switch(self._checkout(), now, parts)
+            await self._kept(replace(now, files=parts.files, ignored=parts.ignored))
+
     async def _switch(self, checkout: Checkout, now: Parts, wanted: Parts) -> None:
         ignored = IgnoredFiles.of(self.store, self.path)
         there, coming = now.ignored or self._empty_tree, wanted.ignored or self._empty_tree
@@ -560,7 +568,9 @@ class TaskWorktree:
         snapshot = None
         if self.intact:
             snapshot = await self.record()
-            await self._set_aside(snapshot.left_out)
+            await self._set_aside([path for path in snapshot.left_out if path not in snapshot.ignored_left_out])
+            ignored = [located(self.path, path_to_bytes(path).rstrip(b"/")) for path in snapshot.ignored_left_out]
+            await asyncio.to_thread(move_aside, self.store.path, self.path, ignored, IGNORED)
             await self.keep_tip()
             await remove_linked(self.repository, self.path)
         else:
@@ -605,7 +615,8 @@ class TaskWorktree:
             if self.base.index and start == self.base.commit:
                 await worktree._show_staged(tree)
             await worktree._bring_ignored(start)
-            await asyncio.to_thread(bring_back, self.store.path, self.path)
+            for kind in (WORK, IGNORED):
+                await asyncio.to_thread(bring_back, self.store.path, self.path, kind)
         worktree._save()
         return worktree
 
