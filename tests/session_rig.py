@@ -310,6 +310,7 @@ class Rig:
             ),
             keep=lambda answer, judgement, made: None,
             changes=lambda made, spec: decide(made, spec, (), "plan", place).verdict != "allow",
+            touched=lambda made, spec: [self.root / made.arguments["path"]] if made.name in ("write", "edit") else None,
             attended=lambda: setup.attended,
             now=self.clock,
             monotonic=self.clock,

@@ -84,6 +84,8 @@ class TaskChanges:
                 await self._end_trial()
                 await self._rebase(command)
             case cmd.Rewind():
+                if not self.worktree.intact:  # it was given back, since what was left changed nothing
+                    self.worktree = await self.worktree.recreate()
                 await self._end_trial()
                 await self._rewind(command)
             case cmd.Reject():
