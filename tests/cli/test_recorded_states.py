@@ -1,5 +1,8 @@
 """Everything that stood between two calls of a task can be brought back."""
 
+import asyncio
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,7 @@ from parallel import folder_of
 from goose_py.protocol import events as ev
 from goose_py.session.log import read_log
 
+GOOSE = Path(sys.executable).with_name("goose-py")
 DONE = [{"text": "Done."}] * 6
 
 
@@ -96,3 +100,21 @@ async def test_why_a_hunk_is_there_is_known_to_the_call_even_where_no_call_names
     assert why.code == 0, why
     a, b = why.out.split("b.txt\n", 1)
     assert "1.1" in a and "open('a.txt'" in a and "1.2" in b and "1.3" in b and "sed -i" in b
+
+
+@pytest.mark.case("P13")
+async def test_a_disk_that_is_full_before_the_files_are_there_is_said_to_be(user: User):
+    for number in range(6):
+        (user.repository / f"large{number}").write_bytes(os.urandom(900_000))
+    user.commit("Large")
+    full = f"mount -t tmpfs -o size=3m none {user.state.parent}/state && exec {GOOSE} run -t Go"
+    user.state.mkdir(parents=True, exist_ok=True)
+    user.configure('provider = "anthropic"\nmodel = "m"\n')
+    process = await asyncio.create_subprocess_exec(
+        "unshare", "-rm", "/bin/sh", "-c", full, cwd=user.repository,
+        env={**user.environment(), "PATH": f"{user.environment()['PATH']}:/usr/sbin:/sbin", "ANTHROPIC_API_KEY": "k"},
+        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    async with asyncio.timeout(60):
+        _, err = await process.communicate()
+    assert process.returncode == 2 and b"no space left" in err and b"read-tree" not in err, err

@@ -97,6 +97,14 @@ CALLS = (
 )  # fmt: skip
 
 
+def test_each_recorded_state_tells_the_call_that_made_it():
+    found = recorded_states(log(*CALLS), ["base", "one", "hand", "two"])
+    assert [state.cause for state in found] == [
+        "by hand, before turn 1", "turn 1: Shell make one", "by hand, before turn 2", "turn 2: Shell x",
+    ]  # fmt: skip
+    assert [state.said for state in found] == ["", "do it", "", "again"]
+
+
 def test_before_each_call_is_a_state_to_go_back_to_by_its_name_or_its_id():
     points = call_checkpoints(log(*CALLS))
     assert [(each.name, each.state, each.changed) for each in points] == [
