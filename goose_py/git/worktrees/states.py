@@ -8,8 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from goose_py.git.private import PrivateStore
-from goose_py.git.repository import update_ref
+from goose_py.git.runner import together
 
+SNAPSHOTS = "refs/goose/snapshots/"
+"""Trees of files, numbered from 1; neighbours differ."""
 _REF = "refs/goose/records"
 
 
@@ -26,27 +28,27 @@ class Parts:
 class States:
     store: PrivateStore
 
-    async def latest(self) -> str | None:
-        """The state that was recorded last."""
-        return (await self._tip())[1]
+    async def newest(self) -> Parts | None:
+        """What was recorded last."""
+        done = await self.store.bound.run("ls-tree", "-z", _REF, ok=(0, 128))
+        return _parts_in(done.stdout) if done.stdout else None
 
     async def add(self, parts: Parts, base: str) -> str:
-        """Keeps a state for good, with copies of those of its objects that git had found in the user's store and might prune
-        there; not of those of the tree `base`. The newest one again is nothing new."""
-        state = await self._tree(parts)
-        commit, before = await self._tip()
-        if state == before:
-            return state
-        await self.store.own(state, since=before or await self._tree(Parts(base)))
-        new = await self.store.commit(state, [commit] if commit else [], "A recorded state\n")
-        await update_ref(self.store.bound, _REF, new, commit)
+        """Keeps a state for good, and its files as a snapshot, with copies of those of its objects that git had found in the
+        user's store and might prune there; not of those of the tree `base`. The newest one again is nothing new."""
+        state, (commit, before, kept) = await together(self._tree(parts), self._refs())
+        updates = [] if kept[-1:] == [parts.files] else [f"create {SNAPSHOTS}{len(kept) + 1} {parts.files}\n"]
+        if state != before:
+            since = before or await self._tree(Parts(base))
+            making = self.store.commit(state, [commit] if commit else [], "A recorded state\n")
+            new, _ = await together(making, self.store.own(state, since=since))
+            updates.append(f"update {_REF} {new} {commit or self.store.null_oid}\n")
+        if updates:
+            await self.store.bound.run("update-ref", "--stdin", stdin="".join(updates).encode())
         return state
 
     async def parts(self, state: str) -> Parts:
-        listing = (await self.store.bound.out("ls-tree", "-z", state)).decode()
-        rows = (row.partition("\t") for row in listing.split("\0") if row)
-        found = {name: head.split(" ")[2] for head, _, name in rows}
-        return Parts(found["files"], found.get("ignored", ""), found.get("refs", ""))
+        return _parts_in(await self.store.bound.out("ls-tree", "-z", state))
 
     async def kept(self, state: str) -> bool:
         """Whether it is one of the task's."""
@@ -59,8 +61,17 @@ class States:
         rows += [f"100644 blob {parts.refs}\trefs\0"] if parts.refs else []
         return await self.store.bound.line("mktree", "-z", stdin="".join(rows).encode())
 
-    async def _tip(self) -> tuple[str | None, str | None]:
-        """The newest commit of the chain, and its tree."""
-        told = await self.store.bound.line("for-each-ref", "--format=%(objectname) %(tree)", _REF)
-        commit, _, tree = told.partition(" ")
-        return commit or None, tree or None
+    async def _refs(self) -> tuple[str | None, str | None, list[str]]:
+        """The newest commit of the chain and its tree, and the trees of all snapshots."""
+        layout = ("--format=%(objectname) %(tree)", "--sort=version:refname", _REF, SNAPSHOTS)
+        told = await self.store.bound.line("for-each-ref", *layout)
+        rows = [line.split(" ") for line in told.splitlines()]
+        commits = [row for row in rows if row[1]]
+        commit, tree = commits[0] if commits else (None, None)
+        return commit, tree, [row[0] for row in rows if not row[1]]
+
+
+def _parts_in(listing: bytes) -> Parts:
+    rows = (row.partition("\t") for row in listing.decode().split("\0") if row)
+    found = {name: head.split(" ")[2] for head, _, name in rows}
+    return Parts(found["files"], found.get("ignored", ""), found.get("refs", ""))

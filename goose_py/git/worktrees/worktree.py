@@ -55,7 +55,7 @@ from goose_py.git.worktrees.linked import (
     put_index,
     remove_linked,
 )
-from goose_py.git.worktrees.states import Parts, States
+from goose_py.git.worktrees.states import SNAPSHOTS, Parts, States
 from goose_py.git.worktrees.task_file import NAME, TaskFile
 from goose_py.git.worktrees.task_refs import OID, TaskRefs
 from goose_py.git.worktrees.unrecordable import IGNORED, WORK, bring_back, move_aside, nested_git_dirs
@@ -148,7 +148,7 @@ class TaskWorktree:
             _, _, _, (files, links) = await together(
                 _uncut(adding),
                 _set_refs(repository, refs),
-                update_ref(private.bound, "refs/goose/snapshots/1", base.tree, None),
+                update_ref(private.bound, f"{SNAPSHOTS}1", base.tree, None),
                 _listing(private, base.tree),
             )
             where = where.resolve()
@@ -294,28 +294,24 @@ class TaskWorktree:
     async def _recorded(self, checkout: Checkout) -> Recorded:
         adopted = await self._adopt()
         also = await self._committed_ignored(checkout)
-        snapshot, refs = await together(record_with_submodules(checkout, self.caps, also), self._recorded_refs())
-        listed = [path for path in await self.ignored_files() if path not in also]
+        files = record_with_submodules(checkout, self.caps, also)
+        snapshot, refs, listed = await together(files, self._recorded_refs(), self.ignored_files())
+        listed = [path for path in listed if path not in also]
         ignored = await IgnoredFiles.of(self.store, self.path).record(listed, self.bounds)
-        state = await self._kept(Parts(snapshot.tree, ignored.tree, refs))
+        state = await self.states.add(Parts(snapshot.tree, ignored.tree, refs), self.base.tree)
         warnings = (*snapshot.warnings, *adopted, *self._warnings_of_submodules())
         return Recorded(state, snapshot.tree, (*snapshot.left_out, *ignored.left_out), ignored.left_out, warnings)
 
     async def _recorded_paths(self, checkout: Checkout, paths: Sequence[bytes]) -> Recorded | None:
         """None where it takes a look at everything."""
-        latest = await self.states.latest()
-        if latest is None or checkout.filled() or not (seen := await changed_among(checkout.on, self.path, paths)):
+        if checkout.filled():
+            return None
+        seen, newest = await together(changed_among(checkout.on, self.path, paths), self.states.newest())
+        if seen is None or newest is None:
             return None
         snapshot = await record(self.store, checkout.on, checkout.root, self.caps, seen=seen)
-        state = await self._kept(replace(await self.states.parts(latest), files=snapshot.tree))
+        state = await self.states.add(replace(newest, files=snapshot.tree), self.base.tree)
         return Recorded(state, snapshot.tree, snapshot.left_out, (), snapshot.warnings)
-
-    async def _kept(self, parts: Parts) -> str:
-        state = await self.states.add(parts, self.base.tree)
-        kept = await self.snapshots()
-        if kept[-1:] != (parts.files,):
-            await update_ref(self.store.bound, f"refs/goose/snapshots/{len(kept) + 1}", parts.files, None)
-        return state
 
     async def _recorded_refs(self) -> str:
         refs = await asyncio.to_thread(self.commits.refs)
@@ -332,7 +328,7 @@ class TaskWorktree:
             before = await self._recorded(checkout)
             await self._switch(checkout, await self.states.parts(before.state), await self.states.parts(state))
             await self._put_refs(await self.states.parts(before.state), await self.states.parts(state))
-            await self._kept(await self.states.parts(state))
+            await self.states.add(await self.states.parts(state), self.base.tree)
         return before
 
     async def take_files(self, state: str) -> None:
@@ -341,7 +337,7 @@ class TaskWorktree:
         async with self.store.locked():
             now = await self.states.parts((await self._recorded(self._checkout())).state)
             await self._switch(self._checkout(), now, parts)
-            await self._kept(replace(now, files=parts.files, ignored=parts.ignored))
+            await self.states.add(replace(now, files=parts.files, ignored=parts.ignored), self.base.tree)
 
     async def _switch(self, checkout: Checkout, now: Parts, wanted: Parts) -> None:
         ignored = IgnoredFiles.of(self.store, self.path)
@@ -478,13 +474,13 @@ class TaskWorktree:
         if tree not in kept:
             # The base is kept in the user's repository by a ref of its own.
             await self.store.own(tree, since=kept[-1] if kept else self.base.tree)
-        await update_ref(self.store.bound, f"refs/goose/snapshots/{len(kept) + 1}", tree, None)
+        await update_ref(self.store.bound, f"{SNAPSHOTS}{len(kept) + 1}", tree, None)
         return (*kept, tree)
 
     async def snapshots(self) -> tuple[str, ...]:
         """All trees that were recorded, oldest first; neighbours differ."""
         listing = await self.store.bound.out(
-            "for-each-ref", "--format=%(objectname)", "--sort=version:refname", "refs/goose/snapshots/"
+            "for-each-ref", "--format=%(objectname)", "--sort=version:refname", SNAPSHOTS
         )
         return tuple(listing.decode().split())
 
@@ -622,11 +618,10 @@ class TaskWorktree:
 
     async def _bring_ignored(self, tip: str) -> None:
         """What the state that was recorded last has besides the files."""
-        latest = await self.states.latest()
-        if latest is None:
+        parts, ignored = await self.states.newest(), IgnoredFiles.of(self.store, self.path)
+        if parts is None:
             self.note_of_copies.unlink(missing_ok=True)  # what was copied once has to come again
             return
-        parts, ignored = await self.states.parts(latest), IgnoredFiles.of(self.store, self.path)
         ignored.index.unlink(missing_ok=True)
         if parts.ignored:
             await switch(ignored, self._empty_tree, parts.ignored)
