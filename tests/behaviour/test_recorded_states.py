@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import random
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from git_repos import Place, tree_of_folder
 
+from goose_py.git.errors import WouldOverwrite
+from goose_py.git.worktrees.ignored import Bounds
+from goose_py.git.worktrees.unrecordable import ignored_aside
 from goose_py.git.worktrees.worktree import TaskWorktree
 
 CASES, MANY = 16, 400
@@ -151,3 +155,58 @@ async def test_many_more_histories_are_brought_back_too(tmp_path: Path):
     for seed in range(1000, 1000 + MANY):
         await history(tmp_path / str(seed), seed)
         await asyncio.to_thread(subprocess.run, ["rm", "-rf", tmp_path / str(seed)], check=True)
+
+
+async def test_what_is_too_much_is_left_out_by_name_and_comes_back_all_the_same_when_the_worktree_does(tmp_path: Path):
+    _, worktree = await task_of(tmp_path)
+    worktree = replace(worktree, bounds=Bounds(file_bytes=100, files=5, bytes=1000))
+    small = {"build/out": "x", "config.local": "x", "src/large.local": "x" * 200, "build/__pycache__/c.pyc": "x"}
+    (worktree.path / "build").mkdir()
+    for name, text in {**small, **{f"many.local/{number}": "x" for number in range(6)}}.items():
+        (worktree.path / name).parent.mkdir(parents=True, exist_ok=True)
+        (worktree.path / name).write_text(text)
+    recorded = await worktree.record()
+    assert recorded.left_out == recorded.ignored_left_out == ("many.local/", "src/large.local")
+    parts = await worktree.states.parts(recorded.state)
+    assert set(await worktree.store.entries(parts.ignored)) == {b"build/out", b"config.local"}, "a cache is none of it"
+    before = tree_of_folder(worktree.path)
+    await worktree.remove()
+    assert ignored_aside(worktree.store.path) == ("many.local", "src/large.local")
+    again = await worktree.recreate()
+    del before["build/__pycache__/c.pyc"]
+    assert tree_of_folder(again.path) == before
+
+
+async def test_what_no_state_holds_is_in_nobodys_way_and_a_rewind_that_it_stops_changes_nothing(tmp_path: Path):
+    _, worktree = await task_of(tmp_path)
+    worktree = replace(worktree, bounds=Bounds(file_bytes=100))
+    (worktree.path / "x.local").write_text("small")
+    first = await worktree.record()
+    (worktree.path / "x.local").write_text("large" * 100)
+    (worktree.path / "a.txt").write_text("later")
+    (worktree.path / "y.local").write_text("later")
+    before = tree_of_folder(worktree.path)
+    with pytest.raises(WouldOverwrite, match=r"x\.local"):
+        await worktree.put_back(first.state)
+    assert tree_of_folder(worktree.path) == before
+
+
+async def test_only_the_named_path_is_looked_at_unless_it_says_what_is_ignored_or_is_that_itself(tmp_path: Path):
+    place = Place(tmp_path)
+    place.commit({"a.txt": "a\n", ".gitignore": "*.local\n"})
+    worktree = await place.task("t1")
+    await worktree.record()
+
+    async def files_after(path: str, text: str) -> set[bytes]:
+        (worktree.path / path).write_text(text)
+        return set(await worktree.store.entries((await worktree.record([path.encode()])).tree))
+
+    (worktree.path / "unseen").write_text("x")
+    assert b"unseen" not in await files_after("new.txt", "x") and b"unseen" not in await files_after("a.txt", "x")
+    (worktree.path / "a.txt").unlink()
+    assert b"a.txt" not in set(await worktree.store.entries((await worktree.record([b"a.txt"])).tree))
+    assert b"unseen" in await files_after("x.local", "x"), "an ignored file takes a look at everything"
+    (worktree.path / "later").write_text("x")
+    assert b"later" in await files_after(".gitignore", "*.local\n*.tmp\n"), "so does what says which files are ignored"
+    parts = await worktree.states.parts((await worktree.record()).state)
+    assert b"x.local" in await worktree.store.entries(parts.ignored)

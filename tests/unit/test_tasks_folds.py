@@ -100,7 +100,7 @@ CALLS = (
 def test_each_recorded_state_tells_the_call_that_made_it():
     found = recorded_states(log(*CALLS), ["base", "one", "hand", "two"])
     assert [state.cause for state in found] == [
-        "by hand, before turn 1", "turn 1: Shell make one", "by hand, before turn 2", "turn 2: Shell x",
+        "as it began", "turn 1: Shell make one", "by hand, before turn 2", "turn 2: Shell x",
     ]  # fmt: skip
     assert [state.said for state in found] == ["", "do it", "", "again"]
 

@@ -370,10 +370,16 @@ async def _update_index(store: PrivateStore, on: Git, found: _Found) -> None:
         done = await on.run(
             "update-index", "-z", "--add", "--remove", "--replace", "--stdin", stdin=b"\0".join(found.present) + b"\0"
         )
-        refused = [line for line in done.stderr.decode("utf-8", "replace").splitlines() if line.startswith("Ignoring path")]
-        found.warnings += [f"{line.removeprefix('Ignoring path ')} is not recorded: git refuses its name." for line in refused]
-        found.left_out += [line.removeprefix("Ignoring path ").encode() for line in refused]
+        refused = refused_names(done.stderr)
+        found.warnings += [f"{name} is not recorded: git refuses its name." for name in refused]
+        found.left_out += [name.encode() for name in refused]
     await record_known(store, on, index_of(on), found.lfs)
+
+
+def refused_names(stderr: bytes) -> list[str]:
+    """What `update-index` did not take."""
+    lines = stderr.decode("utf-8", "replace").splitlines()
+    return [line.removeprefix("Ignoring path ") for line in lines if line.startswith("Ignoring path ")]
 
 
 async def _files_of_nested_repository(

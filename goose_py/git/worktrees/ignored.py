@@ -6,6 +6,7 @@ left out unsaid, what is too much of it by name.
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import os
 import stat
@@ -15,10 +16,11 @@ from pathlib import Path
 from typing import Final
 
 from goose_py.git.contents.submodules import Checkout
+from goose_py.git.errors import GitFailed
 from goose_py.git.paths import below_symlink, files_below, located, relative
 from goose_py.git.private import PrivateStore, make_git_dir
 from goose_py.git.runner import Git
-from goose_py.git.trees.snapshot import tree_of_index
+from goose_py.git.trees.snapshot import refused_names, tree_of_index
 from goose_py.protocol.changes import path_from_bytes
 
 CACHES: Final = frozenset(
@@ -83,7 +85,14 @@ class IgnoredFiles(Checkout):
 
     async def record(self, listed: Sequence[bytes], bounds: Bounds) -> Ignored:
         """Of `listed`, which are files and folders (with a slash) as git lists them."""
-        kept, left_out = _bounded(self.root, listed, bounds)
+        try:
+            return await self._record(listed, bounds)
+        except GitFailed:
+            # A file changed or vanished while it was being read: look again, once.
+            return await self._record(listed, bounds)
+
+    async def _record(self, listed: Sequence[bytes], bounds: Bounds) -> Ignored:
+        kept, left_out = await asyncio.to_thread(_bounded, self.root, listed, bounds)
         if not kept and not self.index.exists():
             return Ignored("", left_out)
         on = self.on
@@ -94,7 +103,8 @@ class IgnoredFiles(Checkout):
             await on.run("update-index", "-z", "--force-remove", "--stdin", stdin=b"\0".join(gone) + b"\0")
         if kept:
             adding = ("update-index", "-z", "--add", "--remove", "--replace", "--stdin")
-            await on.run(*adding, stdin=b"\0".join(sorted(kept)) + b"\0")
+            done = await on.run(*adding, stdin=b"\0".join(sorted(kept)) + b"\0")
+            left_out = (*left_out, *refused_names(done.stderr))
         tree = await tree_of_index(on)
         return Ignored(tree if kept else "", left_out)
 
