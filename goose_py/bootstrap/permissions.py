@@ -164,8 +164,8 @@ def _real_inside(policy: Policy, path: str) -> str:
 
 
 def explain_command(command: str, mode: str) -> int:
-    """Prints the verdict on a shell command in the current folder, and that of each of its parts. Raises UserError where there
-    is no command."""
+    """Prints the verdict on a shell command in the current folder, once a task there has a record of its state, and that of
+    each of its parts. Raises UserError where there is no command."""
     if not command.strip():
         raise UserError("Say which command: it is empty.")
     from goose_py.protocol.safe_text import safe_text
@@ -188,7 +188,7 @@ def explain_command(command: str, mode: str) -> int:
     call = ToolCall(id="test", name="shell", arguments={"command": command})
     spec = ToolSpec(name="shell", description="", input_schema={}, annotations=ToolAnnotations(), trusted=True)
     granted = rules_of(grant_store(host).standing(), repository, "", place.workspace)
-    decision = decide(call, spec, (*rules, *granted), settings.mode, place)
+    decision = decide(call, spec, (*rules, *granted), settings.mode, place, recorded=True)
     print(f"{decision.verdict}: {safe_text(decision.reason)}")
     for line in _part_lines(decision.parts, call.name):
         print(safe_text(line))

@@ -1,7 +1,7 @@
-"""Commands that discard work: gated in every mode, after a snapshot.
+"""Commands that discard work: gated in every mode, but for what is recorded and a sandbox keeps from reaching further.
 
 Judged on words that may be unknown (None), and then the worst is assumed. What a program does inside itself (a script that
-deletes) is not seen here; the snapshot at the end of each turn and the sandbox are there for that.
+deletes) is not seen here; the record after each call and the sandbox are there for that.
 """
 
 from collections.abc import Callable

@@ -208,6 +208,7 @@ class Turn:
 
     async def _may_finish(self, message: AssistantMessage) -> ev.DurableEvent | None:
         if self._state.steering:
+            await self._recording.settled()
             return ev.PromptDelivered(prompt_id=self._state.steering[0])
         note = await self._completion.may_finish()
         self._looking_over = note is not None and note.source == CHECKLIST_SOURCE

@@ -1,4 +1,4 @@
-"""Worktrees taken away: what of one is recorded nowhere, and its removal once everything else is."""
+"""Worktrees taken away: what of one no review shows, and its removal once everything is recorded."""
 
 import asyncio
 import filecmp
@@ -59,7 +59,7 @@ async def status_of(host: Host, folder: TaskFolder) -> tuple[WorktreeStatus, Tas
 
 
 async def ignored_work(worktree: TaskWorktree) -> tuple[str, ...]:
-    """The ignored files and folders in it that are neither caches nor copies of files in the checkout: no snapshot has them."""
+    """The ignored files and folders in it that are neither caches nor copies of files in the checkout: no review shows them."""
     found = [path for path in await worktree.ignored_files() if not is_cache(path)]
 
     def of_value() -> tuple[str, ...]:

@@ -417,8 +417,8 @@ class TaskWorktree:
         return sorted(await ignored_paths(checkout.on, present)) if present else []
 
     async def ignored_files(self) -> list[bytes]:
-        """What git ignores here and in the submodules that were filled: no snapshot has it. A folder of nothing else is one
-        entry, which ends with a slash."""
+        """What git ignores here and in the submodules that were filled: no tree of the files has it. A folder of nothing else
+        is one entry, which ends with a slash."""
         found: list[bytes] = []
         waiting = [self._checkout()]
         while waiting:
