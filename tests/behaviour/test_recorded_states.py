@@ -19,7 +19,7 @@ from goose_py.git.worktrees.worktree import TaskWorktree
 CASES, MANY = 16, 400
 
 NAMES = ("a.txt", "b c.txt", "src/main.py", "src/deep/er.py", "new", "new/inner", "-dash", "ümläut", "x.local", "src/y.local")
-IGNORED = ("x.local", "src/y.local", "build/out", "build/deep/out", "vendor/lib/z.o", "config.local", "build/run.sh")
+IGNORED = ("x.local", "src/y.local", "build/out", "build/deep/out", "vendor/lib/z.o", "config.local", "vault/in")
 PATTERNS = ("*.txt", "new", "!x.local", "src/")
 BRANCHES = ("main", "topic", "side/one", "v1")
 COMMANDS = (
@@ -45,7 +45,7 @@ COMMANDS = (
     "rm -f .gitignore",
     "git add -A",
     "git add -A; git commit -qm {word}",
-    "git add -f {ignored}; git commit -qm {word}",
+    "git add -f *.local src/*.local; git commit -qm {word}",
     "git commit -q --allow-empty --amend -m {word}",
     "git reset -q --hard",
     "git reset -q --hard HEAD~1",
@@ -72,9 +72,9 @@ async def task_of(top: Path) -> tuple[Place, TaskWorktree]:
     place, library = Place(top), Place(top / "library")
     library.commit({"lib.c": "int lib;\n", ".gitignore": "*.o\n"})
     files = {name: f"{name}\n" * 3 for name in NAMES[:4]}
-    place.commit({**files, ".gitignore": "*.local\nbuild/\n", ".gitattributes": "*.local text eol=lf ident\n"})
+    place.commit({**files, ".gitignore": "*.local\nbuild/\n", ".gitattributes": "vault/** text eol=lf ident\n"})
     place.sh(f"git -c protocol.file.allow=always submodule -q add {library.root} vendor/lib && git commit -qm library")
-    place.sh("git branch topic && git tag v0")
+    place.sh("git branch topic && git tag v0 && echo vault/ >> .git/info/exclude")
     worktree = await place.task("t1")
     await worktree.commits.prepare()
     return place, worktree
