@@ -308,7 +308,7 @@ class PrivateStore:
     @property
     def own_rules(self) -> Path:
         """What `ignore` was told, as lines of an exclude file."""
-        return self.path / "ignored"
+        return self.path / "own-rules"
 
     def ignore(self, paths: Iterable[bytes]) -> None:
         """These files, or with a slash at the end folders, are in no tree from here on, unless one has them already or a rule

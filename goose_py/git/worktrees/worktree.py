@@ -586,7 +586,6 @@ class TaskWorktree:
             raise WorktreeExists(self.path)
         await self.commits.adopt()
         await asyncio.to_thread(self.commits.forget)
-        self.note_of_copies.unlink(missing_ok=True)
         tree = tree or (await self.snapshots())[-1]
         tip = await self.tip()
         start = tip or await read_ref(self.repository.bound, self._tip_ref) or self.base.commit
