@@ -305,9 +305,12 @@ class Rig:
             tools=self.toolbox,
             workspace=Workspace(**workspace_of(self.worktree), verify=checks.run),
             answering=self.answering,
-            judge=lambda made, spec, mode, writes: decide(made, spec, setup.rules, mode, place, writes=writes),
+            judge=lambda made, spec, mode, writes, recorded: decide(
+                made, spec, setup.rules, mode, place, writes=writes, recorded=recorded
+            ),
             keep=lambda answer, judgement, made: None,
             changes=lambda made, spec: decide(made, spec, (), "plan", place).verdict != "allow",
+            touched=lambda made, spec: [self.root / made.arguments["path"]] if made.name in ("write", "edit") else None,
             attended=lambda: setup.attended,
             now=self.clock,
             monotonic=self.clock,

@@ -99,8 +99,6 @@ def _private(paths: Paths) -> Paths:
     path of the usual one is longer than the address of a socket may be. Raises UserError."""
     try:
         private_folder(paths.state)
-        if not _usable(paths.runtime.parent, paths):
-            paths = msgspec.structs.replace(paths, runtime=paths.state / "run")
         for folder in (paths.cache, paths.runtime):
             private_folder(folder)
         if len(os.fsencode(paths.runtime)) > LONGEST_RUNTIME:
@@ -111,16 +109,6 @@ def _private(paths: Paths) -> Paths:
             "Set GOOSE_PY_HOME to a folder that you can write to."
         ) from None
     return paths
-
-
-def _usable(runtime: Path, paths: Paths) -> bool:
-    """Whether the folder for sockets is ours: XDG_RUNTIME_DIR may be missing, or still name another user's after `su`."""
-    if runtime in (paths.state, paths.state.parent):
-        return True
-    try:
-        return runtime.stat().st_uid == os.getuid()
-    except OSError:
-        return False
 
 
 def short_folder(link: Path) -> Path:

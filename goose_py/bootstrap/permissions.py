@@ -17,6 +17,7 @@ from goose_py.permissions.decide import decide
 from goose_py.permissions.decision import SEVERITY, Decision, Part, Place
 from goose_py.permissions.grants import GrantStore, rules_of
 from goose_py.permissions.rules import Rule, parse_rule
+from goose_py.permissions.tool_calls import named_paths
 from goose_py.protocol.commands import ResolveApproval
 from goose_py.protocol.errors import UserError
 from goose_py.protocol.messages import ToolCall
@@ -52,6 +53,10 @@ class Created(Collection[str]):
         return 0
 
 
+EDITORS = frozenset({"write", "edit", "apply_patch"})
+"""Tools of ours that change just the files that their arguments name."""
+
+
 class Judge:
     """`judge`, `keep` and `changes` are what a session is handed. Grants are keyed by the repository's common git folder, so
     that they hold in each of its worktrees; they are read anew for each call, since another task may have granted or
@@ -85,14 +90,20 @@ class Judge:
             worktree.task_id,
         )
 
-    def judge(self, call: ToolCall, spec: ToolSpec, mode: Mode, writes: bool) -> Decision:
+    def judge(self, call: ToolCall, spec: ToolSpec, mode: Mode, writes: bool, recorded: bool) -> Decision:
         rules = (*self._rules, *rules_of(self._grants.standing(), self._repository, self._task_id, self._place.workspace))
-        return decide(call, spec, rules, mode, self._place, writes=writes)
+        return decide(call, spec, rules, mode, self._place, writes=writes, recorded=recorded)
 
     def changes(self, call: ToolCall, spec: ToolSpec) -> bool:
         """Whether a call waits for a plan. Commands do not: a test has to be run before anybody can plan, and what they may do
         is the mode's and the sandbox's affair."""
         return not spec.read_only and "command" not in call.arguments
+
+    def touched(self, call: ToolCall, spec: ToolSpec) -> Sequence[str] | None:
+        """The only paths that a call of our own editors can have changed, as the model names them. None where it is none."""
+        if not (spec.trusted and spec.name in EDITORS):
+            return None
+        return list(named_paths(call.arguments)) or None
 
     def keep(self, answer: ResolveApproval, judgement: Judgement, call: ToolCall) -> None:
         """Keeps what the answer allowed for longer than once: the lines of its pattern, as edited, or what was offered."""
@@ -153,8 +164,8 @@ def _real_inside(policy: Policy, path: str) -> str:
 
 
 def explain_command(command: str, mode: str) -> int:
-    """Prints the verdict on a shell command in the current folder, and that of each of its parts. Raises UserError where there
-    is no command."""
+    """Prints the verdict on a shell command in the current folder, once a task there has a record of its state, and that of
+    each of its parts. Raises UserError where there is no command."""
     if not command.strip():
         raise UserError("Say which command: it is empty.")
     from goose_py.protocol.safe_text import safe_text
@@ -177,7 +188,7 @@ def explain_command(command: str, mode: str) -> int:
     call = ToolCall(id="test", name="shell", arguments={"command": command})
     spec = ToolSpec(name="shell", description="", input_schema={}, annotations=ToolAnnotations(), trusted=True)
     granted = rules_of(grant_store(host).standing(), repository, "", place.workspace)
-    decision = decide(call, spec, (*rules, *granted), settings.mode, place)
+    decision = decide(call, spec, (*rules, *granted), settings.mode, place, recorded=True)
     print(f"{decision.verdict}: {safe_text(decision.reason)}")
     for line in _part_lines(decision.parts, call.name):
         print(safe_text(line))

@@ -206,14 +206,17 @@ def rebase(id: str, into: str) -> int:
 
 @task.command()
 @click.argument("id")
-@click.option("--to", metavar="TURN|TREE", help="Before this turn (the last one by default), or to a recorded tree.")
+@click.option(
+    "--to", metavar="TURN|CALL|TREE", help="Before this turn (the last one by default) or call, or to a recorded tree."
+)
 @click.option("--scope", type=click.Choice(["files", "conversation", "both"]), default="files", show_default=True)
 @click.option("--preview", is_flag=True, help="Only say what would change.")
 @click.option("--undo", is_flag=True, help="Take the last rewind back.")
-@click.option("--list", "listing", is_flag=True, help="List the turns.")
+@click.option("--list", "listing", is_flag=True, help="List the turns and their calls.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def rewind(id: str, **options: Any) -> int:
-    """Put a task back to before one of its turns: also what commands changed, also new files. It can be undone."""
+    """Put a task back to before one of its turns or calls: also what commands changed, new and ignored files, branches. It can
+    be undone."""
     from goose_py.actions.tasks.rewind import RewindRequest
     from goose_py.actions.tasks.rewind import rewind as go_back
 

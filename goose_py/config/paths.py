@@ -16,7 +16,8 @@ NAME = "goose-py"
 
 class Paths(msgspec.Struct, frozen=True, kw_only=True):
     """Absolute folders. `config`: what the user wrote. `data`: sessions, tasks. `state`: locks, logs, trust, private
-    repositories. `cache`: may be deleted at any time. `runtime`: sockets."""
+    repositories. `cache`: may be deleted at any time. `runtime`: sockets; not in XDG_RUNTIME_DIR, which cron and su do not
+    have, and which a logout empties while tasks go on."""
 
     config: Path
     data: Path
@@ -70,13 +71,13 @@ def resolve(env: Mapping[str, str], *, home: Path, platform: str) -> Paths:
             runtime=root / "run",
         )
     caches = home / "Library" / "Caches" if platform == "darwin" else home / ".cache"
-    runtime = _absolute(env.get("XDG_RUNTIME_DIR"), home)
+    state = (_absolute(env.get("XDG_STATE_HOME"), home) or home / ".local" / "state") / NAME
     return Paths(
         config=(_absolute(env.get("XDG_CONFIG_HOME"), home) or home / ".config") / NAME,
         data=(_absolute(env.get("XDG_DATA_HOME"), home) or home / ".local" / "share") / NAME,
-        state=(_absolute(env.get("XDG_STATE_HOME"), home) or home / ".local" / "state") / NAME,
+        state=state,
         cache=(_absolute(env.get("XDG_CACHE_HOME"), home) or caches) / NAME,
-        runtime=runtime / NAME if runtime else home / ".local" / "state" / NAME / "run",
+        runtime=state / "run",
     )
 
 

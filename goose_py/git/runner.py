@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import shutil
 import signal
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,6 +18,8 @@ from goose_py.git.errors import GitError, GitFailed, GitUnavailable, MissingObje
 OLDEST_GIT = (2, 31)
 """GIT_CONFIG_COUNT, without which the environment cannot be hardened."""
 
+_NO_SPACE = "there is no space left for git to write; free some and try again. Nothing was lost."
+_NEARLY_NOTHING = 16 * 1024 * 1024
 
 _MISSING = re.compile(
     r"(?:cannot read object|unable to read (?:sha1 file|tree|[0-9a-f]{40})|missing (?:blob|tree|commit)|bad object|"
@@ -80,8 +83,18 @@ class Git:
         """Run to its end. Raises a GitError where the exit code is not in `ok`."""
         done = await self._execute(args, stdin)
         if done.exit_code not in ok:
-            raise translated(args, done.exit_code, done.stderr.decode("utf-8", "replace"))
+            stderr = done.stderr.decode("utf-8", "replace")
+            if "unable to write file" in stderr and self._is_full():
+                raise NoSpace(_NO_SPACE)
+            raise translated(args, done.exit_code, stderr)
         return done
+
+    def _is_full(self) -> bool:
+        """Git does not say why it cannot write a file of a working tree."""
+        try:
+            return self.cwd is not None and shutil.disk_usage(self.cwd).free < _NEARLY_NOTHING
+        except OSError:
+            return False
 
     async def out(self, *args: str, stdin: bytes = b"") -> bytes:
         return (await self.run(*args, stdin=stdin)).stdout
@@ -146,7 +159,7 @@ def translated(args: Sequence[str], exit_code: int, stderr: str) -> GitError:
     """The typed error for a failed command. Git has no machine-readable errors; LC_ALL=C makes its texts stable."""
     full = ("No space left on device", "File too large", "Disk quota exceeded")
     if exit_code == -signal.SIGXFSZ or any(text in stderr for text in full):
-        return NoSpace("there is no space left for git to write; free some and try again. Nothing was lost.")
+        return NoSpace(_NO_SPACE)
     locked = re.search(r"Unable to create '(.+?\.lock)': File exists", stderr)
     if locked:
         return RepositoryBusy(

@@ -14,15 +14,23 @@ from goose_py.protocol.tools import ToolSpec
 
 
 def decide(
-    call: ToolCall, spec: ToolSpec, rules: Sequence[Rule], mode: Mode, place: Place, *, writes: bool = False
+    call: ToolCall,
+    spec: ToolSpec,
+    rules: Sequence[Rule],
+    mode: Mode,
+    place: Place,
+    *,
+    writes: bool = False,
+    recorded: bool = False,
 ) -> Decision:
     """Allow, ask or deny, with the reason and the part of the call that caused it.
 
-    Every part of the call is judged by itself and the strictest verdict wins; for one part, the strictest rule that matches
-    it wins over what is known of the command or the tool. Work that would be discarded is asked about in every mode,
-    whatever the rules allow, and the decision then says that a snapshot comes first. In plan mode there is no "ask": what
-    does not only read is denied. Grants are rules too (`grants.rules_of`). `writes`: a command that was taken for one that
-    changes nothing wanted to change something when it ran, and is judged as what it is."""
+    Every part of the call is judged by itself and the strictest verdict wins; for one part, the strictest rule that matches it
+    wins over what is known of the command or the tool. Work that would be discarded is asked about in every mode, whatever the
+    rules allow, and the decision then says that a snapshot comes first; not so what is `recorded`: all that lies in the
+    workspace, where a sandbox keeps the call from reaching further. In plan mode there is no "ask": what does not only read is
+    denied. Grants are rules too (`grants.rules_of`). `writes`: a command that was taken for one that changes nothing wanted to
+    change something when it ran, and is judged as what it is."""
     if mode == "chat":
         return combine([Part(call.name, "deny", "chat mode: no tools run.")])
     if call.malformed is not None:
@@ -31,9 +39,9 @@ def decide(
     if spec.trusted and isinstance(command, str) and (name := paths.misnamed_in(place, command)) is not None:
         return combine([Part(call.name, "deny", _misnamed(place, name))])
     applying = [rule for rule in rules if rule.applies_to(call.name, spec.extension)]
-    parts = list(judge_tool(call, spec, applying, _tool_mode(call, spec, mode), place))
+    parts = list(judge_tool(call, spec, applying, _tool_mode(call, spec, mode), place, recorded))
     if isinstance(command, str) and parts[0].verdict != "deny":
-        parts = _with_script(parts, command, call, spec, applying, mode, place, writes)
+        parts = _with_script(parts, command, call, spec, applying, mode, place, writes, recorded)
     return combine(parts)
 
 
@@ -63,10 +71,12 @@ def _with_script(
     mode: Mode,
     place: Place,
     writes: bool,
+    recorded: bool,
 ) -> list[Part]:
     found = tool_rule(call, spec, rules)
     blanket = found.rule if found is not None and found.rule.verdict == "allow" else None
-    script = judge_script(command, _folder(call, place), rules, mode, place, blanket, writes=writes)
+    recorded = recorded and spec.trusted  # where somebody else's tool runs is not known
+    script = judge_script(command, _folder(call, place), rules, mode, place, blanket, writes=writes, recorded=recorded)
     if spec.trusted:
         # What runs is the command: the tool by itself changes nothing.
         return [*script, *(replace(part, reads=True) for part in parts)]

@@ -1,7 +1,7 @@
-"""Commands that discard work: gated in every mode, after a snapshot.
+"""Commands that discard work: gated in every mode, but for what is recorded and a sandbox keeps from reaching further.
 
 Judged on words that may be unknown (None), and then the worst is assumed. What a program does inside itself (a script that
-deletes) is not seen here; the snapshot at the end of each turn and the sandbox are there for that.
+deletes) is not seen here; the record after each call and the sandbox are there for that.
 """
 
 from collections.abc import Callable
@@ -17,10 +17,12 @@ _Argument = str | None
 @dataclass(frozen=True, slots=True)
 class Destruction:
     """`reason` says in one sentence what would be lost. `files` are the words that name what is deleted or emptied, None
-    where they cannot be told; the command is harmless after all when every one of them is the agent's own."""
+    where they cannot be told; the command is harmless after all when every one of them is the agent's own. `recordable`: what
+    is lost are files."""
 
     reason: str
     files: tuple[str, ...] | None = None
+    recordable: bool = True
 
 
 def destruction(words: Words, exists: Callable[[str], bool]) -> Destruction | None:
@@ -41,7 +43,7 @@ def destruction(words: Words, exists: Callable[[str], bool]) -> Destruction | No
     if name == "rsync" and any(word is not None and word.startswith("--del") for word in arguments):
         return Destruction("It deletes what is not in the source.")
     if name.startswith("mkfs") or name in ("wipefs", "blkdiscard"):
-        return Destruction("It erases a file system.")
+        return Destruction("It erases a file system.", recordable=False)
     return _git(words, exists) if name == "git" else None
 
 

@@ -8,8 +8,8 @@ from tree_sitter import Node
 
 from goose_py.permissions import paths
 from goose_py.permissions.decision import Part, Place, Verdict, shortened
-from goose_py.permissions.destructive import destruction
-from goose_py.permissions.git_commands import assess_git, prints_contents
+from goose_py.permissions.destructive import Destruction, destruction
+from goose_py.permissions.git_commands import assess_git, prints_contents, take_apart
 from goose_py.permissions.patterns import Kind, Pattern, path_pattern, suggest
 from goose_py.permissions.programs import Assessment, assess, takes_patterns, unknown
 from goose_py.permissions.rules import Found, Rule, strictest
@@ -66,6 +66,7 @@ class _Judge:
     cwd: str
     blanket: Rule | None
     writes: bool
+    recorded: bool
 
     def ask_unless_auto(self, *, allowed_in_auto: bool = True) -> Verdict:
         if self.mode == "plan":
@@ -82,13 +83,14 @@ def judge_script(
     blanket: Rule | None = None,
     *,
     writes: bool = False,
+    recorded: bool = False,
 ) -> tuple[Part, ...]:
     """The parts of the shell command `text`, run in `cwd` (absolute, resolved). Never empty. `rules` are those that apply
     to the tool; `blanket` is one of them that allows the tool whatever the command. `writes`: it was seen to write, whatever
-    is known of its programs."""
+    is known of its programs. `recorded`: what it destroys in the workspace can be brought back."""
     allowing = [rule for rule in rules if rule.verdict == "allow"]
     about_paths = [rule for rule in rules if rule.pattern.kind in ("read", "write")]
-    judge = _Judge(text, mode, place, rules, allowing, about_paths, cwd, blanket, writes)
+    judge = _Judge(text, mode, place, rules, allowing, about_paths, cwd, blanket, writes, recorded)
     try:
         root = parse(text)
         mentions = tuple(_all_mentions(_commands_in(text, root)))
@@ -215,8 +217,21 @@ def _destroying(judge: _Judge, mentions: Sequence[Mention], folders: tuple[str, 
             continue
         if found.files and all(file in paths.STREAMS for file in found.files):
             continue
+        if judge.mode != "plan" and _can_be_brought_back(judge, mention.argv, found, folders):
+            continue
         verdict: Verdict = "deny" if judge.mode == "plan" else "ask"
         yield Part(mention.text, verdict, _plan_reason(judge, found.reason), destructive=True)
+
+
+def _can_be_brought_back(judge: _Judge, words: Words, found: Destruction, folders: tuple[str, ...] | None) -> bool:
+    """Whether all that it can reach in its sandbox is recorded. Git's own state is only where it has a git directory of its
+    own; what is pushed is out of reach."""
+    if not judge.recorded or judge.place.sandbox == "none":
+        return False
+    if words[0] is not None and program_name(words[0]) == "git":
+        return judge.place.sandbox == "full" and take_apart(words).subcommand not in ("push", None)
+    resolved = (paths.resolve(judge.place, folder, file) for folder in folders or (judge.cwd,) for file in found.files or ())
+    return found.recordable and all(paths.in_workspace(judge.place, path) for path in resolved)
 
 
 def _all_created(place: Place, folders: tuple[str, ...], files: tuple[str, ...]) -> bool:

@@ -84,8 +84,10 @@ def tool_rule(call: ToolCall, spec: ToolSpec, rules: Sequence[Rule]) -> Found | 
     return strictest(Found(rule) for rule in rules if rule.matches_tool(call.name, spec.extension, call.arguments))
 
 
-def judge_tool(call: ToolCall, spec: ToolSpec, rules: Sequence[Rule], mode: Mode, place: Place) -> tuple[Part, ...]:
-    """The parts of a call. Never empty."""
+def judge_tool(
+    call: ToolCall, spec: ToolSpec, rules: Sequence[Rule], mode: Mode, place: Place, recorded: bool = False
+) -> tuple[Part, ...]:
+    """The parts of a call. Never empty. `recorded`: what it deletes can be brought back."""
     found = strictest(Found(rule) for rule in rules if rule.matches_tool(call.name, spec.extension, call.arguments))
     if found is not None and found.rule.verdict == "deny":
         return (Part(call.name, "deny", found.rule.reason or f"The rule “{found.rule.pattern}” denies it."),)
@@ -93,7 +95,7 @@ def judge_tool(call: ToolCall, spec: ToolSpec, rules: Sequence[Rule], mode: Mode
         return (Part(call.name, "deny", f"plan mode: propose instead. {call.name} may change something."),)
     resolved = [_resolved(spec, place, path) for path in named_paths(call.arguments, 2 if spec.trusted else _LEVELS)]
     parts = [_path_part(spec, rules, mode, place, path) for path in resolved]
-    if not spec.read_only:
+    if not spec.read_only and not (recorded and spec.trusted and place.sandbox != "none"):
         parts += _deletions(call, spec, mode, place)
     return (_own_part(call, spec, found.rule if found else None, mode, bool(resolved)), *parts)
 

@@ -128,10 +128,12 @@ class RunChecks(Command, frozen=True, kw_only=True, tag="run_checks"):
 
 
 class Rewind(Command, frozen=True, kw_only=True, tag="rewind"):
-    """Put the workspace back to a recorded tree, and with `scope` the conversation to what it was after record `to_seq`.
-    `undo`: take the last one back instead, whatever its scope."""
+    """Put the workspace back to a recorded tree or, with ignored files and refs, to the recorded `state` that it is part of,
+    and with `scope` the conversation to what it was after record `to_seq`. `undo`: take the last one back instead, whatever its
+    scope."""
 
     tree: str = ""
+    state: str = ""
     undo: bool = False
     scope: Literal["files", "conversation", "both"] = "files"
     to_seq: int | None = None

@@ -256,6 +256,20 @@ class ChangesRecorded(Event, frozen=True, kw_only=True, tag="changes_recorded"):
     unresolved: tuple[str, ...] = ()
 
 
+class StateRecorded(Event, frozen=True, kw_only=True, tag="state_recorded"):
+    """What the workspace was after the call `call_id`, and before the next one that may have written; "": no call, the files
+    were looked at when a turn began or ended. `state` is a git object in the task's private repository that holds the tree of
+    the files, which is `tree`, the ignored files and the refs of the task's own git directory. `left_out` are paths that it
+    does not hold. `during`: something else was running in the background, so that the call need not have been what made the
+    change."""
+
+    tree: str
+    state: str
+    call_id: str = ""
+    left_out: tuple[str, ...] = ()
+    during: bool = False
+
+
 CheckOutcome = Literal["passed", "failed", "failed before", "timed out", "cannot run"]
 """`failed before`: as it did on the files that the work began with. `cannot run`: what it needs is not there, whatever the
 files are."""
@@ -335,13 +349,16 @@ class ChangesApplied(Event, frozen=True, kw_only=True, tag="changes_applied"):
 
 class Rewound(Event, frozen=True, kw_only=True, tag="rewound"):
     """The workspace was put back to `tree`; `undo` is what it was before. With a scope beyond files, messages made by records
-    after `to_seq` are forgotten. `undoes` is the record of an earlier one that this one takes back."""
+    after `to_seq` are forgotten. `undoes` is the record of an earlier one that this one takes back. `state` and `undo_state`
+    are the whole of both (see `StateRecorded`), "" where only files went back."""
 
     tree: str
     undo: str
     scope: Literal["files", "conversation", "both"] = "files"
     to_seq: int | None = None
     undoes: int | None = None
+    state: str = ""
+    undo_state: str = ""
 
 
 class Rebased(Event, frozen=True, kw_only=True, tag="rebased"):
@@ -410,6 +427,7 @@ DurableEvent = (
     | ToolFinished
     | ContextCompacted
     | ChangesRecorded
+    | StateRecorded
     | VerificationFinished
     | TurnEnded
     | ChangeDecided

@@ -65,12 +65,13 @@ class ToolCall(msgspec.Struct, frozen=True, kw_only=True, tag="tool_call", tag_f
 
 class ToolResult(msgspec.Struct, frozen=True, kw_only=True, tag="tool_result", tag_field="type"):
     """`refused_write`: the call was carried out where nothing can be changed, and failed because it wanted to; it may have been
-    run again as one that writes."""
+    run again as one that writes. `still_running`: something of it goes on in the background."""
 
     call_id: str
     content: tuple[Text | Image, ...] = ()
     is_error: bool = False
     refused_write: bool = False
+    still_running: bool = False
 
     def text(self) -> str:
         return "\n".join(part.text for part in self.content if isinstance(part, Text))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
+from goose_py.git.paths import parents
 from goose_py.git.private import PrivateStore
 from goose_py.git.trees.diff import changeset_summary, file_change, with_hunks
-from goose_py.protocol.changes import ChangeSet, FileChange, Hunk
+from goose_py.protocol.changes import ChangeSet, FileChange, Hunk, path_to_bytes
 
 Step = int
 """Index into the recorded trees: step n made the difference from tree n-1 to tree n."""
@@ -22,16 +25,44 @@ class Reason:
     lines: dict[int, Step]
 
 
-async def reasons(store: PrivateStore, trees: Sequence[str], path: str) -> dict[str, Reason]:
-    """By hunk id, for one file of the changeset from `trees[0]` to `trees[-1]`. A line that was written, removed and written
-    again belongs to the last of these steps. Raises KeyError where the file did not change."""
-    whole = await changeset_summary(store, trees[0], trees[-1])
+async def reasons(
+    store: PrivateStore, trees: Sequence[str], path: str, since: str | None = None
+) -> dict[str, Reason]:
+    """By hunk id, for one file of the changeset from `since` (`trees[0]` by default) to `trees[-1]`. A line that was written,
+    removed and written again belongs to the last of these steps. Raises KeyError where the file did not change."""
+    whole = await changeset_summary(store, since or trees[0], trees[-1])
     file = await file_change(store, whole, path)
     history = _History()
     name = file.old_path or file.path
-    for step in range(1, len(trees)):
-        name = await _advance(store, trees[step - 1], trees[step], name, file.path, step, history)
+    for step, changed in enumerate(await _changed(store, trees), 1):
+        if not changed.isdisjoint(_ways_to(name) | _ways_to(file.path)):
+            name = await _advance(store, trees[step - 1], trees[step], name, file.path, step, history)
+    if since not in (None, trees[0]):
+        history.removed.clear()  # these lines are numbered as in the first tree
     return {hunk.id: _reason(hunk, history) for hunk in file.hunks or ()}
+
+
+async def _changed(store: PrivateStore, trees: Sequence[str]) -> list[set[bytes]]:
+    """The paths in which each tree differs from the one before it."""
+    pairs = "".join(f"{before} {after}\n" for before, after in pairwise(trees))
+    output = await store.bound.out("diff-tree", "-r", "-z", "--name-only", "--no-renames", "--stdin", stdin=pairs.encode())
+    found: list[set[bytes]] = []
+    for row in output.split(b"\0"):
+        while pair := _PAIR.match(row):
+            found.append(set())
+            row = row[pair.end() :]
+        if row:
+            found[-1].add(row)
+    return found
+
+
+_PAIR = re.compile(rb"[0-9a-f]{40,64} [0-9a-f]{40,64}\n")
+
+
+def _ways_to(path: str) -> set[bytes]:
+    """Itself and the folders above: a submodule's files are behind a link of its own."""
+    raw = path_to_bytes(path)
+    return {raw, *parents(raw)}
 
 
 class _History:

@@ -53,7 +53,9 @@ class Authorization:
 
     def _judgement(self, call: ToolCall, spec: ToolSpec) -> Judgement:
         writes = any((call.name, call.arguments) == (one.name, one.arguments) for one in self._wanted_to_write)
-        return self._ports.judge(call, spec, self._state.mode, writes)
+        recorded = self._state.recorded
+        whole = recorded is not None and not recorded.left_out
+        return self._ports.judge(call, spec, self._state.mode, writes, whole)
 
     async def _judged(self, call: ToolCall, spec: ToolSpec) -> ToolCall | str:
         judgement = self._judgement(call, spec)

@@ -14,11 +14,12 @@ SOURCE = "fork"
 
 class ForkPoint(msgspec.Struct, frozen=True, kw_only=True):
     """Where a session is forked: after the record `seq`. `state` is that of the parent there; `tree` its files (None where
-    nothing was recorded)."""
+    nothing was recorded), and `recorded` all that was recorded of it ("" in logs of earlier versions)."""
 
     seq: int
     state: SessionState
     tree: str | None
+    recorded: str = ""
 
 
 def fork_point(records: Sequence[ev.Record], at: int | None) -> ForkPoint:
@@ -34,6 +35,8 @@ def fork_point(records: Sequence[ev.Record], at: int | None) -> ForkPoint:
     state = SessionState(kept)
     if state.started is None:
         raise UserError(f"This session had not begun at record {seq}.")
+    if state.recorded is not None:
+        return ForkPoint(seq=kept[-1].seq, state=state, tree=state.recorded.tree, recorded=state.recorded.state)
     return ForkPoint(seq=kept[-1].seq, state=state, tree=state.tree)
 
 

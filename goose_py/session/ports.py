@@ -1,7 +1,8 @@
 """What a session is handed by the composition root: everything that reaches outside it."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import msgspec
 
@@ -28,14 +29,29 @@ class Answering(msgspec.Struct, frozen=True, kw_only=True):
     cost: Callable[[Usage], float | None] = lambda usage: None
 
 
+class State(Protocol):
+    """What was recorded of a workspace: see `StateRecorded`. `ignored_left_out` are those of `left_out` that git ignores."""
+
+    @property
+    def state(self) -> str: ...
+    @property
+    def tree(self) -> str: ...
+    @property
+    def left_out(self) -> tuple[str, ...]: ...
+    @property
+    def ignored_left_out(self) -> tuple[str, ...]: ...
+
+
 class Workspace(msgspec.Struct, frozen=True, kw_only=True):
     """The workspace as far as a session sees it. All of it works on git trees; none touches the user's repository.
 
-    `snapshot` records the files as they are and returns the tree, None where nothing can be recorded. `changes` compares two
+    `snapshot` records the files as they are and returns the tree, None where nothing can be recorded; `record` records all that
+    can be brought back, looking only at those places that can have changed where they are known. `changes` compares two
     trees; `diff` is their difference as text, cut to a number of characters. `unresolved` tells which files of a rebase still
     hold conflict markers in a tree. `verify` runs one check command on the present files, whose tree is given."""
 
     snapshot: Callable[[], Awaitable[str | None]]
+    record: Callable[[Sequence[Path] | None], Awaitable[State | None]]
     changes: Callable[[str, str], Awaitable[ev.ChangesRecorded]]
     diff: Callable[[str, str, int], Awaitable[str]]
     unresolved: Callable[[Sequence[Resolving], str], Awaitable[tuple[str, ...]]]
@@ -48,24 +64,26 @@ OnRetry = Callable[[int, float, str], None]
 
 class SessionPorts(msgspec.Struct, frozen=True, kw_only=True):
     """`answering` chooses the model for a phase, given the session's own choice. `tools` is wrapped anew for each turn by
-    `around_tools`, outermost last. `judge` is the permission rules with everything bound but the call, the mode, and whether
-    the call was seen to write; `keep` stores the grant that an answer asked for; `changes` tells whether a call would change
-    anything at all. `attended` is true where a person can answer. `planning`: nothing is changed before there is a plan.
-    `warn` are the amounts at which a person is told what was spent. `check_unchanged`: the checks are part of what was asked
-    for and run also where nothing was changed. `response_schema`: no turn is done before a final output that fits it was
-    handed over. `redact` takes secrets out of a text before it is logged. `variables` are the names of those of the user's
-    that commands get; `network`: those that may write reach it. `now` is Unix time, `monotonic` seconds from anywhere."""
+    `around_tools`, outermost last. `judge` is the permission rules with everything bound but the call, the mode, whether the
+    call was seen to write, and whether all that it could destroy was recorded; `keep` stores the grant that an answer asked
+    for; `changes` tells whether a call would change anything at all, `touched` which places at most, None for any. `attended`
+    is true where a person can answer. `planning`: nothing is changed before there is a plan. `warn` are the amounts at which a
+    person is told what was spent. `check_unchanged`: the checks are part of what was asked for and run also where nothing was
+    changed. `response_schema`: no turn is done before a final output that fits it was handed over. `redact` takes secrets out
+    of a text before it is logged. `variables` are the names of those of the user's that commands get; `network`: those that may
+    write reach it. `now` is Unix time, `monotonic` seconds from anywhere."""
 
     tools: Tools
     workspace: Workspace
     answering: Callable[[ModelRef, ev.Phase, OnRetry], Awaitable[Answering]]
-    judge: Callable[[ToolCall, ToolSpec, Mode, bool], Judgement]
+    judge: Callable[[ToolCall, ToolSpec, Mode, bool, bool], Judgement]
     keep: Callable[[cmd.ResolveApproval, Judgement, ToolCall], None]
     changes: Callable[[ToolCall, ToolSpec], bool]
     attended: Callable[[], bool]
     now: Callable[[], float]
     monotonic: Callable[[], float]
     new_id: Callable[[], str]
+    touched: Callable[[ToolCall, ToolSpec], Sequence[Path] | None] = lambda call, spec: None
     around_tools: tuple[Callable[[Tools, Callable[[ev.DurableEvent], None]], Tools], ...] = ()
     warn: ev.Limits = ev.Limits()
     redact: Callable[[str], str] | None = None

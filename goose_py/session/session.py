@@ -22,6 +22,7 @@ from goose_py.session.bus import Bus
 from goose_py.session.compaction import Compaction, CompactionPorts
 from goose_py.session.log import Log
 from goose_py.session.ports import Answering, SessionPorts
+from goose_py.session.recording import Recording
 from goose_py.session.redaction import redacted
 from goose_py.session.state import SessionState
 from goose_py.session.turn import Turn
@@ -49,6 +50,7 @@ class Session:
         self._held: frozenset[str] = frozenset()
         self._failure: BaseException | None = None
         self.state = SessionState(records)
+        self._recording = Recording(ports, self._emit_state)
         self._approvals = Approvals(self.emit, lambda: not ports.attended(), ports.new_id, ports.variables)
 
     def emit(self, item: ev.DurableEvent | Delta) -> None:
@@ -67,13 +69,20 @@ class Session:
         self.state.feed(record)
         self._bus.publish(record)
 
+    def _emit_state(self, event: ev.DurableEvent | Delta) -> None:
+        """A look that shows what was known already is not told."""
+        known = self.state.recorded.state if self.state.recorded is not None else ""
+        if not (isinstance(event, ev.StateRecorded) and not event.call_id and event.state == known):
+            self.emit(event)
+
     def running(self) -> bool:
         return self._watch is not None and not self._watch.done()
 
     async def recover(self, detail: str = DIED) -> None:
         """Closes what an earlier process left open: files that changed since they were last recorded, calls without a result,
         questions without an answer, the turn itself."""
-        await self._record_changes(self.state.tree)
+        cut = [result.call_id for result in self.state.conversation.unanswered()]
+        await self._record_changes(self.state.tree, cut[0] if cut else "")
         self._close(detail)
 
     def _close(self, detail: str) -> None:
@@ -243,7 +252,7 @@ class Session:
         self._watch = self._task(self._watch_turn(self._work), f"end of turn {self.state.turns}")
 
     async def _run_turn(self) -> Ending:
-        self._turn = Turn(self.state, self._ports, self.emit, self._approvals, self.check)
+        self._turn = Turn(self.state, self._ports, self.emit, self._approvals, self.check, self._recording)
         # The model thinks meanwhile; no call runs before it is known what the turn starts from.
         recording = self._task(self._record_start(), f"start of turn {self.state.turns}")
         try:
@@ -282,10 +291,11 @@ class Session:
         self._failure = error
         return Ending(outcome="failed", detail=f"A bug in goose-py ended this turn: {type(error).__name__}.")
 
-    async def _record_changes(self, before: str | None) -> str | None:
-        """The tree as it is now, logged where it is not the one before."""
+    async def _record_changes(self, before: str | None, call_id: str = "") -> str | None:
+        """The tree as it is now, logged where it is not the one before; `call_id` was cut short."""
         try:
-            now = await self._ports.workspace.snapshot()
+            state = await self._recording.look(call_id)
+            now = state.tree if state is not None else None
             changes = await self._changes(before, now) if before and now and before != now else None
         except GooseError as error:
             self.emit(ev.Warned(text=f"The changes could not be recorded: {error}"))

@@ -19,6 +19,7 @@ class SessionState:
     the tree that a piece of work began with whose last turn was cut short, None where none was; `checked` is the last result of
     each check; `answered`: the last turn handed over a final output; `questions` are the approvals that were asked for and not
     resolved; `measured` is what the provider counted last, as (tokens, number of the conversation's entries they stand for);
+    `recorded` is what was recorded last of all that the workspace is;
     `resolving` are the files that a rebase left with conflict markers."""
 
     def __init__(self, records: Iterable[ev.Record] = ()) -> None:
@@ -40,6 +41,7 @@ class SessionState:
         self._turn_from: str | None = None
         self.outcome: ev.TurnEnded | None = None
         self.tree: str | None = None
+        self.recorded: ev.StateRecorded | None = None
         self.base_tree: str | None = None
         self.steering: tuple[str, ...] = ()
         self.queued: tuple[str, ...] = ()
@@ -101,12 +103,15 @@ class SessionState:
                 self.checked[event.command] = event
             case ev.ChangesRecorded():
                 self.tree = event.tree_after
+            case ev.StateRecorded():
+                self.recorded = event
             case ev.ChangesApplied():
                 self.base_tree = event.tree
             case ev.Rebased():
                 self.tree, self.base_tree, self.work_from = event.tree, event.base_tree, None
             case ev.Rewound():
                 self.tree = event.tree
+                self.recorded = ev.StateRecorded(tree=event.tree, state=event.state) if event.state else None
                 if event.scope != "files":
                     self.measured, self.noted_mode = None, None
             case _:

@@ -24,6 +24,7 @@ from goose_py.session.approvals import Approvals
 from goose_py.session.authorization import Authorization
 from goose_py.session.compaction import Compaction, CompactionPorts, FittingModel
 from goose_py.session.ports import Answering, SessionPorts
+from goose_py.session.recording import Recording, RecordingTools
 from goose_py.session.rejudging import RejudgingTools
 from goose_py.session.state import SessionState
 
@@ -41,6 +42,7 @@ class Turn:
         emit: Emit,
         approvals: Approvals,
         verify: Callable[[], Awaitable[Sequence[ev.VerificationFinished]]],
+        recording: Recording,
     ) -> None:
         assert state.started is not None, "a log begins with SessionStarted"
         self._started = state.started
@@ -48,7 +50,8 @@ class Turn:
         self._ports = ports
         self._emit = emit
         self._verify = verify
-        self._recording: asyncio.Task[str | None] | None = None
+        self._recording = recording
+        self._start: asyncio.Task[str | None] | None = None
         self._checked_changes = 0
         self._last_checks: tuple[ev.VerificationFinished, ...] = ()
         self._deadline: asyncio.Timeout | None = None
@@ -75,7 +78,7 @@ class Turn:
     async def run(self, before: asyncio.Task[str | None]) -> Ending:
         """`before` gives the tree that the turn starts from; the first call waits for it. The time limit ends the turn whatever
         it is doing; the other limits are looked at before each request."""
-        self._recording = before
+        self._start = before
         self._deadline = asyncio.timeout_at(self._ends_at())
         try:
             async with self._deadline:
@@ -114,7 +117,7 @@ class Turn:
                 yield item
 
     def _wrapped_tools(self) -> Tools:
-        tools: Tools = RejudgingTools(self._ports.tools, self._authorization.check_again)
+        tools: Tools = RejudgingTools(self._ports.tools, self._authorize_again)
         for wrap in self._ports.around_tools:
             tools = wrap(tools, self._emit)
         if self._ports.response_schema is not None:
@@ -131,7 +134,7 @@ class Turn:
         return TurnPorts(
             next_request=self._next_request,
             model=FittingModel(LimitedModel(self, self._check_limits), self._make_room, self._request),
-            tools=guard,
+            tools=RecordingTools(guard, self._recording.after),
             authorize=guard.authorize,
             emit=self._emit,
             may_finish=self._may_finish,
@@ -142,15 +145,26 @@ class Turn:
 
     async def _authorize(self, call: ToolCall, spec: ToolSpec) -> ToolCall | str:
         await self._before()
-        return await self._authorization.check(call, spec)
+        return await self._once_settled(await self._authorization.check(call, spec), spec)
+
+    async def _authorize_again(self, call: ToolCall, spec: ToolSpec) -> ToolCall | str:
+        return await self._once_settled(await self._authorization.check_again(call, spec), spec)
+
+    async def _once_settled(self, allowed: ToolCall | str, spec: ToolSpec) -> ToolCall | str:
+        """What may write runs once the state before it is recorded."""
+        if isinstance(allowed, ToolCall) and not (allowed.reads_only or spec.read_only):
+            await self._recording.settled()
+        return allowed
 
     async def _before(self) -> str | None:
         """The tree that the turn starts from. Cancelled, it leaves the recording of it alone."""
-        assert self._recording is not None, "a turn runs before it asks"
-        await asyncio.wait({self._recording})
-        return self._recording.result()
+        assert self._start is not None, "a turn runs before it asks"
+        await asyncio.wait({self._start})
+        return self._start.result()
 
     async def _next_request(self) -> ModelRequest:
+        if self._state.steering:
+            await self._recording.settled()
         for prompt_id in self._state.steering:
             self._emit(ev.PromptDelivered(prompt_id=prompt_id))
         self._answering = await self._ports.answering(self._state.model, self._phase(), self._on_retry)
@@ -194,6 +208,7 @@ class Turn:
 
     async def _may_finish(self, message: AssistantMessage) -> ev.DurableEvent | None:
         if self._state.steering:
+            await self._recording.settled()
             return ev.PromptDelivered(prompt_id=self._state.steering[0])
         note = await self._completion.may_finish()
         self._looking_over = note is not None and note.source == CHECKLIST_SOURCE

@@ -23,6 +23,8 @@ READS_ONLY = "developer/reads_only"
 """Goes with a call of a bundled extension's that has to be carried out where nothing can be changed."""
 REFUSED_WRITE = "developer/refused_write"
 """Comes with the result of one that failed because it wanted to change something."""
+JOB = "developer/job"
+"""Comes with the result of one of which something goes on in the background."""
 
 _MAX_MESSAGE = 4000
 _MAX_CUT_TEXT = 16_000
@@ -346,7 +348,10 @@ class LiveExtension:
         if resolved.notes:
             content = (*content, Text(f"(Arguments were mended: {'; '.join(resolved.notes)}.)"))
         refused = call.reads_only and self.trusted and reply.meta.get(REFUSED_WRITE) is True
-        return ToolResult(call_id=call.id, content=content, is_error=reply.is_error, refused_write=refused)
+        running = self.trusted and JOB in reply.meta
+        return ToolResult(
+            call_id=call.id, content=content, is_error=reply.is_error, refused_write=refused, still_running=running
+        )
 
 
 def error_result(call: ToolCall, text: str) -> ToolResult:

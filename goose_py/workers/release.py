@@ -1,7 +1,7 @@
 """A task that came to its end and changed nothing gives its worktree back by itself: every question would leave one behind.
 
-Its log and recorded states stay; whoever goes on with it gets the worktree again. What is ignored by git is in no snapshot, so
-a file of that kind that a command has made keeps the worktree, unless it is a cache that its program makes anew."""
+Its log and recorded states stay; whoever goes on with it gets the worktree again. What is ignored by git no review shows, so a
+file of that kind that a command has made keeps the worktree, unless it is a cache that its program makes anew."""
 
 from goose_py.bootstrap.host import Host
 from goose_py.bootstrap.port_leases import port_leases

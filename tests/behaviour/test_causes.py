@@ -6,9 +6,8 @@ from git_repos import Place
 
 from goose_py.git.trees.diff import changeset_summary, file_change
 from goose_py.protocol import events as ev
-from goose_py.protocol.changes import Hunk
 from goose_py.protocol.messages import AssistantMessage, ModelRef, Text, ToolCall
-from goose_py.tasks.history.causes import Called, Cause, Span, causes, causes_of, spans_of
+from goose_py.tasks.history.causes import Cause, causes, spans_of
 
 LINES = "".join(f"{number}\n" for number in range(0, 60))
 MODEL = ModelRef(provider="p", model="m")
@@ -26,51 +25,49 @@ def said(text: str) -> ev.ModelReplied:
     return ev.ModelReplied(message=AssistantMessage(parts=(Text(text),), origin=MODEL, stop_reason="end"))
 
 
-def hunk(*lines: str) -> Hunk:
-    return Hunk(id="h", old_start=1, old_lines=1, new_start=1, new_lines=1, lines=lines)
-
-
 EDIT = call("edit", path="cart.py", old_string="return 1", new_string="return 2\nprint()")
 SHELL = call("shell", command="sed -i s/a/b/ cart.py")
+WORK = (
+    ev.PromptReceived(prompt_id="p", parts=(Text("Fix\nit"),)),
+    ev.TurnStarted(turn=1),
+    ev.PlanStepStarted(index=0, title="Mend the total"),
+    said("I mend it."),
+    ev.ToolStarted(call=EDIT),
+)
 
 
-def test_a_span_holds_the_calls_between_two_trees_with_what_they_were_made_for():
+def recorded(tree: str, call_id: str = "", during: bool = False) -> ev.StateRecorded:
+    return ev.StateRecorded(tree=tree, state=tree, call_id=call_id, during=during)
+
+
+def test_each_change_is_of_the_call_after_which_it_was_recorded_with_what_that_was_made_for():
     records = log(
-        ev.PromptReceived(prompt_id="p", parts=(Text("Fix\nit"),)),
-        ev.TurnStarted(turn=1),
-        ev.PlanStepStarted(index=0, title="Mend the total"),
-        said("I mend it."),
-        ev.ToolStarted(call=EDIT),
+        recorded("a"),
+        *WORK,
+        recorded("b", "edit"),
         ev.PlanStepFinished(index=0, title="Mend the total", status="completed"),
         ev.ToolStarted(call=SHELL),
-        ev.ChangesRecorded(tree_before="a", tree_after="b"),
-        ev.ChangesRecorded(tree_before="b", tree_after="c"),
+        recorded("b", "shell"),
+        ev.ToolStarted(call=SHELL),
+        recorded("c", "shell", during=True),
+        recorded("d"),
+        ev.ChangesRecorded(tree_before="a", tree_after="d"),
+        ev.TurnEnded(outcome="done"),
     )
-    base, spans = spans_of(records, "a")
-    made = Cause(turn=1, prompt="Fix it", step="Mend the total", said="I mend it.")
-    assert base == "a"
-    assert spans[0].calls[0] == Called(EDIT, made)
-    assert spans[0].calls[1].cause.step == "" and spans[1] == Span("c")
+    base, since, spans = spans_of(records, "a")
+    made = Cause(turn=1, prompt="Fix it", step="Mend the total", said="I mend it.", call="Edit cart.py", name="1.1")
+    assert (base, since) == ("a", "a") and [span.tree for span in spans] == ["b", "c", "d"]
+    assert spans[0].cause == made and spans[2].cause == Cause()
+    assert spans[1].cause.name == "1.3" and spans[1].cause.during and "sed -i" in spans[1].cause.call
 
 
-def test_what_was_left_out_when_something_was_applied_may_come_from_any_earlier_call():
-    records = log(
-        ev.TurnStarted(turn=1),
-        ev.ToolStarted(call=EDIT),
-        ev.ChangesRecorded(tree_before="a", tree_after="b"),
-        ev.ChangesApplied(base_tree="a", result_tree="b", tree="k", how="worktree", target="t"),
-    )
-    base, spans = spans_of(records, "a")
-    assert base == "k" and spans[0].tree == "b" and [called.call for called in spans[0].calls] == [EDIT]
-
-
-def test_a_line_is_the_calls_that_carries_it_else_of_the_one_that_names_the_file():
-    span = Span("b", (Called(EDIT, Cause(turn=1)), Called(SHELL, Cause(turn=1))))
-    lines = hunk("-    return 1\n", "+    return 2\n", "+    other\n")
-    assert [(cause.lines, cause.call) for cause in causes_of(span, lines, (0, 1), "cart.py")] == [((0, 1), "Edit cart.py")]
-    assert causes_of(span, lines, (2,), "cart.py")[0].call == "Edit cart.py"
-    assert "sed -i" in causes_of(span, lines, (2,), "else.py")[0].call
-    assert causes_of(Span("b"), lines, (2,), "cart.py") == [Cause(lines=(2,))]
+def test_a_log_of_an_earlier_version_knows_the_turn_and_the_call_where_it_was_the_only_one():
+    once = (*WORK, ev.ChangesRecorded(tree_before="a", tree_after="b"))
+    assert spans_of(log(*once), "a")[2][0].cause.call == "Edit cart.py"
+    twice = (*WORK, ev.ToolStarted(call=SHELL), ev.ChangesRecorded(tree_before="a", tree_after="b"))
+    (span,) = spans_of(log(*twice, ev.ChangesRecorded(tree_before="b", tree_after="b")), "a")[2]
+    assert (span.cause.turn, span.cause.call, span.cause.step) == (1, "", "Mend the total")
+    assert "turn 1" in span.cause.sentence() and "by hand" in Cause().sentence()
 
 
 async def test_every_hunk_of_a_real_change_is_told_its_turn_and_what_a_hand_did(tmp_path: Path):
@@ -78,19 +75,24 @@ async def test_every_hunk_of_a_real_change_is_told_its_turn_and_what_a_hand_did(
     place.commit({"f.txt": LINES})
     worktree = await place.task()
     trees = [worktree.base.tree]
-    for old, new in (("1", "one"), ("20", "twenty"), ("40", "by hand")):
+    for old, new in (("1", "one"), ("20", "twenty"), ("40", "by hand"), ("50", "later")):
         text = (worktree.path / "f.txt").read_text().replace(f"\n{old}\n", f"\n{new}\n")
         (worktree.path / "f.txt").write_text(text)
         trees.append((await worktree.snapshot()).tree)
-    records = log(
+    events = (
         ev.TurnStarted(turn=1),
         ev.ToolStarted(call=call("write", path="f.txt", content="one")),
-        ev.ChangesRecorded(tree_before=trees[0], tree_after=trees[1]),
+        recorded(trees[1], "write"),
         ev.TurnStarted(turn=2),
-        ev.ToolStarted(call=call("shell", command="sed -i s/20/twenty/ f.txt")),
-        ev.ChangesRecorded(tree_before=trees[1], tree_after=trees[2]),
+        ev.ToolStarted(call=SHELL),
+        recorded(trees[2], "shell"),
     )
-    found = await causes(worktree.store, records, trees[0], trees[3], "f.txt")
+    found = await causes(worktree.store, log(*events), trees[0], trees[3], "f.txt")
     file = await file_change(worktree.store, await changeset_summary(worktree.store, trees[0], trees[3]), "f.txt")
     assert [found[each.id][0].turn for each in file.hunks or ()] == [1, 2, 0]
     assert "sed -i" in found[(file.hunks or ())[1].id][0].call
+    # What was applied is no longer asked about, and what is left keeps its cause.
+    applied = ev.ChangesApplied(base_tree=trees[0], result_tree=trees[2], tree=trees[1], how="worktree", target="t")
+    later = (*events, applied, ev.TurnStarted(turn=3), ev.ToolStarted(call=SHELL), recorded(trees[4], "shell"))
+    left = await causes(worktree.store, log(*later), trees[0], trees[4], "f.txt")
+    assert [told[0].name for told in left.values()] == ["2.1", "3.1", "3.1"]

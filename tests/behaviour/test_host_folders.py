@@ -3,7 +3,6 @@
 import os
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from goose_py.actions.screen.prompt_history import PromptHistory
@@ -67,16 +66,6 @@ def test_sockets_lie_in_a_short_private_folder_where_the_usual_one_is_too_deep(t
     shallow = paths_in(tmp_path)
     assert _private(shallow).runtime == shallow.runtime
 
-
-def test_a_runtime_folder_of_another_user_or_a_missing_one_is_left_alone(tmp_path: Path) -> None:
-    missing = msgspec.structs.replace(paths_in(tmp_path / "us"), runtime=tmp_path / "run-1000" / "goose-py")
-    assert _private(missing).runtime == tmp_path / "us" / "state" / "run"
-    assert not (tmp_path / "run-1000").exists()
-    (tmp_path / "run-1000").mkdir(mode=0o700)
-    assert _private(missing).runtime == missing.runtime
-    if os.getuid() == 0:
-        os.chown(tmp_path / "run-1000", 12345, 12345)
-        assert _private(missing).runtime == tmp_path / "us" / "state" / "run"
 
 
 @pytest.mark.case("S12")

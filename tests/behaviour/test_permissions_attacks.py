@@ -51,7 +51,7 @@ class Ground:
     def command(self, template: str) -> str:
         return template.replace("MARKER", str(self.marker))
 
-    def decide(self, command: str, mode: Mode = "ask", **changes: object) -> Decision:
+    def decide(self, command: str, mode: Mode = "ask", recorded: bool = False, **changes: object) -> Decision:
         place = Place(
             **{
                 "workspace": str(self.workspace),
@@ -63,7 +63,8 @@ class Ground:
                 **changes,
             }
         )
-        return decide(ToolCall(id="1", name=SHELL.name, arguments={"command": command}), SHELL, self.rules, mode, place)
+        call = ToolCall(id="1", name=SHELL.name, arguments={"command": command})
+        return decide(call, SHELL, self.rules, mode, place, recorded=recorded)
 
     def run_plainly(self, command: str) -> None:
         environment = {"PATH": PATH, "HOME": str(self.home), "GIT_CONFIG_GLOBAL": "/dev/null"}
@@ -352,6 +353,21 @@ def test_discarding_work_is_gated_in_every_mode_after_a_snapshot(ground: Ground,
     assert (decision.verdict, decision.snapshot_first) == ("ask", True), decision
     assert decision.patterns == (), "work that is discarded is never granted for longer than once"
     assert ground.decide(command, "plan").verdict == "deny"
+
+
+LEAVING = [command for command in DISCARDING if "git push" in command or "/somewhere" in command or "../" in command]
+LEAVING += ["git $VERB --hard", "cd /x && rm -rf y", "sudo rm -rf /", "mkfs.ext4 /dev/sda", "dd if=/dev/zero of=/dev/sda"]
+
+
+@pytest.mark.case("U06")
+@pytest.mark.case("S06")
+@pytest.mark.parametrize("mode", ["ask", "auto"])
+@pytest.mark.parametrize("command", dict.fromkeys((*DISCARDING, *LEAVING)))
+def test_what_is_recorded_is_gated_only_where_it_leaves_the_workspace(ground: Ground, command: str, mode: Mode) -> None:
+    decision = ground.decide(command, mode, recorded=True)
+    assert decision.snapshot_first == (command in LEAVING), decision
+    assert ground.decide(command, "plan", recorded=True).verdict == "deny"
+    assert ground.decide(command, mode, sandbox="none", recorded=True).verdict == "ask"
 
 
 @pytest.mark.case("U06")

@@ -55,12 +55,13 @@ async def test_the_log_tells_a_turn_from_its_beginning_to_its_end(tmp_path):
             "TurnStarted",
             "ModelReplied",
             "UsageRecorded",
+            "StateRecorded",
             "ToolStarted",
             "ToolFinished",
             "ModelReplied",
             "UsageRecorded",
             "TurnEnded",
-        ]
+        ], "reading is no reason to record"
 
 
 async def test_a_consumer_of_the_bus_sees_every_record_and_the_text_as_it_streams(tmp_path):

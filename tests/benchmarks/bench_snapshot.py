@@ -38,7 +38,37 @@ async def snapshot(worktree: TaskWorktree, edited: int) -> float:
     return (time.perf_counter() - began) * 1000
 
 
+async def recorded(worktree: TaskWorktree, number: int, *, path_known: bool) -> float:
+    (worktree.path / f"new{number}.txt").write_text(f"{number}\n")
+    began = time.perf_counter()
+    await worktree.record([f"new{number}.txt".encode()] if path_known else None)
+    return (time.perf_counter() - began) * 1000
+
+
+async def states() -> None:
+    """What is done while the model thinks, beside what a turn's end has always taken."""
+    title("All of a task's state after a call, 2,000 files")
+    with user_with(2_000) as user:
+        worktree, _ = await worktree_of(user)
+        await worktree.commits.prepare()
+        await worktree.record()
+        await asyncio.sleep(1.1)  # the index is written once more, see `_settle`
+        await worktree.record()
+        taken: dict[str, list[float]] = {"command": [], "editor": [], "files alone": []}
+        for number in range(REPEATS):
+            taken["command"].append(await recorded(worktree, number, path_known=False))
+            taken["editor"].append(await recorded(worktree, REPEATS + number, path_known=True))
+            (worktree.path / f"s{number}").write_text("x")
+            began = time.perf_counter()
+            await worktree.snapshot()
+            taken["files alone"].append((time.perf_counter() - began) * 1000)
+        alone = statistics.median(taken.pop("files alone"))
+        for what, times in taken.items():
+            show(f"after a call of a {what}", statistics.median(times), "ms", baseline=("files alone", alone))
+
+
 async def main() -> None:
+    await states()
     title(f"A repository of {FILES:,} files")
     with user_with(FILES) as user:
         plain = milliseconds(["git", "-C", user.repository, "worktree", "add", "-q", "--detach", user.root / "plain"])

@@ -12,7 +12,6 @@ DONE = [{"text": "Done."}] * 6
 LOCKED = (
     "git config core.fsmonitor 'touch p'", "echo x > $(git rev-parse --git-common-dir)/hooks/post-checkout",
     "git branch -f main HEAD~1", "git update-ref refs/heads/evil HEAD", "git tag evil",
-    "rm -rf $(git rev-parse --git-common-dir)/refs",
     "echo 'gitdir: /evil' > .git", "git push --force .  HEAD:main", "git worktree add ../evil",
 )  # fmt: skip
 
@@ -34,6 +33,7 @@ async def test_a_commit_in_a_task_is_kept_for_it_and_hooks_and_configuration_sta
             ("shell", {"command": "git commit --amend -qm 'Take the discount off, for good' && git show --stat HEAD"}),
             PLAN_DONE,
         ),
+        calls(("shell", {"command": "rm -rf $(git rev-parse --git-common-dir)/refs"})),
         *DONE,
     ]
     async with answered(user, turns, config='mode = "auto"\n[[rules]]\nverdict = "allow"\npattern = "git *"\n'):

@@ -61,55 +61,60 @@ async def background(user: User, *args: str):
 
 
 @pytest.mark.case("U06")
+@pytest.mark.case("S06")
 @pytest.mark.parametrize(
     "command",
     [
         "git checkout -- cart.py notes.txt",
-        "git reset --hard",
+        "git reset --h",
         "git clean -fd && git restore cart.py",
         "git stash -u",
         "rm -r cart.py test_cart.py",
-        "cd . && { git reset -q --hard; }",
+        "touch -- -delete; find . -name '*.py' -del*",
+        "bash <<'E'\nrm -rf cart.py\nE",
     ],
 )
-async def test_work_that_would_be_lost_is_asked_about_in_auto_mode_and_one_command_brings_it_back(user, command):
+async def test_work_that_is_recorded_is_lost_to_no_command_and_nobody_is_asked(user, command):
     (user.repository / "notes.txt").write_text("kept\n")
     user.commit("Notes")
     turns = [
         calls(PLAN, FIX, ("write", {"path": "new.txt", "content": "untracked\n"})),
-        calls(("shell", {"command": f"echo more >> notes.txt; {command}"})),
+        calls(("shell", {"command": "echo more >> notes.txt"})),
+        calls(("shell", {"command": command})),
         calls(PLAN_DONE),
         *DONE,
     ]
-    async with answered(user, turns), background(user, "--mode", "auto") as (folder, person):
-        asked = await person.wait(ev.ApprovalRequested)
-        (workspace,) = (folder.path / "tree").iterdir()
-        names = ("cart.py", "new.txt", "notes.txt", "test_cart.py")
-        before = {name: (workspace / name).read_bytes() for name in names}
-        assert asked.patterns == () and asked.snapshot, "nothing that could be kept is offered, and the files are recorded"
-        await person.answer(asked, allow=True)
-        ended = await person.wait(ev.TurnEnded)
-        told = next(event.text for event in person.all(ev.Warned) if "brings them back" in event.text)
-        assert ended.outcome == "done"
-    words = told.split("`")[1].split()
-    assert words[:3] == ["goose-py", "task", "restore"] and asked.snapshot.startswith(words[-1])
-    left = {name: (workspace / name).read_bytes() if (workspace / name).exists() else None for name in names}
-    if "stash" not in command:  # inside the sandbox the stash is the user's, and cannot be written
-        assert left != before, "the command did discard something, so that there is something to bring back"
-    restored = await user.goose(*words[1:])
-    assert restored.code == 0, restored
-    assert {name: (workspace / name).read_bytes() for name in names} == before
+    async with answered(user, turns, config='mode = "auto"'):
+        ended = await user.goose("run", "-t", "Do it", "--output-format", "json")
+    assert ended.code == 0 and not ended.json["denied"], ended
+    workspace = Path(ended.json["worktree"])
+    names = ("cart.py", "new.txt", "notes.txt", "test_cart.py")
+    left = {name: (workspace / name).read_text() if (workspace / name).exists() else None for name in names}
+    back = await user.goose("task", "rewind", ended.json["session_id"], "--to", "1.4", "--yes")
+    assert back.code == 0, back
+    found = {name: (workspace / name).read_text() for name in names}
+    assert found != left, "the command did discard something, so that there is something to bring back"
+    assert (found["new.txt"], found["notes.txt"]) == ("untracked\n", "kept\nmore\n") and "- discount" in found["cart.py"]
 
 
 @pytest.mark.case("U06")
-async def test_without_a_person_what_would_be_lost_is_refused_in_auto_mode_and_at_level_none_too(user):
+async def test_without_a_sandbox_and_a_person_what_would_be_lost_is_refused_in_auto_mode(user):
     commands = ("git reset --hard", "git clean -fdx", "git checkout .", "find . -delete", "rm -rf .", "git stash drop")
     turns = [calls(*(("shell", {"command": command}) for command in commands)), *DONE]
-    for level in ("full", "none"):
-        async with answered(user, turns, config='mode = "auto"'):
-            ended = await user.goose("run", "-t", "Clean up", "--output-format", "json", "--sandbox", level)
-        assert ended.code == 3 and len(ended.json["denied"]) == len(commands), ended
-        assert (Path(ended.json["worktree"]) / "cart.py").exists()
+    async with answered(user, turns, config='mode = "auto"'):
+        ended = await user.goose("run", "-t", "Clean up", "--output-format", "json", "--sandbox", "none")
+    assert ended.code == 3 and len(ended.json["denied"]) == len(commands), ended
+    assert (Path(ended.json["worktree"]) / "cart.py").exists()
+
+
+@pytest.mark.case("U06")
+async def test_what_leaves_the_worktree_is_asked_about_although_all_in_it_is_recorded(user):
+    turns = [calls(("shell", {"command": "git push --force"})), *DONE]
+    async with answered(user, turns), background(user, "--mode", "auto") as (_, person):
+        asked = await person.wait(ev.ApprovalRequested)
+        assert asked.patterns == () and asked.snapshot, "nothing that could be kept is offered, and the files are recorded"
+        await person.answer(asked, allow=False)
+        await person.wait(ev.TurnEnded)
 
 
 TRIES = [

@@ -21,7 +21,7 @@ WAITING = calls(("shell", {"command": "sleep 304"}))
 
 @pytest.fixture
 def user(tmp_path):
-    user = User(tmp_path, env={"XDG_RUNTIME_DIR": str(tmp_path)})
+    user = User(tmp_path)
     yield user
     for folder in (user.state / "tasks").glob("*"):
         if _folder(user, folder.name).owned():
@@ -53,6 +53,34 @@ async def _run(user: User, *args: str, cwd: Path | None = None) -> dict[str, Any
     ended = await user.goose("run", "-t", "Take the discount off", "--output-format", "json", *args, cwd=cwd)
     assert ended.code == 0, ended
     return ended.json
+
+
+@pytest.mark.case("P31")
+async def test_a_worker_is_found_from_everywhere_whatever_folder_a_login_has_for_sockets(user: User) -> None:
+    """From cron or after su there is no XDG_RUNTIME_DIR, a logout empties it, and another session has another one."""
+    login = user.root / "login"
+    login.mkdir(mode=0o700)
+    asking = calls(("shell", {"command": "curl http://example.org"}))
+    async with answered(user, [asking, asking, *DONE], config='mode = "ask"'):
+        home = user.root / "home"
+        (home / ".config").mkdir()
+        (home / "config").rename(home / ".config" / "goose-py")
+        user.env |= {"GOOSE_PY_HOME": "", "XDG_RUNTIME_DIR": str(login)}
+        task = (await user.goose("task", "start", "Take the discount off")).out.strip()
+        user.env["XDG_RUNTIME_DIR"] = ""
+        await _asks(user)
+        answer = await user.goose("inbox", "answer", task, "--deny")
+        assert answer.code == 0, answer
+        user.env["XDG_RUNTIME_DIR"] = str(user.root / "elsewhere")
+        await _asks(user)
+        stopped = await user.goose("task", "stop", task)
+        assert stopped.code == 0 and "not running" not in stopped.out, stopped
+
+
+async def _asks(user: User) -> None:
+    async with asyncio.timeout(60):
+        while not any(json.loads((await user.goose("inbox", "--json")).out)):
+            await asyncio.sleep(0.1)
 
 
 def worktrees(user: User) -> int:

@@ -25,7 +25,7 @@ def test_xdg_defaults() -> None:
     assert paths({}, "darwin").cache == HOME / "Library/Caches/goose-py"
 
 
-def test_xdg_variables_are_followed() -> None:
+def test_xdg_variables_are_followed_but_for_sockets() -> None:
     found = paths(
         {
             "XDG_CONFIG_HOME": "/c",
@@ -36,7 +36,7 @@ def test_xdg_variables_are_followed() -> None:
         }
     )
     assert [str(getattr(found, name)) for name in found.__struct_fields__] == [
-        "/c/goose-py", "/d/goose-py", "/s/goose-py", "/k/goose-py", "/r/goose-py",
+        "/c/goose-py", "/d/goose-py", "/s/goose-py", "/k/goose-py", "/s/goose-py/run",
     ]  # fmt: skip
 
 

@@ -11,8 +11,7 @@ from goose_py.protocol.plan import Plan, PlanStep
 from goose_py.tasks.changes.pull_request import body, title
 from goose_py.tasks.changes.rebasing import conflict_hunks
 from goose_py.tasks.changes.review_base import last_applied, review_base
-from goose_py.tasks.history.checkpoints import checkpoints, chosen
-from goose_py.tasks.history.origins import origins
+from goose_py.tasks.history.checkpoints import call_checkpoints, checkpoints, chosen, chosen_call
 from goose_py.tasks.history.recorded_states import recorded_states
 from goose_py.tasks.inbox import questions
 from goose_py.tasks.next_commands import next_commands
@@ -82,17 +81,48 @@ def test_changes_are_compared_with_what_was_applied_last(events: tuple[Any, ...]
     assert review_base([], "default") == "default"
 
 
-def test_each_recorded_tree_tells_the_turn_the_step_and_the_calls_that_made_it():
-    calls = (
-        ev.PlanStepStarted(index=0, title="Mend it"),
-        ev.ToolStarted(call=ToolCall(id="1", name="edit", arguments={"path": "a.py"})),
-    )
-    found = origins(log(said("do it"), ev.TurnStarted(turn=1), *calls, changed("base", "one"), DONE, changed("hand", "later")))
-    assert [(each.tree, each.turn) for each in found] == [("base", 0), ("one", 1), ("hand", 0), ("later", 1)]
-    assert found[1].plan_step == "Mend it" and found[1].calls == ("Edit a.py",)
-    assert "turn 1" in found[1].sentence() and "Mend it" in found[1].sentence() and "by hand" in found[2].sentence()
-    after = origins(log(*TWO_TURNS, applied("part"), changed("part", "three")))
-    assert [each.tree for each in after] == ["part", "three"], "what was applied is no longer asked about"
+def recorded(state: str, call_id: str = "", during: bool = False) -> ev.StateRecorded:
+    return ev.StateRecorded(tree=state.split("+")[0], state=state, call_id=call_id, during=during)
+
+
+def shell(call_id: str, command: str) -> ev.ToolStarted:
+    return ev.ToolStarted(call=ToolCall(id=call_id, name="shell", arguments={"command": command}))
+
+
+CALLS = (
+    said("do it"), ev.TurnStarted(turn=1), recorded("base"), shell("a1", "make one"), recorded("one", "a1"),
+    shell("b2", "ls"), recorded("one", "b2"), shell("b3", "make cache"), recorded("one+cache", "b3"), changed("base", "one"),
+    DONE, said("again"), ev.TurnStarted(turn=2), recorded("hand"), changed("one", "hand"), shell("c1", "x"),
+    recorded("two", "c1"), DONE,
+)  # fmt: skip
+
+
+def test_each_recorded_state_tells_the_call_that_made_it():
+    found = recorded_states(log(*CALLS), ["base", "one", "hand", "two"])
+    assert [state.cause for state in found] == [
+        "as it began", "turn 1: Shell make one", "by hand, before turn 2", "turn 2: Shell x",
+    ]  # fmt: skip
+    assert [state.said for state in found] == ["", "do it", "", "again"]
+
+
+def test_before_each_call_is_a_state_to_go_back_to_by_its_name_or_its_id():
+    points = call_checkpoints(log(*CALLS))
+    assert [(each.name, each.state, each.changed) for each in points] == [
+        ("1.1", "base", True), ("1.2", "one", False), ("1.3", "one", True), ("2.1", "hand", True),
+    ]  # fmt: skip
+    assert chosen_call(points, "1.3") == chosen_call(points, "b3") and "make cache" in chosen_call(points, "b3").words
+    with pytest.raises(UserError, match="2 calls"):
+        chosen_call(points, "b")
+    with pytest.raises(UserError, match="no calls"):
+        chosen_call(points, "3.1")
+    assert [(point.tree, point.state) for point in checkpoints(log(*CALLS))] == [("base", "base"), ("hand", "hand")]
+    back = ev.Rewound(tree="one", undo="two", state="one", undo_state="two")
+    later = call_checkpoints(log(*CALLS, back, ev.TurnStarted(turn=3), shell("d1", "x"), recorded("three", "d1")))
+    assert (later[-1].name, later[-1].state) == ("3.1", "one")
+
+
+def test_a_log_of_an_earlier_version_has_no_calls_to_go_back_to():
+    assert call_checkpoints(log(*TWO_TURNS)) == ()
 
 
 def test_only_the_parts_between_conflict_markers_are_shown_with_their_place():
@@ -175,11 +205,6 @@ def test_what_was_applied_last_can_be_taken_back_until_the_task_stands_elsewhere
     for later in (rebased("r", "tip"), applied("two", "squash"), applied("two", "pull request")):
         assert last_applied(log(applied("one"), later)) is None
     assert review_base(log(applied("one"), undone), "default") == "base"
-
-
-def test_what_was_taken_back_has_its_reasons_again():
-    before = origins(log(*TWO_TURNS))
-    assert origins(log(*TWO_TURNS, applied("two"), applied("base", ev.UNDONE))) == before
 
 
 def test_recorded_states_are_told_in_the_order_of_time_also_where_a_tree_returns():

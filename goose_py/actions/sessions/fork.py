@@ -31,10 +31,13 @@ def fork_session(name: str, at: int | None, title: str | None) -> int:
 async def make_fork(host: Host, parent: TaskFolder, at: int | None = None, title: str | None = None) -> TaskFolder:
     """A task whose log goes on from the parent's record `at` (the last one by default), in a worktree of its own with the
     files that were recorded there. Its limits and bill are its own. Raises GooseError; then there is no new task."""
+    source = await open_worktree(host, parent, read_log(parent.path).records)
+    async with source.store.locked():
+        pass  # what is being recorded now is in the log then
     point = fork_point(read_log(parent.path).records, at)
     folder = host.tasks.new(host.now)
     try:
-        worktree = await _worktree(host, parent, folder, point)
+        worktree = await _worktree(host, parent, source, folder, point)
         _write(host, parent, folder, point, worktree, title)
     except BaseException:
         shutil.rmtree(folder.path, ignore_errors=True)
@@ -42,18 +45,22 @@ async def make_fork(host: Host, parent: TaskFolder, at: int | None = None, title
     return folder
 
 
-async def _worktree(host: Host, parent: TaskFolder, folder: TaskFolder, point: ForkPoint) -> TaskWorktree:
-    """From the parent's base, with the files of the fork's point: what is reviewed is the work of both."""
-    source = await open_worktree(host, parent, read_log(parent.path).records)
+async def _worktree(
+    host: Host, parent: TaskFolder, source: TaskWorktree, folder: TaskFolder, point: ForkPoint
+) -> TaskWorktree:
+    """From the parent's base, with the files of the fork's point, ignored ones too: what is reviewed is the work of both."""
     settings = load_settings(host, read_spec(parent.path)).settings
     where = place_of_worktree(folder, source.repository, settings)
     worktree = await TaskWorktree.create(
         source.repository, folder.task_id, where=where, store=folder.store, base=source.base
     )
-    if point.tree is not None and point.tree != source.base.tree:
+    if point.recorded or (point.tree is not None and point.tree != source.base.tree):
         try:
-            await worktree.store.take(source.store, point.tree, source.base.tree)
-            await worktree.restore(point.tree)
+            await worktree.store.take(source.store, point.recorded or point.tree, source.base.tree)
+            if point.recorded:
+                await worktree.take_files(point.recorded)
+            else:
+                await worktree.restore(point.tree)
         except BaseException:
             await worktree.remove()
             raise

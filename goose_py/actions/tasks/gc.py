@@ -8,9 +8,10 @@ from goose_py.actions.tasks.moves import host_with_tasks
 from goose_py.actions.tasks.scope import project_at, tasks_here
 from goose_py.bootstrap.confinement import layers_of
 from goose_py.bootstrap.host import Host
-from goose_py.bootstrap.workspace.removal import ignored_work, remove_worktree, status_of
+from goose_py.bootstrap.workspace.removal import remove_worktree, status_of
 from goose_py.files import delete_folder
 from goose_py.git.worktrees.cleanup import WorktreeStatus
+from goose_py.git.worktrees.unrecordable import drop_ignored, ignored_aside
 from goose_py.protocol.amounts import counted
 from goose_py.protocol.errors import GooseError
 from goose_py.protocol.events import DELIVERED, ChangesApplied
@@ -52,10 +53,12 @@ async def _collect(host: Host, folders: Sequence[TaskFolder], here: str | None, 
             print(safe_text(f"keeps   {folder.task_id}  {problem}"))
             continue
         if status.state == "missing":
-            if layers := changed_layers(layers_of(folder)):
+            if layers := (*changed_layers(layers_of(folder)), *ignored_aside(folder.store)):
                 try:
                     if not dry_run:
-                        await asyncio.to_thread(delete_folder, layers_of(folder))
+                        if layers_of(folder).is_dir():
+                            await asyncio.to_thread(delete_folder, layers_of(folder))
+                        await asyncio.to_thread(drop_ignored, folder.store)
                 except OSError as error:
                     print(safe_text(f"keeps   {folder.task_id}  {error.filename} cannot be removed: {error.strerror}"))
                     continue
@@ -68,10 +71,11 @@ async def _collect(host: Host, folders: Sequence[TaskFolder], here: str | None, 
             print(safe_text(f"keeps   {folder.task_id}  {detail}  {title}"))
             continue
         removed += 1
-        if left := await ignored_work(worktree):
-            title = f"(and with it what git ignores: {listed(left, 3)})  {title}"
         if not dry_run:
             await remove_worktree(host, folder, worktree)
+            if aside := ignored_aside(folder.store):
+                await asyncio.to_thread(drop_ignored, folder.store)
+                title = f"(and with it what is too much to be recorded: {listed(aside, 3)})  {title}"
         verb = "would remove" if dry_run else "removed"
         print(safe_text(f"{verb} the worktree of {folder.task_id}  {detail}  {title}"))
     if not removed:

@@ -15,11 +15,13 @@ from goose_py.bootstrap.port_leases import port_leases
 from goose_py.bootstrap.workspace.existing_worktree import open_worktree
 from goose_py.bootstrap.workspace.removal import withdraw_worktree
 from goose_py.git.trees.diff import changeset_summary
+from goose_py.git.worktrees.unrecordable import ignored_aside
 from goose_py.git.worktrees.worktree import TaskWorktree
 from goose_py.protocol import commands as cmd
 from goose_py.protocol.errors import UserError
 from goose_py.protocol.messages import Text
 from goose_py.protocol.safe_text import safe_text
+from goose_py.review.errors import listed
 from goose_py.sandbox.mounts.overlays import changed_layers
 from goose_py.session.log import read_log
 from goose_py.tasks.changes.review_base import recorded_tree
@@ -163,6 +165,8 @@ def discard(task_id: str, *, yes: bool) -> int:
         return 0
     asyncio.run(_discard_at_rest(host, folder))
     print(f"The worktree is gone, its files are kept: `goose-py task restore {folder.task_id}` brings them back.")
+    if aside := ignored_aside(folder.store):
+        print(safe_text(f"Too much to be recorded, and kept until `goose-py task gc`: {listed(aside, 5)}."))
     if layers := changed_layers(layers_of(folder)):
         print(safe_text(f"What it installed into {', '.join(layers)} is kept until `goose-py task gc`."))
     return 0

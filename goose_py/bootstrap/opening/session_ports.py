@@ -28,14 +28,18 @@ def session_ports(
 ) -> SessionPorts:
     host, spec, judge = opening.host, opening.spec, _judge(opening, settings, environment)
     trees = workspace_of(environment.workspace.worktree, opening.coming.base_tree)
-    trees["snapshot"] = environment.checkout.snapshot(trees["snapshot"])
+    trees["snapshot"] = environment.checkout.arrived(trees["snapshot"])
+    trees["record"] = environment.checkout.arrived(trees["record"])
     return SessionPorts(
         tools=environment.checkout.tools(toolbox),
         workspace=Workspace(**trees, verify=environment.checks.run),
         answering=opening.later.asked(models.answering),
-        judge=lambda call, tool, mode, writes: judge().judge(call, tool, mode, writes),
+        judge=lambda call, tool, mode, writes, recorded: judge().judge(call, tool, mode, writes, recorded),
         keep=lambda answer, judgement, call: judge().keep(answer, judgement, call),
         changes=lambda call, tool: judge().changes(call, tool),
+        touched=lambda call, tool: [environment.on_host(path) for path in paths]
+        if (paths := judge().touched(call, tool)) is not None
+        else None,
         attended=attended,
         now=host.now,
         monotonic=host.monotonic,

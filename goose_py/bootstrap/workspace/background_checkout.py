@@ -7,12 +7,16 @@ files waits for them here, through the ports that a session has anyway.
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import ParamSpec, TypeVar
 
 from goose_py.agent.ports import Resolved, Tools
 from goose_py.agent.tool_calls import failure
 from goose_py.protocol.errors import GooseError
 from goose_py.protocol.messages import ToolCall, ToolResult
 from goose_py.protocol.tools import ToolSpec
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Checkout:
@@ -31,12 +35,12 @@ class Checkout:
         await asyncio.wait({self._arriving})
         self._arriving.result()
 
-    def snapshot(self, snapshot: Callable[[], Awaitable[str | None]]) -> Callable[[], Awaitable[str | None]]:
+    def arrived(self, record: Callable[P, Awaitable[T | None]]) -> Callable[P, Awaitable[T | None]]:
         """The same port, of all files; None where they never came."""
 
-        async def waiting() -> str | None:
+        async def waiting(*args: P.args, **named: P.kwargs) -> T | None:
             await asyncio.wait({self._arriving})
-            return None if self.failed is not None else await snapshot()
+            return None if self.failed is not None else await record(*args, **named)
 
         return waiting
 

@@ -1,4 +1,4 @@
-"""Worktrees taken away: what of one is recorded nowhere, and its removal once everything else is."""
+"""Worktrees taken away: what of one no review shows, and its removal once everything is recorded."""
 
 import asyncio
 import filecmp
@@ -12,6 +12,7 @@ from goose_py.bootstrap.workspace.moved import repository_of_task
 from goose_py.git.errors import GitError
 from goose_py.git.paths import files_below, located
 from goose_py.git.worktrees.cleanup import WorktreeStatus, worktree_status
+from goose_py.git.worktrees.ignored import is_cache
 from goose_py.git.worktrees.task_file import TaskFile
 from goose_py.git.worktrees.worktree import TaskWorktree, unpin_base
 from goose_py.protocol.changes import path_from_bytes
@@ -19,9 +20,6 @@ from goose_py.protocol.errors import GooseError
 from goose_py.session.log import Log
 from goose_py.tasks.spec import read_spec
 from goose_py.tasks.store import TaskFolder
-
-CACHES = frozenset({b"__pycache__", b".pytest_cache", b".mypy_cache", b".ruff_cache"})
-"""Folders that their programs make anew."""
 
 
 async def remove_worktree(host: Host, folder: TaskFolder, worktree: TaskWorktree) -> None:
@@ -61,8 +59,8 @@ async def status_of(host: Host, folder: TaskFolder) -> tuple[WorktreeStatus, Tas
 
 
 async def ignored_work(worktree: TaskWorktree) -> tuple[str, ...]:
-    """The ignored files and folders in it that are neither caches nor copies of files in the checkout: no snapshot has them."""
-    found = [path for path in await worktree.ignored_files() if path.rstrip(b"/").rpartition(b"/")[2] not in CACHES]
+    """The ignored files and folders in it that are neither caches nor copies of files in the checkout: no review shows them."""
+    found = [path for path in await worktree.ignored_files() if not is_cache(path)]
 
     def of_value() -> tuple[str, ...]:
         root = worktree.repository.root

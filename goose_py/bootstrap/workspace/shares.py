@@ -26,20 +26,13 @@ from goose_py.git.paths import below_symlink, located
 from goose_py.git.repository import Repository
 from goose_py.git.runner import Git
 from goose_py.git.trees.snapshot import ignored_paths
+from goose_py.git.worktrees.ignored import is_cache
 from goose_py.git.worktrees.worktree import TaskWorktree
 from goose_py.protocol.changes import path_from_bytes, path_to_bytes
 from goose_py.protocol.redact import looks_secret
 from goose_py.protocol.secret_files import holds_secrets
 from goose_py.sandbox.policy import Share
 from goose_py.tasks.caches import share_blocks
-
-CACHES: Final = frozenset(
-    {
-        "__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis", ".ipynb_checkpoints", ".nyc_output",
-        "htmlcov", "coverage", ".parcel-cache", ".turbo", ".eslintcache", ".DS_Store", ".coverage", ".cache",
-    }
-)  # fmt: skip
-"""Their programs make them anew."""
 
 MOST_FOLDERS: Final = 20
 MOST_FILES: Final = 200
@@ -237,7 +230,7 @@ class _Search:
         if self._wanted.refuses(name) or self._holds_tracked(name):
             return
         named = self._wanted.adds(name)
-        if not named and (CACHES.intersection(name.split("/")) or name.endswith(".pyc")):
+        if not named and is_cache(path_to_bytes(name)):
             return
         source = located(self._root, path_to_bytes(name))
         if source.is_symlink() and not Path(os.path.realpath(source)).is_relative_to(self._root):

@@ -28,6 +28,7 @@ from goose_py.protocol.secret_files import holds_secrets
 PIPE_PATIENCE = 4.0
 """Seconds after which a snapshot that is not done looks for what holds it up; doubled each time."""
 _RULES = frozenset({".gitignore", ".gitattributes"})
+_RULE_NAMES = frozenset({b".gitignore", b".gitattributes", b".gitmodules"})
 _LARGE_INDEX = 1024 * 1024
 _SMALL_FILE = 64 * 1024
 INCLUDE = ".worktreeinclude"
@@ -223,6 +224,24 @@ async def _differences(on: Git) -> Differences:
     return Differences(modified, tuple(path for path in untracked.split(b"\0") if path))
 
 
+async def changed_among(on: Git, root: Path, paths: Sequence[bytes]) -> Differences | None:
+    """How `paths` differ from the index. None where that is not all that they may have changed: one of them says which files
+    are ignored, is ignored itself, or lies where git does not look."""
+    if any(path.rpartition(b"/")[2] in _RULE_NAMES or below_symlink(root, path) for path in paths):
+        return None
+    named = [os.fsdecode(path) for path in paths]
+    modified, listing = await asyncio.gather(
+        on.out("diff-files", "-z", "--raw", "--ignore-submodules=dirty", "--", *named),
+        on.out("ls-files", "-z", "-t", "--cached", "--others", "--exclude-standard", "--", *named),
+    )
+    rows = [row.split(b" ", 1) for row in listing.split(b"\0") if row]
+    untracked = tuple(path for tag, path in rows if tag == b"?")
+    known = {path for _, path in rows}
+    if any(path not in known and os.path.lexists(located(root, path)) for path in paths):
+        return None
+    return Differences(modified, untracked)
+
+
 async def _find_changes(
     store: PrivateStore,
     on: Git,
@@ -351,10 +370,16 @@ async def _update_index(store: PrivateStore, on: Git, found: _Found) -> None:
         done = await on.run(
             "update-index", "-z", "--add", "--remove", "--replace", "--stdin", stdin=b"\0".join(found.present) + b"\0"
         )
-        refused = [line for line in done.stderr.decode("utf-8", "replace").splitlines() if line.startswith("Ignoring path")]
-        found.warnings += [f"{line.removeprefix('Ignoring path ')} is not recorded: git refuses its name." for line in refused]
-        found.left_out += [line.removeprefix("Ignoring path ").encode() for line in refused]
+        refused = refused_names(done.stderr)
+        found.warnings += [f"{name} is not recorded: git refuses its name." for name in refused]
+        found.left_out += [name.encode() for name in refused]
     await record_known(store, on, index_of(on), found.lfs)
+
+
+def refused_names(stderr: bytes) -> list[str]:
+    """What `update-index` did not take."""
+    lines = stderr.decode("utf-8", "replace").splitlines()
+    return [line.removeprefix("Ignoring path ") for line in lines if line.startswith("Ignoring path ")]
 
 
 async def _files_of_nested_repository(

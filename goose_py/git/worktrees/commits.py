@@ -12,7 +12,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,13 +27,13 @@ from goose_py.git.repository import Repository, read_ref, update_ref
 from goose_py.git.runner import Git
 from goose_py.git.untrusted import UntrustedFolder, put_in_place, read_small
 from goose_py.git.worktrees.linked import admin_dir, move_head, put_index
-from goose_py.git.worktrees.own_git_dir import OwnGitDir, Plan, object_stores, replace_git_dir, shown_refs
+from goose_py.git.worktrees.own_git_dir import OwnGitDir, Plan, Ref, object_stores, replace_git_dir, shown_refs
+from goose_py.git.worktrees.task_refs import OID, TaskRefs, loose, packed, text_of
 
-_OID: Final = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 # git-check-ref-format(1).
 _NAME: Final = re.compile(r"refs/(?:heads|tags|notes)/[^\x00-\x20\x7f~^:?*\[\\]+")
+_ANY_NAME: Final = re.compile(r"refs/[^\x00-\x20\x7f~^:?*\[\\]+")
 _NO_NAME: Final = re.compile(r"\.\.|//|@\{|/\.|\.lock(?:/|\Z)|[./]\Z")
-_PACKED: Final = re.compile(rb"^([0-9a-f]{40,64}) (refs/[^\n]+)$", re.MULTILINE)
 _AT_MOST: Final = 1024**3
 _DEADLINE: Final = 120.0
 _MOST_REFS: Final = 200
@@ -121,6 +121,34 @@ class CommitStore:
             self._write_note(_Note(kept, note.objects, state, left=note.left or bool(warnings)))
         return tuple(warnings)
 
+    def refs(self) -> TaskRefs:
+        """As they stand inside."""
+        return TaskRefs.read(self.folder) if self._note() is not None else TaskRefs()
+
+    async def put_refs(self, refs: TaskRefs, tip: str) -> None:
+        """Inside they are these from here on, but for what the repository does not have; the task is at `tip`. To be called
+        after `adopt`."""
+        note = self._note()
+        if note is None:
+            return
+        named = "".join(f"{oid}\n" for oid in sorted(refs.objects())).encode()
+        listing = (await self.repository.bound.out("cat-file", "--batch-check", stdin=named)).decode("utf-8", "replace")
+        lost = {line.split(" ")[0] for line in listing.splitlines() if line.endswith(" missing")}
+        kept = {name: value for name, value in refs.named.items() if value not in lost and _is_safe(name)}
+        rows = tuple(
+            Ref("", name, value.removeprefix("ref: ")) if value.startswith("ref: ") else Ref(value, name, "")
+            for name, value in kept.items()
+        )
+        branch = refs.branch if refs.branch is None or _is_name(f"refs/heads/{refs.branch}") else self.branch
+        at = refs.commit if refs.commit not in lost else None
+        plan = Plan(
+            self.repository, self.settings, branch, at, tuple(map(Path, note.objects)), rows, refs.stash if not lost else b""
+        )
+        try:
+            await asyncio.to_thread(self._write, plan, tip)
+        except OSError as error:
+            raise from_os_error(error) from None
+
     async def show(self, tip: str) -> None:
         """HEAD and its branch inside are at `tip` from here on. To be called after `adopt`."""
         note = self._note()
@@ -184,7 +212,7 @@ class CommitStore:
 
     def _earlier_note(self) -> _Note | None:
         seen = (read_small(self.folder / "seen") or "").strip()
-        if self.branch is None or not _OID.fullmatch(seen):
+        if self.branch is None or not OID.fullmatch(seen):
             return None
         name = f"refs/heads/{self.branch}"
         return _Note(seen, (), _State(f"ref: {name}", {name: seen}))
@@ -196,40 +224,41 @@ class CommitStore:
             if folder is None:
                 return _State()
             with folder.within(*(["worktree"] if self._earlier and place is None else [])) as home:
-                head = _text(home.read("HEAD") if home is not None else None)
-            loose: dict[str, str] = {}
+                head = text_of(home.read("HEAD") if home is not None else None)
+            found: dict[str, str] = {}
             room = iter(range(_MOST_FILES))
             for kind in ("heads", "tags", "notes"):
                 with folder.within("refs", kind) as refs:
                     if refs is not None:
-                        loose.update(_loose(refs, f"refs/{kind}", _DEEPEST, room))
+                        found.update(loose(refs, f"refs/{kind}", _DEEPEST, room))
             with folder.within("logs", "refs") as logs:
                 stash = _entries_of(logs.read("stash", _LOG_BYTES) if logs is not None else None)
             with folder.within("refs") as refs:
                 top = _oid(refs.read("stash") if refs is not None else None)
             status = folder.status("packed-refs")
-            packed = (status.st_ino, status.st_size, status.st_mtime_ns) if status is not None else (0, 0, 0)
-        return _State(head, loose, tuple(dict.fromkeys((*stash, *([top] if top else [])))), packed)
+            listed = (status.st_ino, status.st_size, status.st_mtime_ns) if status is not None else (0, 0, 0)
+        by_name = {name: oid for name, oid in found.items() if OID.fullmatch(oid)}
+        return _State(head, by_name, tuple(dict.fromkeys((*stash, *([top] if top else [])))), listed)
 
     def _head_of(self, state: _State, packed: Mapping[str, str] | None = None) -> str | None:
         """The commit that HEAD is at inside."""
-        if _OID.fullmatch(state.head):
+        if OID.fullmatch(state.head):
             return state.head
         name = state.head.removeprefix("ref: ").strip()
         return state.loose.get(name) or (packed or {}).get(name)
 
     def _packed_inside(self) -> dict[str, str]:
         with UntrustedFolder.opened(self.folder) as folder:
-            return _packed(folder.read("packed-refs", _PACKED_BYTES) or b"" if folder is not None else b"")
+            return packed(folder.read("packed-refs", _PACKED_BYTES) or b"" if folder is not None else b"")
 
     # Taking over
 
     async def _adopt(self, note: _Note, state: _State, tip: str, warnings: list[str]) -> str:
         """The tip that the task has then."""
-        known = _packed(self._handed_out.read_bytes()) if self._handed_out.is_file() else {}
-        packed = await asyncio.to_thread(self._packed_inside) if state.packed != note.state.packed else known
-        ours = self._head_of(state, packed)
-        now = {**packed, **state.loose}
+        known = packed(self._handed_out.read_bytes()) if self._handed_out.is_file() else {}
+        inside = await asyncio.to_thread(self._packed_inside) if state.packed != note.state.packed else known
+        ours = self._head_of(state, inside)
+        now = {**inside, **state.loose}
         before = {**known, **note.state.loose}
         head = state.head.removeprefix("ref: ").strip()
         others = {name: oid for name, oid in now.items() if before.get(name) != oid and name != head and _is_name(name)}
@@ -274,6 +303,9 @@ class CommitStore:
         kept = await read_ref(self.repository.bound, name)
         if kept == oid:
             return
+        left = f"refs/goose/{self.task_id}/left/"
+        if kept is not None and not name.startswith(left) and not await self.repository.is_ancestor(kept, oid):
+            await self._keep(kept, f"{left}{kept[:16]}", warnings)  # a recorded state may name it
         try:
             await update_ref(self.repository.bound, name, oid, kept)
         except GitError as error:
@@ -328,7 +360,7 @@ class CommitStore:
                 return
             for fan in map("{:02x}".format, range(256)):
                 with folder.within("objects", fan) as loose:
-                    names = [name for name in loose.names() if _OID.fullmatch(fan + name)] if loose is not None else []
+                    names = [name for name in loose.names() if OID.fullmatch(fan + name)] if loose is not None else []
                     if loose is None or not names:
                         continue
                     (target / fan).mkdir()
@@ -351,11 +383,11 @@ class CommitStore:
         """The index and the objects of an earlier one stay; everything else is made anew."""
         refs = await shown_refs(self.repository, self.branch)
         try:
-            await asyncio.to_thread(self._write, Plan(self.repository, self.settings, self.branch, tip, stores, refs))
+            await asyncio.to_thread(self._write, Plan(self.repository, self.settings, self.branch, tip, stores, refs), tip)
         except OSError as error:
             raise from_os_error(error) from None
 
-    def _write(self, plan: Plan) -> None:
+    def _write(self, plan: Plan, tip: str) -> None:
         with tempfile.TemporaryDirectory(prefix="commits-", dir=self.folder.parent) as scratch:
             fresh, fixed = Path(scratch) / "git", self.folder.with_name(f"{self.folder.name}.fixed")
             plan.write(fresh)
@@ -370,7 +402,7 @@ class CommitStore:
         if not os.path.lexists(self.folder / "index") and index.is_file():
             # Handed out at the same time it comes either with this copy, or after the folder is there.
             put_in_place(index, self.folder / "index")
-        self._write_note(_Note(plan.tip, tuple(map(str, plan.stores)), state))
+        self._write_note(_Note(tip, tuple(map(str, plan.stores)), state))
 
 
 def _with_rules(before: bytes, rules: Path) -> bytes:
@@ -383,6 +415,11 @@ def _is_name(name: str) -> bool:
     return len(name) < _LONGEST_NAME and _NAME.fullmatch(name) is not None and _NO_NAME.search(name) is None
 
 
+def _is_safe(name: str) -> bool:
+    """Of a ref of any kind: it may be a file's name below the git directory."""
+    return len(name) < _LONGEST_NAME and _ANY_NAME.fullmatch(name) is not None and _NO_NAME.search(name) is None
+
+
 def _copied(folder: UntrustedFolder, names: list[str], target: Path, room: int) -> int:
     for name in names:
         status = folder.status(name)
@@ -392,32 +429,13 @@ def _copied(folder: UntrustedFolder, names: list[str], target: Path, room: int) 
     return room
 
 
-def _loose(folder: UntrustedFolder, prefix: str, depth: int, room: Iterator[int]) -> Iterator[tuple[str, str]]:
-    """By name. As many files are looked at as `room` has steps."""
-    for name, _ in zip(folder.names(), room, strict=False):
-        if (oid := _oid(folder.read(name))) is not None:
-            yield f"{prefix}/{name}", oid
-        elif depth:
-            with folder.within(name) as inner:
-                if inner is not None:
-                    yield from _loose(inner, f"{prefix}/{name}", depth - 1, room)
-
-
 def _entries_of(log: bytes | None) -> list[str]:
     """What a reflog says that the ref has been, newest first."""
     rows = [line.split(b" ", 2) for line in (log or b"").splitlines()]
     oids = [row[1].decode("ascii", "replace") for row in rows if len(row) == 3]
-    return [oid for oid in reversed(oids) if _OID.fullmatch(oid)]
-
-
-def _packed(content: bytes) -> dict[str, str]:
-    return {name.decode("utf-8", "surrogateescape"): oid.decode() for oid, name in _PACKED.findall(content)}
-
-
-def _text(content: bytes | None) -> str:
-    return (content or b"").decode("utf-8", "surrogateescape").strip()
+    return [oid for oid in reversed(oids) if OID.fullmatch(oid)]
 
 
 def _oid(content: bytes | None) -> str | None:
-    text = _text(content)
-    return text if _OID.fullmatch(text) else None
+    text = text_of(content)
+    return text if OID.fullmatch(text) else None

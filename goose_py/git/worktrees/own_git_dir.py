@@ -66,14 +66,16 @@ async def shown_refs(repository: Repository, branch: str | None) -> tuple[Ref, .
 
 @dataclass(frozen=True)
 class Plan:
-    """What a git directory is made of. HEAD is on `branch` (None: on none), which is at `tip`."""
+    """What a git directory is made of. HEAD is on `branch` (None: on none), which is at `tip` (None: nothing was committed on
+    it yet). `stash` is the log of the ref of that name."""
 
     repository: Repository
     settings: InertSettings
     branch: str | None
-    tip: str
+    tip: str | None
     stores: tuple[Path, ...]
     refs: Sequence[Ref]
+    stash: bytes = b""
 
     def write(self, folder: Path) -> None:
         """Makes the folder, all but its index."""
@@ -86,13 +88,16 @@ class Plan:
             if ref.target:
                 _put(folder / ref.name, f"ref: {ref.target}\n")
         own = f"refs/heads/{self.branch}" if self.branch else None
-        if own:
+        if own and self.tip:
             _put(folder / own, f"{self.tip}\n")
         _put(folder / "HEAD", f"ref: {own}\n" if own else f"{self.tip}\n")
         _put(folder / "objects" / "info" / "alternates", "".join(f"{OBJECTS}/{n}\n" for n in range(len(self.stores))))
         _put(folder / "commondir", _ITSELF)
         _put(folder / "config", "".join(_line(key, value) for key, value in self._configuration(folder)))
         self._copy_the_rest(folder)
+        if self.stash:
+            (folder / "logs" / "refs").mkdir(parents=True, exist_ok=True)
+            (folder / "logs" / "refs" / "stash").write_bytes(self.stash)
 
     def write_fixed(self, folder: Path, fixed: Path) -> None:
         """What names programs, configuration, hooks and another folder for both, to be laid over what a command may write: a

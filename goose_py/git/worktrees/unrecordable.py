@@ -1,6 +1,6 @@
 """What no tree can hold, and yet somebody made: files above the cap, the history of repositories inside a worktree, the files
-of submodules. When the worktree is removed they are moved into `left-out` of the private git directory, numbered, with a list
-of where they were."""
+of submodules, and ignored folders that are too much to be recorded. When the worktree is removed they are moved into a folder
+of the private git directory, numbered, with a list of where they were."""
 
 from __future__ import annotations
 
@@ -10,10 +10,14 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from goose_py.files import delete_folder
 from goose_py.git.paths import located, relative, walk
 from goose_py.protocol.changes import path_from_bytes, path_to_bytes
 
-_FOLDER = "left-out"
+WORK = "left-out"
+"""Kept for good."""
+IGNORED = "left-out-ignored"
+"""Dependencies rather than work: kept until somebody tidies up."""
 _LIST = "list.json"
 
 
@@ -27,9 +31,9 @@ def nested_git_dirs(root: Path) -> list[Path]:
     return found
 
 
-def move_aside(store: Path, root: Path, places: Sequence[Path]) -> None:
+def move_aside(store: Path, root: Path, places: Sequence[Path], kind: str = WORK) -> None:
     """Move files and folders below `root` away; the list is written before each move, so that a crash loses none."""
-    folder = store / _FOLDER
+    folder = store / kind
     moved = _moved(folder)
     for place in places:
         if not os.path.lexists(place):
@@ -41,9 +45,9 @@ def move_aside(store: Path, root: Path, places: Sequence[Path]) -> None:
         shutil.move(place, folder / name)
 
 
-def bring_back(store: Path, root: Path) -> None:
+def bring_back(store: Path, root: Path, kind: str = WORK) -> None:
     """Put them where they were, but over nothing: what finds its place taken stays aside."""
-    folder = store / _FOLDER
+    folder = store / kind
     moved = _moved(folder)
     for name, path in sorted(moved.items()):
         target = located(root, path_to_bytes(path))
@@ -54,6 +58,17 @@ def bring_back(store: Path, root: Path) -> None:
             shutil.move(folder / name, target)
             del moved[name]
             _write_list(folder, moved)
+
+
+def ignored_aside(store: Path) -> tuple[str, ...]:
+    """What was moved away although git ignores it, by the path that it had."""
+    return tuple(sorted(_moved(store / IGNORED).values()))
+
+
+def drop_ignored(store: Path) -> None:
+    """Deletes it. Raises OSError."""
+    if (store / IGNORED).is_dir():
+        delete_folder(store / IGNORED)
 
 
 def _moved(folder: Path) -> dict[str, str]:

@@ -27,14 +27,23 @@ from goose_py.git.contents.submodules import (
 )
 from goose_py.git.errors import GitError, MissingObjects, RefMoved, WorktreeExists, WorktreeMissing
 from goose_py.git.paths import below_symlink, located, relative
-from goose_py.git.private import PrivateStore
+from goose_py.git.private import ABSENT, PrivateStore
 from goose_py.git.repository import Repository, delete_ref, read_ref, update_ref
 from goose_py.git.runner import together
 from goose_py.git.trees.rewind import switch
-from goose_py.git.trees.snapshot import Caps, Snapshot, ignored_paths, mark_fresh, record_with_submodules
+from goose_py.git.trees.snapshot import (
+    Caps,
+    Snapshot,
+    changed_among,
+    ignored_paths,
+    mark_fresh,
+    record,
+    record_with_submodules,
+)
 from goose_py.git.untrusted import read_small
 from goose_py.git.worktrees.base import Base
 from goose_py.git.worktrees.commits import CommitStore
+from goose_py.git.worktrees.ignored import Bounds, IgnoredFiles
 from goose_py.git.worktrees.linked import (
     add_detached,
     add_linked,
@@ -46,8 +55,10 @@ from goose_py.git.worktrees.linked import (
     put_index,
     remove_linked,
 )
+from goose_py.git.worktrees.states import SNAPSHOTS, Parts, States
 from goose_py.git.worktrees.task_file import NAME, TaskFile
-from goose_py.git.worktrees.unrecordable import bring_back, move_aside, nested_git_dirs
+from goose_py.git.worktrees.task_refs import OID, TaskRefs
+from goose_py.git.worktrees.unrecordable import IGNORED, WORK, bring_back, move_aside, nested_git_dirs
 from goose_py.git.worktrees.user_index import make_user_index
 from goose_py.protocol.changes import path_from_bytes, path_to_bytes
 
@@ -56,6 +67,18 @@ EMPTY_TREES = (
     "6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321",
 )
 """Git's id of a tree without entries, by SHA-1 and by SHA-256."""
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """Everything that the task was: `state` holds the files, which are `tree`, the ignored files and the refs. `left_out` are
+    paths that it does not hold, those of `ignored_left_out` because git ignores them; `warnings` are sentences for a person."""
+
+    state: str
+    tree: str
+    left_out: tuple[str, ...] = ()
+    ignored_left_out: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -75,6 +98,7 @@ class TaskWorktree:
     submodules: tuple[str, ...] = ()
     empty: tuple[str, ...] = ()
     caps: Caps = field(default=Caps())
+    bounds: Bounds = field(default=Bounds())
     listed: tuple[str, ...] | None = field(default=None, repr=False, compare=False)
 
     @classmethod
@@ -124,7 +148,7 @@ class TaskWorktree:
             _, _, _, (files, links) = await together(
                 _uncut(adding),
                 _set_refs(repository, refs),
-                update_ref(private.bound, "refs/goose/snapshots/1", base.tree, None),
+                update_ref(private.bound, f"{SNAPSHOTS}1", base.tree, None),
                 _listing(private, base.tree),
             )
             where = where.resolve()
@@ -250,11 +274,108 @@ class TaskWorktree:
             adopted = await self._adopt()
             snapshot = await record_with_submodules(checkout, self.caps, await self._committed_ignored(checkout))
             await self.keep(snapshot.tree)
-        warnings = adopted + tuple(
+        return replace(snapshot, warnings=(*snapshot.warnings, *adopted, *self._warnings_of_submodules()))
+
+    def _warnings_of_submodules(self) -> tuple[str, ...]:
+        return tuple(
             f"{path_from_bytes(relative(self.path, folder))} is a submodule; the files in it are not recorded."
             for folder in self._unrecorded_submodules()
         )
-        return replace(snapshot, warnings=snapshot.warnings + warnings)
+
+    async def record(self, paths: Sequence[bytes] | None = None) -> Recorded:
+        """Everything as it is now, kept for good. With `paths` nothing else can have changed since the last time: only they are
+        looked at. Raises WorktreeMissing, NoSpace."""
+        checkout = self._checkout()
+        async with self.store.locked():
+            if paths is not None and (found := await self._recorded_paths(checkout, paths)) is not None:
+                return found
+            return await self._recorded(checkout)
+
+    async def _recorded(self, checkout: Checkout) -> Recorded:
+        adopted = await self._adopt()
+        also = await self._committed_ignored(checkout)
+        files = record_with_submodules(checkout, self.caps, also)
+        snapshot, refs, listed = await together(files, self._recorded_refs(), self.ignored_files())
+        listed = [path for path in listed if path not in also]
+        ignored = await IgnoredFiles.of(self.store, self.path).record(listed, self.bounds)
+        state = await self.states.add(Parts(snapshot.tree, ignored.tree, refs), self.base.tree)
+        warnings = (*snapshot.warnings, *adopted, *self._warnings_of_submodules())
+        return Recorded(state, snapshot.tree, (*snapshot.left_out, *ignored.left_out), ignored.left_out, warnings)
+
+    async def _recorded_paths(self, checkout: Checkout, paths: Sequence[bytes]) -> Recorded | None:
+        """None where it takes a look at everything."""
+        if checkout.filled():
+            return None
+        seen, newest = await together(changed_among(checkout.on, self.path, paths), self.states.newest())
+        if seen is None or newest is None:
+            return None
+        snapshot = await record(self.store, checkout.on, checkout.root, self.caps, seen=seen)
+        state = await self.states.add(replace(newest, files=snapshot.tree), self.base.tree)
+        return Recorded(state, snapshot.tree, snapshot.left_out, (), snapshot.warnings)
+
+    async def _recorded_refs(self) -> str:
+        refs = await asyncio.to_thread(self.commits.refs)
+        if not refs.head:  # git works on the worktree itself
+            refs = TaskRefs(head_of(self.repository, self.path) or "")
+        return await self.store.bound.line("hash-object", "-w", "--stdin", stdin=refs.encode())
+
+    async def put_back(self, state: str) -> Recorded:
+        """Make everything what it was in a recorded state: files, ignored files and refs. Returns what it was just before,
+        which undoes it. Raises WouldOverwrite where something that no state holds stands in the way, and then nothing was
+        changed."""
+        checkout = self._checkout()
+        async with self.store.locked():
+            before = await self._recorded(checkout)
+            await self._switch(checkout, await self.states.parts(before.state), await self.states.parts(state))
+            await self._put_refs(await self.states.parts(before.state), await self.states.parts(state))
+            await self.states.add(await self.states.parts(state), self.base.tree)
+        return before
+
+    async def take_files(self, state: str) -> None:
+        """The files and the ignored files become those of a state of another task, whose objects are here already."""
+        parts = await self.states.parts(state)
+        async with self.store.locked():
+            now = await self.states.parts((await self._recorded(self._checkout())).state)
+            await self._switch(self._checkout(), now, parts)
+            await self.states.add(replace(now, files=parts.files, ignored=parts.ignored), self.base.tree)
+
+    async def _switch(self, checkout: Checkout, now: Parts, wanted: Parts) -> None:
+        ignored = IgnoredFiles.of(self.store, self.path)
+        there, coming = now.ignored or self._empty_tree, wanted.ignored or self._empty_tree
+        here, then = await self.store.entries(there), await self.store.entries(coming)
+        # What was ignored may be among the files then, and the other way round: first what has to go, goes.
+        stays = await self.store.edited_tree(there, {path: ABSENT for path in here if here[path] != then.get(path)})
+        await switch(ignored, there, stays)
+        try:
+            await switch(checkout, now.files, wanted.files)
+            try:
+                await switch(ignored, stays, coming)
+            except BaseException:
+                await asyncio.shield(switch(checkout, wanted.files, now.files))
+                raise
+        except BaseException:
+            await asyncio.shield(switch(ignored, stays, there))
+            raise
+        for folder in await self._empty_submodules(wanted.files):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    async def _put_refs(self, now: Parts, wanted: Parts) -> None:
+        if now.refs == wanted.refs or not wanted.refs:
+            return
+        texts = await self.store.read_blobs([wanted.refs])
+        refs, tip = TaskRefs.decode(texts[wanted.refs]), await self.tip()
+        commit = refs.commit or (refs.head if OID.fullmatch(refs.head) else tip)
+        if commit is not None and await read_ref(self.repository.bound, f"{commit}^{{commit}}") is None:
+            commit = tip
+        if commit is None:
+            return
+        if commit != tip:
+            await update_ref(self.repository.bound, self.reference, commit, tip, "goose-py: rewind the task")
+            if self.branch is None:
+                await move_head(self.repository, self.path, commit)
+        await self.commits.put_refs(refs, commit)
+        if commit != tip:
+            await self._show_index(await self.repository.tree_of(commit))
 
     async def _adopt(self) -> tuple[str, ...]:
         """Takes over what was committed: in the sandbox, or in the worktree itself where commands work there."""
@@ -296,8 +417,8 @@ class TaskWorktree:
         return sorted(await ignored_paths(checkout.on, present)) if present else []
 
     async def ignored_files(self) -> list[bytes]:
-        """What git ignores here and in the submodules that were filled: no snapshot has it. A folder of nothing else is one
-        entry, which ends with a slash."""
+        """What git ignores here and in the submodules that were filled: no tree of the files has it. A folder of nothing else
+        is one entry, which ends with a slash."""
         found: list[bytes] = []
         waiting = [self._checkout()]
         while waiting:
@@ -329,6 +450,15 @@ class TaskWorktree:
         )
 
     @property
+    def states(self) -> States:
+        """What was recorded of it."""
+        return States(self.store)
+
+    @property
+    def _empty_tree(self) -> str:
+        return EMPTY_TREES[self.store.object_format == "sha256"]
+
+    @property
     def reference(self) -> str:
         """The ref of the user's repository that keeps the task's commits."""
         return f"refs/heads/{self.branch}" if self.branch else _head_ref(self.task_id)
@@ -345,13 +475,13 @@ class TaskWorktree:
         if tree not in kept:
             # The base is kept in the user's repository by a ref of its own.
             await self.store.own(tree, since=kept[-1] if kept else self.base.tree)
-        await update_ref(self.store.bound, f"refs/goose/snapshots/{len(kept) + 1}", tree, None)
+        await update_ref(self.store.bound, f"{SNAPSHOTS}{len(kept) + 1}", tree, None)
         return (*kept, tree)
 
     async def snapshots(self) -> tuple[str, ...]:
         """All trees that were recorded, oldest first; neighbours differ."""
         listing = await self.store.bound.out(
-            "for-each-ref", "--format=%(objectname)", "--sort=version:refname", "refs/goose/snapshots/"
+            "for-each-ref", "--format=%(objectname)", "--sort=version:refname", SNAPSHOTS
         )
         return tuple(listing.decode().split())
 
@@ -427,15 +557,17 @@ class TaskWorktree:
             if commit is not None and commit != kept:
                 await update_ref(self.repository.bound, reference, commit, kept)
 
-    async def remove(self) -> Snapshot | None:
-        """Take the worktree away, and a branch of its own, after everything in it is recorded: files as a snapshot, commits
-        under `refs/goose/<task>`, what no snapshot can hold moved beside the private git directory. Ignored files go. Returns
-        the last snapshot (None where the worktree was gone already: another folder in its place stays). `recreate` brings
-        all of it back."""
+    async def remove(self) -> Recorded | None:
+        """Take the worktree away, and a branch of its own, after everything in it is recorded: files, ignored files and refs as
+        a state, commits under `refs/goose/<task>`, what no state can hold moved beside the private git directory. Only caches
+        go. Returns what was recorded (None where the worktree was gone already: another folder in its place stays). `recreate`
+        brings all of it back."""
         snapshot = None
         if self.intact:
-            snapshot = await self.snapshot()
-            await self._set_aside(snapshot.left_out)
+            snapshot = await self.record()
+            await self._set_aside([path for path in snapshot.left_out if path not in snapshot.ignored_left_out])
+            ignored = [located(self.path, path_to_bytes(path).rstrip(b"/")) for path in snapshot.ignored_left_out]
+            await asyncio.to_thread(move_aside, self.store.path, self.path, ignored, IGNORED)
             await self.keep_tip()
             await remove_linked(self.repository, self.path)
         else:
@@ -480,9 +612,24 @@ class TaskWorktree:
             await switch(checkout, start_tree, tree)
             if self.base.index and start == self.base.commit:
                 await worktree._show_staged(tree)
-            await asyncio.to_thread(bring_back, self.store.path, self.path)
+            await worktree._bring_ignored(start)
+            for kind in (WORK, IGNORED):
+                await asyncio.to_thread(bring_back, self.store.path, self.path, kind)
         worktree._save()
         return worktree
+
+    async def _bring_ignored(self, tip: str) -> None:
+        """What the state that was recorded last has besides the files."""
+        parts, ignored = await self.states.newest(), IgnoredFiles.of(self.store, self.path)
+        if parts is None:
+            self.note_of_copies.unlink(missing_ok=True)  # what was copied once has to come again
+            return
+        ignored.index.unlink(missing_ok=True)
+        if parts.ignored:
+            await switch(ignored, self._empty_tree, parts.ignored)
+        refs = TaskRefs.decode((await self.store.read_blobs([parts.refs]))[parts.refs]) if parts.refs else TaskRefs()
+        if refs.named and await self.commits.prepare() is not None:
+            await self.commits.put_refs(refs, tip)
 
     async def _clear_remains(self) -> bool:
         """Takes away what is left of an emptied worktree, and git's record of it. False where there is something else."""
@@ -509,15 +656,15 @@ class TaskWorktree:
         if tip is not None and tip != base.commit:
             await worktree.move_tip(base.commit, tip, "goose-py: rebase the task")
         worktree._save()
-        await worktree._show_changes_since_base()
+        await worktree._show_index(base.index or base.tree)
         return worktree, before
 
-    async def _show_changes_since_base(self) -> None:
-        """The agent's own index becomes what is staged in the base, with the times of the files that are the same."""
+    async def _show_index(self, tree: str) -> None:
+        """The agent's own index becomes that of a tree, with the times of the files that are the same."""
         with self.store.scratch("index") as folder:
             index = Path(folder) / "index"
             await asyncio.to_thread(shutil.copy2, self.store.index, index)
-            await self.store.on(self.path, index=index).run("read-tree", "-m", self.base.index or self.base.tree)
+            await self.store.on(self.path, index=index).run("read-tree", "-m", tree)
             await self._hand_out(index)
 
     async def _show_staged(self, files: str) -> None:

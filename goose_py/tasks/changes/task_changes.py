@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -35,6 +36,7 @@ from goose_py.tasks.changes.review_base import last_applied, recorded_tree, revi
 from goose_py.tasks.changes.trial import end_trial, switching
 from goose_py.tasks.changes.workspace import changes_recorded
 
+Scope = Literal["files", "conversation", "both"]
 FEEDBACK = "review-"
 """How the ids of prompts begin that a review has sent."""
 
@@ -84,6 +86,8 @@ class TaskChanges:
                 await self._end_trial()
                 await self._rebase(command)
             case cmd.Rewind():
+                if not self.worktree.intact:  # it was given back, since what was left changed nothing
+                    self.worktree = await self.worktree.recreate()
                 await self._end_trial()
                 await self._rewind(command)
             case cmd.Reject():
@@ -326,11 +330,12 @@ class TaskChanges:
         if command.undo:
             await self._undo_rewind()
             return
-        if command.tree not in await self.worktree.snapshots():
-            raise UserError(f"{command.tree} is not a recorded state of this task.")
+        state = command.state
+        if not (await self.worktree.states.kept(state) if state else command.tree in await self.worktree.snapshots()):
+            raise UserError(f"{command.state or command.tree} is not a recorded state of this task.")
         async with self._switching():
-            tree, undo = await self._put_back(command.tree, command.scope)
-            self._emit(ev.Rewound(tree=tree, undo=undo, scope=command.scope, to_seq=command.to_seq))
+            back = await self._put_back(command.tree, command.state, command.scope)
+            self._emit(msgspec.structs.replace(back, to_seq=command.to_seq))
 
     async def _undo_rewind(self) -> None:
         records = list(self._ports.history())
@@ -345,15 +350,19 @@ class TaskChanges:
         if scope != "files" and any(isinstance(r.event, ev.PromptReceived) and r.seq > last.seq for r in records):
             raise UserError("The conversation has gone on since it was rewound, so that cannot be taken back.")
         async with self._switching():
-            tree, undo = await self._put_back(last.event.undo, scope)
-            self._emit(ev.Rewound(tree=tree, undo=undo, scope=scope, undoes=last.seq))
+            back = await self._put_back(last.event.undo, last.event.undo_state, scope)
+            self._emit(msgspec.structs.replace(back, undoes=last.seq))
 
-    async def _put_back(self, tree: str, scope: str) -> tuple[str, str]:
-        """The tree that the worktree has then, and the one that it had."""
+    async def _put_back(self, tree: str, state: str, scope: Scope) -> ev.Rewound:
+        """To a whole state or, where there is none, to the files of a tree."""
         if scope == "conversation":
-            now = (await self.worktree.snapshot()).tree
-            return now, now
-        return tree, (await self.worktree.restore(tree)).tree
+            now = await self.worktree.record()
+            return ev.Rewound(tree=now.tree, undo=now.tree, scope=scope, state=now.state, undo_state=now.state)
+        if not state:
+            return ev.Rewound(tree=tree, undo=(await self.worktree.restore(tree)).tree, scope=scope)
+        before = await self.worktree.put_back(state)
+        files = (await self.worktree.states.parts(state)).files
+        return ev.Rewound(tree=files, undo=before.tree, scope=scope, state=state, undo_state=before.state)
 
     async def _say(self, text: str, prefix: str) -> None:
         assert self._ports.prompt is not None

@@ -20,12 +20,13 @@ NOTE = "trial"
 
 class _Note(msgspec.Struct, frozen=True):
     """What the worktree was: its files, its base, the tip of its branch, and the last record of its log; without that, only
-    the files are switched."""
+    the files are switched. `state` is all that it was, "" where only its files are switched."""
 
     tree: str
     base: Base
     tip: str | None
     seq: int | None = None
+    state: str = ""
 
 
 @asynccontextmanager
@@ -79,14 +80,17 @@ async def end_trial(worktree: TaskWorktree, scratch: Path, records: Iterable[Rec
 
 
 async def _noted(worktree: TaskWorktree, scratch: Path, seq: int | None) -> _Note:
-    tree = (await worktree.snapshot()).tree
-    note = _Note(tree=tree, base=worktree.base, tip=await worktree.tip(), seq=seq)
+    now = await worktree.record()
+    state = now.state if seq is not None else ""
+    note = _Note(tree=now.tree, base=worktree.base, tip=await worktree.tip(), seq=seq, state=state)
     (scratch / NOTE).write_bytes(msgspec.json.encode(note))
     return note
 
 
 async def _back(worktree: TaskWorktree, note: _Note, scratch: Path) -> TaskWorktree:
-    if note.seq is None or (worktree.base, await worktree.tip()) == (note.base, note.tip):
+    if note.state and worktree.base == note.base:
+        await worktree.put_back(note.state)
+    elif note.seq is None or (worktree.base, await worktree.tip()) == (note.base, note.tip):
         await worktree.restore(note.tree)
     else:
         worktree, _ = await worktree.rebase(note.base, note.tree)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from goose_py.protocol import events as ev
+from goose_py.protocol.call_summary import summarize_call
 from goose_py.protocol.messages import Text
 
 
@@ -35,6 +36,8 @@ def recorded_states(records: Iterable[ev.Record], trees: Sequence[str]) -> tuple
 
 def _told(records: Iterable[ev.Record]) -> Iterable[RecordedState]:
     tree, turn, said = "", 0, ""
+    words: dict[str, str] = {}
+    exact = fresh = False
     for record in records:
         at, made = record.at, []
         match record.event:
@@ -43,7 +46,18 @@ def _told(records: Iterable[ev.Record]) -> Iterable[RecordedState]:
             case ev.PromptReceived(parts=parts):
                 said = " ".join(" ".join(part.text for part in parts if isinstance(part, Text)).split())
             case ev.TurnStarted():
-                turn = record.event.turn
+                turn, fresh = record.event.turn, True
+            case ev.StateRecorded(tree=after, call_id=call_id):
+                by_hand = RecordedState(after, f"by hand, before turn {turn}", at)
+                exact, made = True, [by_hand]
+                if not fresh or call_id:
+                    what = f": {words.get(call_id, 'a call')}" if call_id else ""
+                    made = [RecordedState(after, f"turn {turn}{what}", at, said)]
+                fresh = False
+            case ev.ToolStarted(call=call):
+                words[call.id] = " ".join(summarize_call(call)).strip()
+            case ev.ChangesRecorded(tree_after=after) if exact:
+                made = [RecordedState(after, f"turn {turn}", at, said)]
             case ev.ChangesRecorded(tree_before=before, tree_after=after):
                 by_hand = RecordedState(before, f"by hand, before turn {turn}", at)
                 made = [by_hand, RecordedState(after, f"turn {turn}", at, said)]

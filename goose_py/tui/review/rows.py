@@ -198,6 +198,7 @@ def why_rows(
             continue
         step = f" · step: {safe_line(cause.step)}" if cause.step else ""
         said = f"turn {cause.turn}{step}" + (f" · {safe_line(cause.call)}" if cause.call else "")
+        said += " · or something in the background" if cause.during else ""
         rows.append([*(head if not rows else [Segment("     ")]), Segment(fitted(said, width - 7), look["text"])])
         for label, text in (("asked", cause.prompt), ("said", cause.said)):
             if text:

@@ -11,6 +11,7 @@ from goose_py.protocol.events import (
     Rebased,
     RepositoryMoved,
     Rewound,
+    StateRecorded,
     VerificationFinished,
 )
 from goose_py.review.verdicts import Decision
@@ -66,6 +67,10 @@ def _changes_applied(state: ViewState, event: ChangesApplied) -> ViewState:
     return notice(replace(state, applied=text), "applied", text, "\n".join(event.files))
 
 
+def _state_recorded(state: ViewState, event: StateRecorded) -> ViewState:
+    return state
+
+
 def _rewound(state: ViewState, event: Rewound) -> ViewState:
     return notice(state, "changes", f"rewound {event.scope} to {event.tree[:10]}", f"undo with {event.undo}")
 
@@ -83,6 +88,7 @@ def _repository_moved(state: ViewState, event: RepositoryMoved) -> ViewState:
 
 CASES: Cases = {
     ChangesRecorded: _changes_recorded,
+    StateRecorded: _state_recorded,
     VerificationFinished: _verification_finished,
     ChangeDecided: _change_decided,
     ChangesApplied: _changes_applied,
