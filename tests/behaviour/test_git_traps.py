@@ -21,6 +21,7 @@ from goose_py.git.worktrees.included import copy_included
 from goose_py.git.worktrees.worktree import TaskWorktree
 from goose_py.review.apply import apply_to_working_tree
 from goose_py.review.approval import Approval
+from goose_py.review.errors import CannotApply
 from goose_py.review.landing import commit_on_task_branch, land, prepare_landing
 
 
@@ -68,9 +69,14 @@ async def everything_after_a_turn(place: Place, worktree: TaskWorktree) -> None:
     approval = Approval(base_tree, snapshot.tree, snapshot.tree)
     place.write({"a.txt": "one\ntwo\nthree\n"})
     await apply_to_working_tree(await place.open(), store, approval, place.scratch)
-    await commit_on_task_branch(worktree, approval, "approved\n")
-    landing = await prepare_landing(worktree, approval, "main", "approved\n")
-    await land(await place.open(), store, landing, place.scratch)
+    if store.settings.filters:
+        for committing in (commit_on_task_branch(worktree, approval, "x"), prepare_landing(worktree, approval, "main", "x")):
+            with pytest.raises(CannotApply, match="the filter 'x' on its way into a commit"):
+                await committing
+    else:
+        await commit_on_task_branch(worktree, approval, "approved\n")
+        landing = await prepare_landing(worktree, approval, "main", "approved\n")
+        await land(await place.open(), store, landing, place.scratch)
     await find_worktrees(await place.open(), place.top / "state" / "tasks")
     await worktree.restore(base_tree)
     await worktree.restore(snapshot.tree)

@@ -27,8 +27,10 @@ from goose_py.tasks.summary import TaskSummary
 
 OVER = ("merged", "rejected", "cancelled", "queued")
 AT_WORK = ("planning", "running", "verifying", "awaiting approval")
-MOST = 500
+MOST = 2_000
 """So many pairs that nobody has compared yet are compared for a list: what was, is remembered."""
+SHOWN = 20
+"""So many pairs are named by a list."""
 REMEMBERED = 5_000
 """So many answers about a repository's tasks as they were before are remembered beside those about its tasks as they are."""
 
@@ -40,8 +42,11 @@ class Conflicts:
     found: tuple[TaskConflict, ...] = ()
     apart: tuple[str, ...] = ()
 
-    def lines(self) -> tuple[str, ...]:
-        pairs = (f"{each.one} and {each.other} will conflict in {listed(each.paths)}" for each in self.found)
+    def lines(self, most: int | None = None) -> tuple[str, ...]:
+        """At `most` so many pairs, and how many more there are."""
+        pairs = [f"{each.one} and {each.other} will conflict in {listed(each.paths)}" for each in self.found[:most]]
+        if left := len(self.found) - len(pairs):
+            pairs.append(f"{left} more pairs will conflict: `goose-py task conflicts` names them.")
         return tuple(map(safe_text, (*pairs, *self.apart)))
 
 
@@ -129,4 +134,4 @@ def conflicts_of_list(host: Host, summaries: tuple[TaskSummary, ...]) -> tuple[s
     """What a list of tasks says besides."""
     if sum(map(_at_stake, summaries)) < 2:
         return ()
-    return asyncio.run(live_conflicts(host, summaries, MOST)).lines()
+    return asyncio.run(live_conflicts(host, summaries, MOST)).lines(SHOWN)

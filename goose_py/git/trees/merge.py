@@ -25,6 +25,7 @@ _BUILT_IN = frozenset((b"text", b"binary", b"union", b"set", b"unset", b"unspeci
 _UNKNOWN_OPTION = 129
 _STYLE = ("-c", "merge.conflictStyle=diff3")
 _SAID = re.compile(r"^(CONFLICT \([^)]*\)|Auto-merging)[: ]")
+_UNSAID = "CONFLICT"
 _NOBODY = "goose-py <goose-py@localhost> 1 +0000"
 
 
@@ -220,7 +221,7 @@ def _parsed(output: bytes) -> list[Merged]:
 def _told(tree: str, said: Sequence[Conflict], unmerged: set[str]) -> Merged:
     conflicts = [each for each in said if each.kind.startswith("CONFLICT")]
     unsaid = sorted(unmerged - {path for each in conflicts for path in each.paths})
-    conflicts += [Conflict((path,), "CONFLICT", f"CONFLICT: {path} could not be merged.") for path in unsaid]
+    conflicts += [Conflict((path,), _UNSAID, f"CONFLICT: {path} could not be merged.") for path in unsaid]
     joined = {path for each in said if each.kind == "Auto-merging" for path in each.paths}
     return Merged(tree, tuple(conflicts), tuple(sorted(joined)))
 
@@ -251,6 +252,8 @@ async def _with_files(on: Git, files: Path, ours: Side, theirs: Side, attributes
 async def _with_submodules(store: PrivateStore, found: Merged, ours: Side, theirs: Side) -> Merged:
     """Where both sides have another commit of a submodule and it is about files, these files are merged like all others: git
     itself would leave that to somebody who works in the submodule."""
+    if not any("submodule" in each.kind or each.kind == _UNSAID for each in found.conflicts):
+        return found
     paths = [path_to_bytes(path) for path in found.conflicting]
     base, left, right = [await store.entries(tree, paths) for tree in (theirs.base, ours.tree, theirs.tree)]
     links = [path for path in base if LINK == base[path][0] == left.get(path, ABSENT)[0] == right.get(path, ABSENT)[0]]
