@@ -6,6 +6,7 @@ host can tell a model of the tools before it has imported anything. A test compa
 
 import argparse
 import json
+import logging
 import os
 import sys
 from pathlib import Path
@@ -22,14 +23,18 @@ def main() -> int:
     parser.add_argument("--write-manifest", action="store_true", help="write tools.json and exit")
     chosen = parser.parse_args()
 
+    if chosen.write_manifest:
+        from .tools import tool_list
+
+        text = json.dumps(tool_list(), indent=2, ensure_ascii=False) + "\n"
+        Path(__file__).with_name("tools.json").write_text(text, "utf-8")
+        return 0
+
     import anyio
 
     from . import server
 
-    if chosen.write_manifest:
-        text = json.dumps(server.tool_list(), indent=2, ensure_ascii=False) + "\n"
-        (server.FOLDER / "tools.json").write_text(text, "utf-8")
-        return 0
+    logging.basicConfig()
     try:
         anyio.run(server.serve, chosen.workspace, chosen.state, dict(os.environ))
     except server.Refused as refusal:

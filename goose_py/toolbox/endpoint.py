@@ -108,11 +108,13 @@ def _builtin(spec: Builtin, bundled: Mapping[str, Path], way: _Way) -> Endpoint:
         return _impossible(str(error))
 
     async def session(era: str) -> Session:
-        create = await way.load(manifest.load_entry)
+        make = await way.load(manifest.load_in_process)
         host = way.host
         more = {} if host.cleaner is None else {"cleaner": host.cleaner}
-        server = create(host.workspace, host.spawn, state=host.state, env=host.env, **host.standing, **more)
-        return await way.session(spec.key, lambda: server, era)
+        made = make(host.workspace, host.spawn, state=host.state, env=host.env, **host.standing, **more)
+        if manifest.in_process:
+            return (await way.load(_direct_session)).DirectSession(made)
+        return await way.session(spec.key, lambda: made, era)
 
     return Endpoint(
         kind="builtin",
@@ -241,6 +243,10 @@ def _secrets(names: tuple[str, ...], host: ExtensionHost) -> tuple[dict[str, str
 def _refuse_missing(missing: tuple[str, ...]) -> None:
     if missing:
         raise ConnectFailed(f"it needs {', '.join(missing)}: set it in the environment, or with `goose-py configure`")
+
+
+def _direct_session() -> Any:
+    return importlib.import_module("goose_py.toolbox.direct_session")
 
 
 def _wire_client() -> Any:

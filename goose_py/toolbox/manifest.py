@@ -4,12 +4,12 @@
 name = "developer"
 description = "Shell, files and search in the workspace."
 entry = "server:create_server"   # module in this folder : function
+in_process = "tools:bind"        # the same for calls without MCP, optional
 instructions = "Read a file before you edit it."   # for the system prompt, optional
 plain_names = true               # the default: offer `shell`, not `developer__shell`
 ```
 
-`tools.json` beside it is what `tools/list` answers, so that the tools can be offered before the server, and the MCP SDK
-with it, is loaded.
+`tools.json` beside it is what `tools/list` answers, so that the tools can be offered before anything is loaded.
 """
 
 import hashlib
@@ -31,17 +31,21 @@ from goose_py.toolbox.names import RemoteTool, remote_tools
 MANIFEST = "extension.toml"
 TOOLS = "tools.json"
 
-_FIELDS = (("name", str), ("entry", str), ("description", str), ("instructions", str), ("plain_names", bool))
+_FIELDS = (
+    ("name", str), ("entry", str), ("in_process", str), ("description", str), ("instructions", str), ("plain_names", bool)
+)  # fmt: skip
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """One bundled extension. `entry` is "module:function"; the function is called as
-    `create_server(workspace, spawn, state=..., env=...)` and returns an MCP server."""
+    `create_server(workspace, spawn, state=..., env=...)` and returns an MCP server. The function of `in_process`, "" where
+    there is none, is called with the same and returns the `connect` of a `direct_session.DirectSession`."""
 
     folder: Path
     name: str
     description: str = ""
     entry: str
+    in_process: str = ""
     instructions: str = ""
     plain_names: bool = True
 
@@ -62,16 +66,20 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
             if key in raw and not isinstance(raw[key], kind):
                 wanted = "a string" if kind is str else "true or false"
                 raise UserError(f"{path}: {key!r} is {raw[key]!r}, it must be {wanted}")
-        module, colon, function = raw["entry"].partition(":")
-        if not colon or not module.isidentifier() or not function.isidentifier():
-            raise UserError(f"{path}: 'entry' is {raw['entry']!r}, it must be \"module:function\"")
-        if not (folder / f"{module}.py").is_file():
-            raise UserError(f"{path}: 'entry' names the module {module!r}, but {folder / module}.py does not exist")
+        for key in ("entry", "in_process"):
+            if key not in raw:
+                continue
+            module, colon, function = raw[key].partition(":")
+            if not colon or not module.isidentifier() or not function.isidentifier():
+                raise UserError(f"{path}: {key!r} is {raw[key]!r}, it must be \"module:function\"")
+            if not (folder / f"{module}.py").is_file():
+                raise UserError(f"{path}: {key!r} names the module {module!r}, but {folder / module}.py does not exist")
         return cls(
             folder=folder,
             name=raw["name"],
             description=raw.get("description", ""),
             entry=raw["entry"],
+            in_process=raw.get("in_process", ""),
             instructions=raw.get("instructions", ""),
             plain_names=raw.get("plain_names", True),
         )
@@ -92,11 +100,17 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
             raise UserError(f"{path}: is not a list of MCP tools: {error}") from error
 
     def load_entry(self) -> Callable[..., Any]:
-        """Import the server's function. Slow (it imports the MCP SDK): call it in a thread.
+        """Import the server's function. Slow (it imports the MCP SDK): call it in a thread."""
+        return self._load(self.entry)
 
-        The folder is loaded as a package under a name made from its path, so that an extension uses relative imports,
+    def load_in_process(self) -> Callable[..., Any]:
+        """Import the function of `in_process`, or that of `entry` where there is none. Call it in a thread."""
+        return self._load(self.in_process or self.entry)
+
+    def _load(self, entry: str) -> Callable[..., Any]:
+        """The folder is loaded as a package under a name made from its path, so that an extension uses relative imports,
         never shadows a module of the program, and two folders of one name do not meet in `sys.modules`."""
-        module, _, function = self.entry.partition(":")
+        module, _, function = entry.partition(":")
         package = _load_package(self.folder, self.name)
         return getattr(importlib.import_module(f"{package}.{module}"), function)
 

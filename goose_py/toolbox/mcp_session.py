@@ -1,4 +1,4 @@
-"""A live MCP connection as the rest of the toolbox sees it; `wire.client` has the real one."""
+"""A live connection as the rest of the toolbox sees it: `wire.client` speaks MCP, `direct_session` calls functions."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -25,8 +25,8 @@ class CallFailed(GooseError):
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
-    """`content` are MCP content blocks, `meta` what the server says beside. A result beyond the size that is read at all has
-    `size` (bytes), and the beginning of its text in `text`, instead."""
+    """`content` are content blocks with the attributes of MCP's, `meta` what the server says beside. A result beyond the
+    size that is read at all has `size` (bytes), and the beginning of its text in `text`, instead."""
 
     content: tuple[Any, ...] = ()
     structured: Any = None
@@ -45,7 +45,7 @@ class Session(Protocol):
 
     @property
     def era(self) -> str:
-        """ "legacy" or "modern"; see `approved_tools.Listing`."""
+        """ "legacy" or "modern"; see `approved_tools.Listing`. "" where no MCP is spoken."""
         ...
 
     async def run(self, serve: Callable[[], Awaitable[None]], timeout: float) -> None:

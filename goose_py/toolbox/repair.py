@@ -41,6 +41,7 @@ and the other name is not one of the tool's."""
 _SHOWN = 5
 _MAX_VARIANTS = 32
 _MAX_REFERENCES = 2000
+_KINDS = frozenset(("string", "boolean", "integer", "number", "array", "object", "null"))
 
 
 class Repaired(msgspec.Struct, frozen=True, kw_only=True):
@@ -251,6 +252,8 @@ def _brief(value: Any) -> str:
 
 def _violation(arguments: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
     """One sentence on the first things that are wrong, "" where nothing is."""
+    if _fits_plainly(arguments, schema):
+        return ""
     compiled = _validator(json.dumps(schema, sort_keys=True))
     if compiled is None:
         return ""
@@ -267,6 +270,34 @@ def _violation(arguments: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
     complaints = [_complaint(error) for error in errors[:_SHOWN]]
     more = f"; and {len(errors) - _SHOWN} more" if len(errors) > _SHOWN else ""
     return f"The arguments do not fit: {'; '.join(dict.fromkeys(complaints))}{more}. Expected: {expected(schema)}."
+
+
+_ABOUT = ("default", "description", "title")
+_PLAIN = frozenset(("type", "properties", "required", "additionalProperties", "items", "minItems", "maxItems", "enum", *_ABOUT))
+
+
+def _fits_plainly(value: Any, schema: Any) -> bool:
+    """Whether a value fits can be seen at a glance, as in nearly every call of a tool of ours: the validator, which has the
+    word on everything else, takes long to load."""
+    if not isinstance(schema, dict) or not schema.keys() <= _PLAIN or not isinstance(kind := schema.get("type"), str):
+        return False
+    if kind not in _KINDS or not _is(value, kind):
+        return False
+    match value:
+        case str():
+            options = schema.get("enum", [value])
+            return isinstance(options, list) and value in options
+        case list():
+            least, most = schema.get("minItems", 0), schema.get("maxItems", len(value))
+            within = type(least) is type(most) is int and least <= len(value) <= most
+            return within and "enum" not in schema and all(_fits_plainly(item, schema.get("items")) for item in value)
+        case dict():
+            known, required = schema.get("properties"), schema.get("required", [])
+            if not isinstance(known, dict) or not isinstance(required, list) or "enum" in schema:
+                return False
+            complete = all(isinstance(name, str) and name in value for name in required)
+            return complete and all(_fits_plainly(item, known.get(name)) for name, item in value.items())
+    return "enum" not in schema
 
 
 class _TooManyReferences(Exception):

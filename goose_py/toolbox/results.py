@@ -49,8 +49,8 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def convert(content: Sequence[Any], structured: Any, *, shelf: Shelf, stem: str, bounds: Bounds) -> tuple[Text | Image, ...]:
-    """The content blocks of an MCP result (`mcp.types.ContentBlock`), in their order, all text in one part before the
-    images. Structured content counts only where there is no other: MCP has servers repeat it as text.
+    """The content blocks of a result (with the attributes of `mcp.types.ContentBlock`), in their order, all text in one part
+    before the images. Structured content counts only where there is no other: MCP has servers repeat it as text.
 
     Decodes images and writes files: call it in a thread where the content is not small."""
     texts: list[str] = []

@@ -34,22 +34,17 @@ SHARED = (
     "goose_py.bootstrap.permissions",
     "goose_py.workers.delivery",
     "goose_py.tasks.changes.task_changes",
-    "goose_py.toolbox.wire.client",
-    "goose_py.toolbox.wire.stdio",
-    "goose_py.toolbox.wire.http",
+    "goose_py.toolbox.direct_session",
     "goose_py.providers.model",
     "goose_py.providers.transport",
     "goose_py.providers.protocols.anthropic",
     "goose_py.providers.protocols.chat",
     "goose_py.providers.protocols.responses",
-    "jsonschema.validators",
     "httpcore2",
     "truststore",
-    "rich.console",
-    "rich.logging",
     "tree_sitter_bash",
 )
-"""What a worker loads sooner or later. The official SDKs are not among it: few providers need them."""
+"""What a worker loads sooner or later. The SDKs are not among it: few providers and no bundled extension need them."""
 
 
 def serve(descriptor: int, lock: int, linger: float = LINGER) -> int:
@@ -80,7 +75,7 @@ def load_shared() -> None:
         import_module(name)
     for folder in bundled.extensions().values():
         with suppress(GooseError, ImportError):
-            Manifest.load(folder).load_entry()
+            Manifest.load(folder).load_in_process()
     gc.collect()
     gc.freeze()  # a look for cycles would write to every object, and a page that is written to is shared no longer
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
 from goose_py.toolbox.repair import Repaired, expected, repair, unknown_tool
 
@@ -208,3 +209,38 @@ def test_whatever_is_given_is_mended_to_something_valid_or_refused_and_mending_i
 )
 def test_an_unknown_tool_is_answered_with_the_names_that_it_may_have_meant(name: str, answer: str) -> None:
     assert unknown_tool(name, ["shell", "read", "github__create_issue"]) == answer
+
+
+NAMES = st.sampled_from(["a", "b"])
+SCALARS = st.one_of(st.none(), st.booleans(), st.integers(-2, 2), st.floats(-2, 2), st.sampled_from(["", "a", "b"]))
+VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner), max_leaves=6)
+
+
+def schemas_of_objects(properties: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.fixed_dictionaries(
+        {"type": st.just("object"), "properties": st.dictionaries(NAMES, properties)},
+        optional={"required": st.lists(NAMES, max_size=2, unique=True), "additionalProperties": st.booleans()},
+    )
+
+
+SCHEMAS = st.recursive(
+    st.fixed_dictionaries(
+        {}, optional={
+            "type": st.sampled_from(["string", "boolean", "integer", "number", "null", ["string", "null"]]),
+            "enum": st.lists(SCALARS, min_size=1, max_size=3), "const": SCALARS, "minLength": st.integers(0, 2),
+        },
+    ),
+    lambda inner: schemas_of_objects(inner) | st.fixed_dictionaries(
+        {"type": st.just("array")},
+        optional={"items": inner, "minItems": st.integers(0, 2), "maxItems": st.integers(0, 2), "uniqueItems": st.booleans()},
+    ),
+    max_leaves=4,
+)  # fmt: skip
+
+
+@settings(max_examples=500, deadline=None)
+@given(schemas_of_objects(SCHEMAS), st.dictionaries(NAMES, VALUES))
+def test_what_is_let_through_is_what_the_validator_lets_through(schema: dict[str, Any], arguments: dict[str, Any]) -> None:
+    outcome = repair(arguments, schema)
+    if isinstance(outcome, Repaired):
+        assert Draft202012Validator(schema).is_valid(outcome.arguments)

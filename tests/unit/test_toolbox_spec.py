@@ -91,6 +91,8 @@ def test_a_manifest_is_read(tmp_path: Path) -> None:
         ('name = "a"\nentry = "server"', 'must be "module:function"'),
         ('name = "a"\nentry = "../x:f"', 'must be "module:function"'),
         ('name = "a"\nentry = "other:f"', "other.py does not exist"),
+        ('name = "a"\nentry = "server:f"\nin_process = "tools"', "'in_process' is 'tools', it must be \"module:function\""),
+        ('name = "a"\nentry = "server:f"\nin_process = "tools:f"', "tools.py does not exist"),
         ('name = "a"\nentry = "server:f"\nplain_names = "no"', "it must be true or false"),
     ],
 )

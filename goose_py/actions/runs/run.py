@@ -1,6 +1,7 @@
 """A task run to its end in this process, with its consumer beside it; others can attach meanwhile."""
 
 import asyncio
+import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -50,6 +51,7 @@ class RunRequest:
 
 def run_task(request: RunRequest) -> int:
     """Returns the exit code of the table in the README. Only the result is written to standard output."""
+    logging.getLogger().addHandler(logging.NullHandler())  # what libraries have to say is not for this terminal
     host = Host.here() if request.resume is None else _arrive()
     output = cache(partial(_output, host, request))
     try:
