@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from goose_py.files import locked, synced, write_atomic
+from goose_py.files import locked, write_atomic
 from goose_py.protocol.errors import UserError
 from goose_py.session.log import LOCK_NAME, LOG_NAME
 from goose_py.tasks.spec import SPEC_NAME
@@ -193,10 +193,8 @@ def _seal(key: bytes, task_id: str) -> str:
 
 
 def _write_seal(key: bytes, folder: Path) -> None:
-    with (folder / SEAL_NAME).open("wb") as stream:
-        stream.write(_seal(key, folder.name).encode())
-        stream.flush()
-        synced(stream.fileno())  # a task without it would not be its user's any more
+    """To the disk: a task without it would not be its user's any more."""
+    write_atomic(folder / SEAL_NAME, _seal(key, folder.name).encode())
 
 
 def _last_written(task: TaskFolder) -> float:
