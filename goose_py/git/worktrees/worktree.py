@@ -294,9 +294,9 @@ class TaskWorktree:
     async def _recorded(self, checkout: Checkout) -> Recorded:
         adopted = await self._adopt()
         also = await self._committed_ignored(checkout)
-        files = record_with_submodules(checkout, self.caps, also)
-        snapshot, refs, listed = await together(files, self._recorded_refs(), self.ignored_files())
-        listed = [path for path in listed if path not in also]
+        snapshot, refs = await together(record_with_submodules(checkout, self.caps, also), self._recorded_refs())
+        # By the index as it is then: below what was a tracked file before git would list nothing.
+        listed = [path for path in await self.ignored_files() if path not in also]
         ignored = await IgnoredFiles.of(self.store, self.path).record(listed, self.bounds)
         state = await self.states.add(Parts(snapshot.tree, ignored.tree, refs), self.base.tree)
         warnings = (*snapshot.warnings, *adopted, *self._warnings_of_submodules())
