@@ -199,10 +199,12 @@ class TaskWorktree:
                 mark_fresh(self.store.index)
                 self._save()
             except BaseException:
-                undoing = _undo_creation(
-                    self.repository, self.path, self.base, self.task_id, self.store.path, added=True
+                undoing = asyncio.ensure_future(
+                    _undo_creation(self.repository, self.path, self.base, self.task_id, self.store.path, added=True)
                 )
-                await asyncio.shield(undoing)
+                while not undoing.done():
+                    with suppress(asyncio.CancelledError):  # whoever misses the worktree meanwhile hears the reason
+                        await asyncio.wait([undoing])
                 raise
 
     async def _fill_submodules(self, checkout: Checkout) -> None:
