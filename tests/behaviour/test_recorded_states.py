@@ -157,6 +157,17 @@ async def test_many_more_histories_are_brought_back_too(tmp_path: Path):
         await asyncio.to_thread(subprocess.run, ["rm", "-rf", tmp_path / str(seed)], check=True)
 
 
+async def test_an_ignored_file_in_the_place_of_a_tracked_one_comes_back(tmp_path: Path):
+    _, worktree = await task_of(tmp_path)
+    first = await worktree.record()
+    inside(worktree, "echo src/ >> .gitignore; rm src/main.py; mkdir src/main.py; echo x > src/main.py/inner")
+    then, second = tree_of_folder(worktree.path), await worktree.record()
+    await worktree.put_back(first.state)
+    assert (worktree.path / "src" / "main.py").is_file()
+    await worktree.put_back(second.state)
+    assert tree_of_folder(worktree.path) == then
+
+
 async def test_what_is_too_much_is_left_out_by_name_and_comes_back_all_the_same_when_the_worktree_does(tmp_path: Path):
     _, worktree = await task_of(tmp_path)
     worktree = replace(worktree, bounds=Bounds(file_bytes=100, files=5, bytes=1000))

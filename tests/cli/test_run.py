@@ -72,7 +72,7 @@ async def test_the_exit_code_and_the_json_tell_the_same_truth_about_every_end(us
 
 @pytest.mark.case("U16")
 async def test_what_would_be_asked_is_denied_and_said_at_once_and_the_time_limit_ends_children_too(user):
-    async with answered(user, [calls(("shell", {"command": "git clean -fdx"})), {"text": "no"}]):
+    async with answered(user, [calls(("shell", {"command": "git push --force"})), {"text": "no"}]):
         ended = await user.goose("run", "-t", "Clean up", "--output-format", "json")
     assert ended.code == 3 and [denied["tool"] for denied in ended.json["denied"]] == ["shell"], ended
     seconds = a_long_time()

@@ -199,10 +199,12 @@ class TaskWorktree:
                 mark_fresh(self.store.index)
                 self._save()
             except BaseException:
-                undoing = _undo_creation(
-                    self.repository, self.path, self.base, self.task_id, self.store.path, added=True
+                undoing = asyncio.ensure_future(
+                    _undo_creation(self.repository, self.path, self.base, self.task_id, self.store.path, added=True)
                 )
-                await asyncio.shield(undoing)
+                while not undoing.done():
+                    with suppress(asyncio.CancelledError):  # whoever misses the worktree meanwhile hears the reason
+                        await asyncio.wait([undoing])
                 raise
 
     async def _fill_submodules(self, checkout: Checkout) -> None:
@@ -294,9 +296,9 @@ class TaskWorktree:
     async def _recorded(self, checkout: Checkout) -> Recorded:
         adopted = await self._adopt()
         also = await self._committed_ignored(checkout)
-        files = record_with_submodules(checkout, self.caps, also)
-        snapshot, refs, listed = await together(files, self._recorded_refs(), self.ignored_files())
-        listed = [path for path in listed if path not in also]
+        snapshot, refs = await together(record_with_submodules(checkout, self.caps, also), self._recorded_refs())
+        # By the index as it is then: below what was a tracked file before git would list nothing.
+        listed = [path for path in await self.ignored_files() if path not in also]
         ignored = await IgnoredFiles.of(self.store, self.path).record(listed, self.bounds)
         state = await self.states.add(Parts(snapshot.tree, ignored.tree, refs), self.base.tree)
         warnings = (*snapshot.warnings, *adopted, *self._warnings_of_submodules())
