@@ -43,6 +43,9 @@ async def test_what_three_calls_destroyed_is_there_again_before_the_first_of_the
     assert (worktree / "test_cart.py").exists(), "reset brought it"
     assert "uncommitted" not in (worktree / "cart.py").read_text() and (worktree / "new.local").exists()
     first = _call_ids(user, task)[0]
+    reviewed = await user.goose("review", task)
+    assert "In no change, since git ignores it: config.local, new.local." in reviewed.err, reviewed
+    assert (await user.goose("review", task, "--json")).json["ignored"] == ["config.local", "new.local"]
 
     listed = await user.goose("task", "rewind", task, "--list")
     assert first in listed.out and "1.3" in listed.out and "git reset --hard" in listed.out

@@ -9,9 +9,12 @@ import msgspec
 from goose_py.actions.review.inspection import InspectedTask, inspect_task, task_to_show
 from goose_py.actions.tasks.moves import host_with_tasks
 from goose_py.bootstrap.host import Host
+from goose_py.bootstrap.workspace.removal import ignored_work
 from goose_py.git.trees.diff import with_hunks
 from goose_py.protocol.changes import ChangeSet
 from goose_py.protocol.errors import UserError
+from goose_py.protocol.safe_text import safe_line
+from goose_py.review.errors import listed
 from goose_py.review.verdicts import decisions_of, fold
 from goose_py.workers.queue_watch import start_next
 
@@ -34,8 +37,9 @@ async def _show(
     changes = await loaded(inspected, file)
     chosen = {change.path for change in changes.files}
     review = fold(changes, (made for made in decisions_of(inspected.records) if made.event.path in chosen))
+    ignored = await ignored_work(inspected.worktree) if inspected.worktree.intact and file is None else ()
     if as_json:
-        document = {"task": inspected.summary, "changes": changes}
+        document = {"task": inspected.summary, "changes": changes, "ignored": ignored}
         sys.stdout.write(json.dumps(msgspec.to_builtins(document), indent=2) + "\n")
         return 0
     from goose_py.headless.diff import print_review
@@ -44,6 +48,9 @@ async def _show(
         again = f"`goose-py task restore {inspected.folder.task_id}` brings it back."
         print(f"The worktree is gone: this was recorded last. {again}", file=sys.stderr)
     print_review(inspected.summary, changes, review, stat=stat, numbers=numbers)
+    if ignored:
+        named = listed([safe_line(path) for path in ignored])
+        print(f"In no change, since git ignores it: {named}. It lies in {inspected.worktree.path}.", file=sys.stderr)
     return 0
 
 
