@@ -132,7 +132,7 @@ class User:
         return [process for process in others if self._has(process)]
 
     def _has(self, process: psutil.Process) -> bool:
-        with suppress(psutil.Error):
+        with suppress(psutil.Error, OSError):  # a folder too deep for its name to be read is none of ours
             if process.environ().get("GOOSE_PY_HOME") == str(self.root / "home"):
                 return True
             # Workers that were copied from another process have its environment.

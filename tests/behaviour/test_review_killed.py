@@ -28,4 +28,4 @@ def test_a_merge_that_is_killed_at_any_moment_is_undone_or_finished_with_ref_ind
 def test_undoing_it_or_finishing_it_can_be_killed_as_well(tmp_path: Path):
     """While files are put in place, and once only the ref is left to move."""
     assert set(deaths(tmp_path / "back", 20).values()) == {"undone"}
-    assert set(deaths(tmp_path / "on", 30).values()) == {"merged"}
+    assert set(deaths(tmp_path / "on", 32).values()) == {"merged"}

@@ -145,7 +145,7 @@ WRITTEN = {
 @pytest.mark.parametrize("form", WRITTEN)
 async def test_a_call_that_is_written_as_text_is_run_under_the_same_permissions_as_any_other(user, form):
     harmless = {"text": WRITTEN[form].replace("COMMAND", "echo harmless")}
-    gated = {"text": WRITTEN[form].replace("COMMAND", "git reset --hard")}
+    gated = {"text": WRITTEN[form].replace("COMMAND", "git push --force origin HEAD")}
     async with ollama(user, [harmless, gated, *DONE], model="qwen3:8b") as server:
         ended = await run(user)
     happened = events(user, ended.json["session_id"])

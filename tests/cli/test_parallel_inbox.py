@@ -66,13 +66,13 @@ async def test_an_answer_with_a_note_reaches_the_task_and_a_denied_call_does_not
 
 @pytest.mark.case("U20")
 async def test_a_task_that_a_script_began_asks_once_it_goes_on_in_the_background(user):
-    asks = calls(("shell", {"command": "git reset --hard HEAD"}))
+    asks = calls(("shell", {"command": "git push --force origin HEAD"}))
     async with answered(user, [{"text": "Hello."}, asks, *DONE]):
         begun = await user.goose("run", "-t", "Say hello", "--output-format", "json")
         task = begun.json["session_id"]
         assert (await user.goose("task", "say", task, "Start over")).code == 0
         await ended(user, task, "awaiting approval")
-        assert "git reset --hard HEAD" in (await user.goose("inbox")).out
+        assert "git push --force origin HEAD" in (await user.goose("inbox")).out
         assert (await user.goose("inbox", "answer", task, "--allow")).code == 0
         await ended(user, task, "idle")
 

@@ -266,7 +266,8 @@ async def test_uncommitted_work_stays_as_it_is_and_overlapping_files_are_named_b
     async with answered(user, FIXING):
         task_id = (await user.goose("run", "-t", "Do it", "--output-format", "json")).json["session_id"]
     (user.repository / "other.txt").write_text("mine\n")
-    (user.repository / "cart.py").write_text("# mine too\n" + (user.repository / "cart.py").read_text())
+    mine = (user.repository / "cart.py").read_text().replace("sum(prices) + discount", "sum(prices) + 2 * discount")
+    (user.repository / "cart.py").write_text(mine)
     before = user.tree()
     refused = await user.goose("apply", task_id, "--all", "--yes")
     assert refused.code == 2 and "cart.py" in refused.err and user.tree() == before

@@ -104,7 +104,9 @@ def repair_linked(repository: Repository, where: Path, before: Path) -> None:
 
 def _leads_to(folder: Path, wanted: str) -> bool:
     pointer = folder / "gitdir"
-    named = Path(os.fsdecode(pointer.read_bytes().strip())) if pointer.is_file() else Path()
+    if not pointer.is_file():
+        return False
+    named = Path(os.fsdecode(pointer.read_bytes().strip()))
     return f"{os.path.realpath(named.parent)}/{named.name}" == wanted  # not where a link leads that took its place
 
 
