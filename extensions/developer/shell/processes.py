@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 _POLL = 0.02
 _KILL_ROUNDS = 100
+_EXECUTED_WITHIN = 200
+"""So many times, a millisecond apart."""
 
 
 class Spawn(Protocol):
@@ -122,9 +125,25 @@ def _marked_on_linux(marker: str, pipe: int | None) -> set[int]:
     found: set[int] = set()
     for entry in filter(str.isdigit, os.listdir("/proc")):  # noqa: PTH208
         with suppress(OSError):
-            if wanted in Path(f"/proc/{entry}/environ").read_bytes() or (pipe is not None and _holds(entry, pipe)):
+            if wanted in _environment(entry) or (pipe is not None and _holds(entry, pipe)):
                 found.add(int(entry))
     return found
+
+
+def _environment(pid: str) -> bytes:
+    """While a program is being executed it has neither arguments nor an environment yet (execve(2)): it is looked at again. A
+    kernel thread and a zombie, of which the same is true, have no program. Raises OSError."""
+    before = b""
+    for _ in range(_EXECUTED_WITHIN):
+        if found := Path(f"/proc/{pid}/environ").read_bytes():
+            return found
+        now = Path(f"/proc/{pid}/cmdline").read_bytes()
+        if now and now == before:
+            return found
+        os.readlink(f"/proc/{pid}/exe")  # noqa: PTH115
+        before = now
+        time.sleep(0.001)
+    return b""
 
 
 def _holds(pid: str, pipe: int) -> bool:
